@@ -1,0 +1,50 @@
+# The two commands are `make serve` and `make test`; the rest is what they are made of.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: serve test lint types contracts unit browser clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make serve   install what is needed and start the server (lobby open to guests); ARGS='--port 9000' adds flags"
+	@echo "make test    install what is needed and run lint, types, import contracts and tests"
+	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
+	@echo "make clean   remove the virtual environment and caches (never the data)"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --disable-pip-version-check -q -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[dev]'
+	@touch $@
+
+serve: $(VENV)/.run
+	@exec $(BIN)/hubbub serve --guests $(ARGS)
+
+test: lint types contracts unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -m "not browser and not node" $(ARGS)
+
+browser: $(VENV)/.dev
+	.ci/browser
+	$(BIN)/pytest -m "browser or node" $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis node_modules build dist

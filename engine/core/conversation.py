@@ -1,0 +1,248 @@
+"""The conversation machine: order, repeats, deadlines and the tail of one conversation. Sans-I/O, owned by one actor.
+
+A submission goes: accepted into `waiting` (or answered at once), handed over in a `Flight` (one at a time), settled by the
+store, appended to the tail, answered. What arrives while a flight is out waits and leaves with the next one.
+
+Invariants: the tail's head is the offset of the last event that the store settled here; each submission is answered exactly
+once; submissions with one key share one row, so a key never flies twice; an error answered as "unavailable" withdraws the row.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from .batch import Committed, Rejected, Repeat, Result, Row
+from .commands import Submit
+from .config import ConversationSettings
+from .cursor import Cursor
+from .dedupe import Dedupe, Scope
+from .errors import EngineError, OutcomeUnknown, Overloaded, StoreUnavailable, Unprocessable
+from .messages import Ack, ConversationChange, Event, EventType, Message, Record
+from .permissions import check
+from .recovery import Decision, Since, decide
+from .tail import Tail
+
+_OTHER_BODY = "the idempotency key was used for another body"
+
+
+@attrs.define(eq=False)
+class Pending:
+    """One row and everybody who waits for it: the first submission, then retries of it with the same key."""
+
+    row: Row
+    deadline: float
+    submissions: list[Submit]
+
+    @property
+    def scope(self) -> Scope | None:
+        """What its key is unique in; None without a key."""
+        return None if self.row.key is None else Scope(self.row.actor.id, self.row.key)
+
+    def answer(self, answer: Ack | Record | EngineError) -> None:
+        """Answer everybody; all but the first are told that theirs was a repeat."""
+        for place, submission in enumerate(self.submissions):
+            if place == 1 and isinstance(answer, Ack):
+                answer = attrs.evolve(answer, repeated=True)
+            submission.answer(answer)
+
+
+@attrs.define(eq=False)
+class Flight:
+    """What was handed to the storage actor together."""
+
+    pending: list[Pending]
+
+
+class ConversationMachine:
+    """The rules of one conversation.
+
+    Args:
+        record: as loaded; `record.offset` is the head of the log.
+        tail: the newest events, ending at that head.
+        settings: bounds.
+    """
+
+    __slots__ = ("_dedupe", "_flying", "flight", "record", "settings", "tail", "waiting")
+
+    def __init__(self, record: Record, tail: Tail, settings: ConversationSettings) -> None:
+        self.record = record
+        self.tail = tail
+        self.settings = settings
+        self.waiting: deque[Pending] = deque()
+        self.flight: Flight | None = None
+        self._dedupe = Dedupe(settings.dedupe_items)
+        self._flying: dict[Scope, Pending] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is owed or a batch is out."""
+        return self.flight is not None or bool(self.waiting)
+
+    def described(self) -> Record:
+        """The record with the current head."""
+        return attrs.evolve(self.record, offset=self.tail.head)
+
+    def submit(self, submission: Submit) -> Ack | EngineError | None:
+        """Accept a submission, or say at once what it comes to. None: the answer follows."""
+        try:
+            check(submission.principal, submission.verb, self.record)
+        except EngineError as error:
+            return error
+        row = submission.row
+        if row.key is not None:
+            scope = Scope(row.actor.id, row.key)
+            known = self._dedupe.acked(scope)
+            if known is not None:
+                if known.digest != row.digest:
+                    return Unprocessable(_OTHER_BODY)
+                return attrs.evolve(known.ack, repeated=True)
+            pending = self._flying.get(scope)
+            if pending is not None:
+                if pending.row.digest != row.digest:
+                    return Unprocessable(_OTHER_BODY)
+                if len(pending.submissions) >= self.settings.waiting_items:
+                    return Overloaded("too many retries of one post")
+                pending.submissions.append(submission)
+                return None
+        if len(self.waiting) >= self.settings.waiting_items:
+            return Overloaded("too many posts wait in this conversation")
+        pending = Pending(row, submission.deadline, [submission])
+        self.waiting.append(pending)
+        if row.key is not None:
+            self._flying[Scope(row.actor.id, row.key)] = pending
+        return None
+
+    def take_flight(self) -> list[Row] | None:
+        """The rows to hand over now; None while a flight is out or nothing waits."""
+        if self.flight is not None or not self.waiting:
+            return None
+        taken: list[Pending] = []
+        size = 0
+        while self.waiting and len(taken) < self.settings.batch_items:
+            size += self.waiting[0].row.size_bytes
+            if taken and size > self.settings.batch_bytes:
+                break
+            taken.append(self.waiting.popleft())
+        self.flight = Flight(taken)
+        return [pending.row for pending in taken]
+
+    def refuse_flight(self, error: EngineError) -> list[tuple[Pending, EngineError]]:
+        """The storage actor did not take the flight: everybody in it is told, nothing is stored."""
+        assert self.flight is not None
+        flight, self.flight = self.flight, None
+        return [(self._forget(pending), error) for pending in flight.pending]
+
+    def settle(self, results: Sequence[Result]) -> list[tuple[Pending, Ack | Record | EngineError]]:
+        """Take what became of the flight: append what was committed and return the answers, in order.
+
+        Raises:
+            ValueError: the results do not continue the log; the owner must start again from the store.
+        """
+        assert self.flight is not None
+        flight, self.flight = self.flight, None
+        answers: list[tuple[Pending, Ack | Record | EngineError]] = []
+        for pending, result in zip(flight.pending, results, strict=True):
+            answers.append((pending, self._settle_one(pending, result)))
+        return answers
+
+    def _settle_one(self, pending: Pending, result: Result) -> Ack | Record | EngineError:
+        scope = pending.scope
+        if scope is not None:
+            self._flying.pop(scope, None)
+        match result:
+            case Rejected(error):
+                return error
+            case Repeat() if result.digest != pending.row.digest:
+                return Unprocessable(_OTHER_BODY)
+            case Repeat():
+                if result.offset > self.tail.head:
+                    raise ValueError(f"a repeat at {result.offset}, past the head {self.tail.head}")
+                first = message_of(pending.row, result.offset, row_id=result.id, at_ms=result.at_ms)
+                return self._remember(pending, Ack(first, Cursor(self.record.epoch, result.offset), repeated=True))
+            case Committed(offset):
+                event = event_of(pending.row, offset)
+                self.tail.append(event)
+                if event.message is None:
+                    return self._changed(pending.row.change or ConversationChange())
+                return self._remember(pending, Ack(event.message, Cursor(self.record.epoch, offset)))
+
+    def _remember(self, pending: Pending, ack: Ack) -> Ack:
+        if pending.scope is not None:
+            self._dedupe.acknowledge(pending.scope, pending.row.digest, ack)
+        return ack
+
+    def _changed(self, change: ConversationChange) -> Record:
+        self.record = changed(self.record, change)
+        return self.described()
+
+    def expire(self, now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:
+        """Answer what is past its deadline.
+
+        What has not left for the store is withdrawn and certainly not stored. What has left stays in its flight, and will be
+        published if it turns out to be committed, but nobody waits for it any longer.
+
+        Args:
+            now: the engine's clock, seconds.
+            sent: whether the flight has left for the store (`Batch.sent`).
+        """
+        expired: list[tuple[Pending, EngineError]] = []
+        if self.flight is not None:
+            for pending in self.flight.pending:
+                if now < pending.deadline or pending.row.withdrawn or all(s.answered for s in pending.submissions):
+                    continue
+                if sent:
+                    expired.append((pending, OutcomeUnknown()))
+                else:
+                    pending.row.withdrawn = True
+                    expired.append((pending, StoreUnavailable()))
+        overdue = [pending for pending in self.waiting if now >= pending.deadline]
+        if overdue:
+            self.waiting = deque(pending for pending in self.waiting if now < pending.deadline)
+            expired.extend((self._forget(pending), StoreUnavailable()) for pending in overdue)
+        return expired
+
+    def abandon(self) -> list[Pending]:
+        """Give up everything that waits (the actor ends): returned to be refused as certainly not stored."""
+        waiting = [self._forget(pending) for pending in self.waiting]
+        self.waiting.clear()
+        return waiting
+
+    def _forget(self, pending: Pending) -> Pending:
+        if pending.scope is not None:
+            self._flying.pop(pending.scope, None)
+        return pending
+
+    def recover(self, since: Since | None) -> Decision:
+        """Where a subscriber that left off at `since` is served from."""
+        return decide(since, epoch=self.record.epoch, oldest=0, floor=self.tail.floor, head=self.tail.head)
+
+
+def message_of(row: Row, offset: int, *, row_id: str | None = None, at_ms: int | None = None) -> Message:
+    """The message that a row became, or (with `row_id` and `at_ms`) that an equal earlier row became."""
+    return Message(
+        id=row_id or row.id,
+        conversation=row.conversation,
+        offset=offset,
+        author=row.actor,
+        text=row.text,
+        created_at_ms=row.at_ms if at_ms is None else at_ms,
+        reply_to=row.reply_to,
+        meta_json=row.meta_json,
+    )
+
+
+def event_of(row: Row, offset: int) -> Event:
+    """The event that a row became."""
+    message = message_of(row, offset) if row.type == EventType.MESSAGE_CREATED else None
+    return Event(row.type, row.conversation, offset, row.at_ms, row.actor, message=message, change=row.change)
+
+
+def changed(record: Record, change: ConversationChange) -> Record:
+    """A record after a change."""
+    return attrs.evolve(
+        record,
+        title=record.title if change.title is None else change.title,
+        visibility=record.visibility if change.visibility is None else change.visibility,
+        archived=record.archived if change.archived is None else change.archived,
+    )

@@ -1,0 +1,162 @@
+"""The nouns of the domain: who speaks, what was said, what happened, where it stands.
+
+All are frozen values. Times are milliseconds since the Unix epoch (UTC); the wire shows them as RFC 3339 (`codec.rfc3339`).
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import attrs
+
+from .cursor import Cursor
+from .ids import ConversationId
+
+AuthorKind = Literal["user", "guest", "bot", "assistant"]
+
+
+@attrs.frozen
+class Author:
+    """Who did something, as everybody sees it."""
+
+    id: str
+    name: str
+    kind: AuthorKind = "user"
+
+
+def as_author(value: "Author | str") -> Author:
+    """An embedder may name an author by a plain text: it is id and name at once."""
+    return Author(value, value) if isinstance(value, str) else value
+
+
+@attrs.frozen
+class Principal:
+    """Who asks. `all_powerful` is the embedding program itself, which no rule restrains.
+
+    A principal is what a credential was resolved to; an author is the part of it that others see.
+    """
+
+    author: Author
+    all_powerful: bool = False
+
+    @property
+    def id(self) -> str:
+        """The stable id that ownership and idempotency keys are bound to."""
+        return self.author.id
+
+
+@attrs.frozen
+class Draft:
+    """What an author wants to say.
+
+    Attributes:
+        text: UTF-8 text without NUL, at most the configured bytes.
+        author: who says it; a text stands for id and name at once.
+        idempotency_key: the same key by the same author in the same conversation gives the same ack, for ever.
+        reply_to: id of a message of the same conversation, not checked against the log.
+        meta: a JSON object for the application, at most the configured bytes when encoded.
+    """
+
+    text: str
+    author: Author = attrs.field(converter=as_author, kw_only=True)
+    idempotency_key: str | None = attrs.field(default=None, kw_only=True)
+    reply_to: str | None = attrs.field(default=None, kw_only=True)
+    meta: dict[str, object] | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class Message:
+    """One message as REST shows it. `meta_json` is the encoded object, or None."""
+
+    id: str
+    conversation: ConversationId
+    offset: int
+    author: Author
+    text: str
+    created_at_ms: int
+    reply_to: str | None = None
+    meta_json: bytes | None = None
+    revision: int = 1
+
+
+class Visibility(StrEnum):
+    """Who may see a conversation: everybody with a principal, or its owner (and, later, its members)."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+@attrs.frozen
+class Record:
+    """What is known of a conversation besides its log. `offset` is the head when the record was read."""
+
+    id: ConversationId
+    title: str
+    visibility: Visibility
+    owner: str
+    epoch: str
+    offset: int
+    created_at_ms: int
+    archived: bool = False
+
+
+@attrs.frozen
+class ConversationChange:
+    """What an update changed; None is untouched."""
+
+    title: str | None = None
+    visibility: Visibility | None = None
+    archived: bool | None = None
+
+
+class EventType(StrEnum):
+    """Types of events. The durable ones carry an offset."""
+
+    MESSAGE_CREATED = "message.created"
+    CONVERSATION_UPDATED = "conversation.updated"
+    CONVERSATION_ARCHIVED = "conversation.archived"
+    TYPING = "typing"
+    SERVER_DRAINING = "server.draining"
+
+
+@attrs.frozen
+class Event:
+    """Something that happened in a conversation.
+
+    Attributes:
+        offset: place in the log, from 1; None for an ephemeral event, which is not stored and not replayed.
+        message: of a message event.
+        change: of a conversation event.
+        data_json: encoded JSON object of an application's own ephemeral event.
+    """
+
+    type: str
+    conversation: ConversationId
+    offset: int | None
+    at_ms: int
+    actor: Author
+    message: Message | None = None
+    change: ConversationChange | None = None
+    data_json: bytes | None = None
+
+
+@attrs.frozen
+class Ack:
+    """The promise that a post is committed (design: G1). `repeated` says that an earlier post with the same key was found."""
+
+    message: Message
+    cursor: Cursor
+    repeated: bool = False
+
+
+@attrs.frozen
+class MessagePage:
+    """One page of history, oldest first.
+
+    Attributes:
+        next: offset to ask ``after`` for newer ones, or None at the head.
+        previous: offset to ask ``before`` for older ones, or None at the beginning.
+    """
+
+    messages: tuple[Message, ...]
+    next: int | None
+    previous: int | None

@@ -1,0 +1,115 @@
+"""What the engine needs from outside: a durable store. Data types only; the implementations live in `hubbub.storage`.
+
+Promises a store makes (the contract suite holds every implementation to them):
+
+* `submit` keeps a batch or refuses it at once; a kept batch is settled exactly once, in one transaction with all its rows'
+  effects, or row by row rejected. Offsets of a conversation are consecutive from 1, in the order of submission.
+* A `Committed` or `Repeat` result is durable when it is given. A `Rejected(StoreUnavailable)` row is not stored and never
+  will be.
+* Reads see every commit that was settled before they were called.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+
+from ..actors import ChildSpec
+from .core.batch import Batch
+from .core.ids import ConversationId
+from .core.messages import Author, Event, Message, Record
+
+
+@attrs.frozen
+class StoreHealth:
+    """Whether the store can commit now, and what is missing when it cannot (sentences for an operator)."""
+
+    ready: bool
+    problems: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class TokenRecord:
+    """A session token as it is stored: never the token, only its SHA-256 digest.
+
+    Attributes:
+        digest: 32 bytes.
+        author: whom it stands for.
+        created_at_ms, expires_at_ms: milliseconds since the epoch.
+    """
+
+    digest: bytes
+    author: Author
+    created_at_ms: int
+    expires_at_ms: int
+
+
+class Store(Protocol):
+    """A durable store with its storage actor. All methods belong to the one trio thread."""
+
+    def actor(self) -> ChildSpec[Any]:
+        """The storage actor, to be supervised by the engine; it outlives the conversations and drains when stopped."""
+        ...
+
+    def submit(self, batch: Batch) -> None:
+        """Hand in a batch without waiting. `batch.settle` is called later, never from inside this call.
+
+        Raises:
+            Overloaded: too many rows wait; nothing was kept.
+            EngineClosed: the storage actor has stopped.
+        """
+        ...
+
+    def health(self) -> StoreHealth:
+        """Whether commits can succeed at this moment, from what is known without asking the database."""
+        ...
+
+    async def load(self, conversation: ConversationId) -> Record | None:
+        """The conversation and its head, or None.
+
+        Raises (this and every other read):
+            StoreUnavailable: the store cannot be reached.
+        """
+        ...
+
+    async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
+        """Durable events with offsets in (after, after + limit], oldest first, consecutive; fewer when they pass
+        `max_bytes` of text (at least one when there is one)."""
+        ...
+
+    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
+        """The newest events, oldest first, consecutive up to the head; bounded like `events`."""
+        ...
+
+    async def messages(
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+    ) -> list[Message]:
+        """Messages with offsets in (after, before), oldest first: the `limit` oldest of them when `after` is given, else
+        the `limit` newest."""
+        ...
+
+    async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
+        """The offset of a message of this conversation, or None."""
+        ...
+
+    async def create(self, record: Record) -> None:
+        """Make a conversation (its offset must be 0).
+
+        Raises:
+            Conflict: the id is taken.
+        """
+        ...
+
+    async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
+        """Conversations that a principal may list (public ones and its own; every one when None), ordered by id in code
+        point order, ids greater than `after`."""
+        ...
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keep a session token."""
+        ...
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest, expired or not, or None."""
+        ...
