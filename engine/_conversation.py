@@ -14,7 +14,7 @@ from ._fanout import run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
 from .core.batch import Batch
-from .core.commands import Command, Describe, History, Join, Presence, Roster, Signal, Submit
+from .core.commands import Command, Describe, History, Join, Presence, Replay, Roster, Signal, Submit
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
 from .core.errors import EngineError, NotFound, Overloaded, StoreError, StoreUnavailable
@@ -24,6 +24,8 @@ from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
 from .core.tail import Tail
 from .ports import Store
+
+Query = Join | Describe | History | Replay | Signal | Presence
 
 _log = structlog.get_logger("hubbub.conversation")
 
@@ -180,7 +182,7 @@ class ConversationActor(Actor[Command | Nudge]):
         for pending, error in machine.expire(self._clock(), sent=sent):
             pending.answer(error)
 
-    def _query(self, machine: ConversationMachine, command: Join | Describe | History | Signal | Presence) -> None:
+    def _query(self, machine: ConversationMachine, command: Query) -> None:
         room = self._room
         check(command.principal, Verb.SIGNAL if isinstance(command, Signal) else Verb.READ, machine.record)
         match command:
@@ -190,6 +192,8 @@ class ConversationActor(Actor[Command | Nudge]):
                 command.answer(machine.described())
             case History():
                 self._reads.history(room, machine, command)
+            case Replay():
+                self._reads.replay(room, machine, command)
             case Signal():
                 room.spread(
                     Event(

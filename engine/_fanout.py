@@ -21,6 +21,12 @@ async def run_pass(room: Room, tail: Tail, start: int, *, write_bytes: int, pass
     Cancellation between two steps leaves each subscriber with its own cursor; `Room.resume` goes on from there.
     """
     while start < tail.head:
+        if not tail.covers(start):
+            # So much was committed at once (or the tail shrank at a yield) that its beginning is out of the window again.
+            for subscriber in list(room.subscribers()):
+                if subscriber.cursor == start:
+                    room.resume(subscriber)
+            return
         upto = tail.reach(start, write_bytes)
         for group in list(room.groups.values()):
             subscribers = list(group)

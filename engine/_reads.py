@@ -5,22 +5,26 @@ reads pages is paced by its own outlet: the next page is read when the last one 
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
 from ._room import Room
-from .core.commands import History, Join
+from .core.commands import History, Join, Replay, Replayed, Request
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
-from .core.errors import EngineError, NotFound, Overloaded, StoreUnavailable
-from .core.messages import Message, MessagePage
-from .core.recovery import Decision
+from .core.errors import EngineClosed, EngineError, NotFound, Overloaded, RecoveryFailed, StoreUnavailable
+from .core.messages import Message, MessagePage, Record
+from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
 from .core.tail import Entry
 from .ports import Store
 
 _HISTORY_READS = 64
 _RETRY_S = 0.25
+_REVERSE_BYTES = 64 * 1024 * 1024  # the limit in events bounds it: 500 of the largest messages
+
+A = TypeVar("A")
 
 
 class Reads:
@@ -48,21 +52,52 @@ class Reads:
         page = from_tail(machine, command)
         if page is not None:
             command.answer(page)
-        elif self._history_reads >= _HISTORY_READS:
-            command.answer(Overloaded("too many pages of history are being read"))
         else:
-            self._history_reads += 1
             head = machine.tail.head
-            self._spawn(lambda: self._read_history(room, head, command))
+            self._read(command, lambda: self._page(room, head, command))
 
-    async def _read_history(self, room: Room, head: int, command: History) -> None:
+    def replay(self, room: Room, machine: ConversationMachine, command: Replay) -> None:
+        """Answer with a page of the log, from the tail or from the store."""
+        since = command.since
+        decision = machine.recover(since)
+        if isinstance(decision, Reset):
+            raise RecoveryFailed(decision.reason)
+        record, limit = machine.described(), command.limit
+        if command.reverse:
+            newest = record.offset if since is None else max(0, since.offset - 1)
+            after = max(0, newest - limit)
+            limit = newest - after
+        else:
+            after = 0 if since is None else since.offset
+            limit = min(limit, record.offset - after)
+        if machine.tail.covers(after) or limit == 0:
+            events = machine.tail.events(after, limit) if limit else []
+            command.answer(Replayed(record, tuple(reversed(events)) if command.reverse else tuple(events)))
+        else:
+            self._read(command, lambda: self._replayed(room, record, command, after, limit))
+
+    def _read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
+        if self._history_reads >= _HISTORY_READS:
+            raise Overloaded("too many pages of history are being read")
+        self._history_reads += 1
+        self._spawn(lambda: self._answer_read(command, read))
+
+    async def _answer_read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
         try:
-            command.answer(await self._page(room, head, command))
+            command.answer(await read())
         except EngineError as error:
             command.answer(error)
         finally:
             self._history_reads -= 1
-            command.answer(StoreUnavailable("the server is shutting down"))  # no answer yet: this task was cancelled
+            command.answer(EngineClosed())  # no answer yet: this task was cancelled, or broke
+
+    async def _replayed(self, room: Room, record: Record, command: Replay, after: int, limit: int) -> Replayed:
+        if command.reverse:
+            # A page bounded in bytes is cut at its end; going back, it is the older end that may be missing.
+            events = await self._store.events(room.id, after=after, limit=limit, max_bytes=_REVERSE_BYTES)
+            return Replayed(record, tuple(reversed(events)))
+        events = await self._store.events(room.id, after=after, limit=limit, max_bytes=self._settings.page_bytes)
+        return Replayed(record, tuple(events))
 
     async def _page(self, room: Room, head: int, command: History) -> MessagePage:
         after, before, limit = command.after, command.before, command.limit
@@ -138,7 +173,7 @@ class Reads:
         finally:
             del self._pagers[subscriber]
             if first is not None:
-                first[0].answer(StoreUnavailable("the server is shutting down"))  # cancelled before the first page
+                first[0].answer(EngineClosed())  # cancelled before the first page
         room.resume(subscriber)
 
     async def _entries(

@@ -11,7 +11,7 @@ import attrs
 
 from .batch import Row
 from .errors import EngineError
-from .messages import Ack, MessagePage, Principal, Record
+from .messages import Ack, Event, MessagePage, Principal, Record
 from .permissions import Verb
 from .recovery import Since
 from .subscriber import Joined, Subscriber
@@ -100,6 +100,29 @@ class History(Request[MessagePage]):
     limit: int
 
 
+@attrs.frozen
+class Replayed:
+    """A page of the log itself: the record with the head, and consecutive durable events, in the order asked for."""
+
+    record: Record
+    events: tuple[Event, ...]
+
+
+@attrs.define(eq=False)
+class Replay(Request[Replayed]):
+    """Ask for a page of durable events.
+
+    Attributes:
+        since: exclusive position; None is the beginning, or the head when `reverse`.
+        limit: how many events; 0 asks for the position only.
+        reverse: newest first, going back from `since`.
+    """
+
+    since: Since | None
+    limit: int
+    reverse: bool
+
+
 @attrs.define(eq=False)
 class Signal(Request[None]):
     """Send an ephemeral event to those who can take it now: not stored, not replayed, no offset."""
@@ -125,4 +148,4 @@ class Presence(Request[Roster]):
     limit: int
 
 
-Command = Submit | Join | Describe | History | Signal | Presence
+Command = Submit | Join | Describe | History | Replay | Signal | Presence

@@ -29,6 +29,7 @@ class ConversationSettings:
     batch_items: int = _size(64, "posts handed to the storage actor at once")
     batch_bytes: int = _size(1 * _MIB, "bytes of posts handed to the storage actor at once")
     dedupe_items: int = _size(1024, "idempotency keys remembered in memory; the store knows all of them")
+    dedupe_bytes: int = _size(1 * _MIB, "bytes of remembered acks, whichever bound is met first")
     write_bytes: int = _size(256 * 1024, "events joined into one write to a subscriber")
     pass_items: int = _size(256, "subscribers served before a pass lets others run")
     post_deadline_s: float = _seconds(10.0, "a post that is not committed by then is answered with an error")

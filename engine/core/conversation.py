@@ -39,6 +39,11 @@ class Pending:
         """What its key is unique in; None without a key."""
         return None if self.row.key is None else Scope(self.row.actor.id, self.row.key)
 
+    @property
+    def answered(self) -> bool:
+        """Whether nobody waits for it any longer."""
+        return all(submission.answered for submission in self.submissions)
+
     def answer(self, answer: Ack | Record | EngineError) -> None:
         """Answer everybody; all but the first are told that theirs was a repeat."""
         for place, submission in enumerate(self.submissions):
@@ -71,7 +76,7 @@ class ConversationMachine:
         self.settings = settings
         self.waiting: deque[Pending] = deque()
         self.flight: Flight | None = None
-        self._dedupe = Dedupe(settings.dedupe_items)
+        self._dedupe = Dedupe(settings.dedupe_items, settings.dedupe_bytes)
         self._flying: dict[Scope, Pending] = {}
 
     @property
@@ -103,6 +108,8 @@ class ConversationMachine:
                     return Unprocessable(_OTHER_BODY)
                 if len(pending.submissions) >= self.settings.waiting_items:
                     return Overloaded("too many retries of one post")
+                if pending.answered:  # the deadlines of those before are over; only this one's counts now
+                    pending.deadline = submission.deadline
                 pending.submissions.append(submission)
                 return None
         if len(self.waiting) >= self.settings.waiting_items:
@@ -147,9 +154,7 @@ class ConversationMachine:
         return answers
 
     def _settle_one(self, pending: Pending, result: Result) -> Ack | Record | EngineError:
-        scope = pending.scope
-        if scope is not None:
-            self._flying.pop(scope, None)
+        self._forget(pending)
         match result:
             case Rejected(error):
                 return error
@@ -189,13 +194,14 @@ class ConversationMachine:
         expired: list[tuple[Pending, EngineError]] = []
         if self.flight is not None:
             for pending in self.flight.pending:
-                if now < pending.deadline or pending.row.withdrawn or all(s.answered for s in pending.submissions):
+                if now < pending.deadline or pending.row.withdrawn or pending.answered:
                     continue
                 if sent:
                     expired.append((pending, OutcomeUnknown()))
                 else:
                     pending.row.withdrawn = True
-                    expired.append((pending, StoreUnavailable()))
+                    # A retry must not share the fate of a row that will never leave: it gets a row of its own.
+                    expired.append((self._forget(pending), StoreUnavailable()))
         overdue = [pending for pending in self.waiting if now >= pending.deadline]
         if overdue:
             self.waiting = deque(pending for pending in self.waiting if now < pending.deadline)
@@ -209,8 +215,9 @@ class ConversationMachine:
         return waiting
 
     def _forget(self, pending: Pending) -> Pending:
-        if pending.scope is not None:
-            self._flying.pop(pending.scope, None)
+        scope = pending.scope
+        if scope is not None and self._flying.get(scope) is pending:
+            del self._flying[scope]
         return pending
 
     def recover(self, since: Since | None) -> Decision:

@@ -1,7 +1,7 @@
-"""Dedupe: idempotency keys in flight and recently acked in one conversation. The store knows all the others.
+"""Dedupe: recently acked idempotency keys of one conversation. The store knows all the others.
 
-Bounded twice: keys in flight by the posts in flight, acked ones by `max_items`, the oldest forgotten first (forgetting costs a
-look-up in the store, never a wrong answer).
+Bounded by `max_items` and by `max_bytes`, because an ack carries its message; the oldest is forgotten first (forgetting costs
+a look-up in the store, never a wrong answer). Keys in flight are the conversation's own business: they share a row.
 """
 
 from collections import OrderedDict
@@ -9,6 +9,8 @@ from collections import OrderedDict
 import attrs
 
 from .messages import Ack
+
+_OVERHEAD_BYTES = 800  # an ack's objects besides the texts
 
 
 @attrs.frozen
@@ -26,36 +28,36 @@ class Known:
     digest: bytes
     ack: Ack
 
+    @property
+    def size_bytes(self) -> int:
+        """About what remembering it costs."""
+        return _OVERHEAD_BYTES + 2 * len(self.ack.message.text) + len(self.ack.message.meta_json or b"")
+
 
 class Dedupe:
-    """Recently acked keys, and the digest of each key in flight."""
+    """The last acked keys, each with its first ack."""
 
-    __slots__ = ("_acked", "_flying", "max_items")
+    __slots__ = ("_acked", "max_bytes", "max_items", "size_bytes")
 
-    def __init__(self, max_items: int) -> None:
+    def __init__(self, max_items: int, max_bytes: int) -> None:
         self.max_items = max_items
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
         self._acked: OrderedDict[Scope, Known] = OrderedDict()
-        self._flying: dict[Scope, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._acked)
 
     def acked(self, scope: Scope) -> Known | None:
         """The first ack of a key, if it is remembered here."""
         return self._acked.get(scope)
 
-    def flying(self, scope: Scope) -> bytes | None:
-        """The digest of the post in flight with this key, if there is one."""
-        return self._flying.get(scope)
-
-    def start(self, scope: Scope, digest: bytes) -> None:
-        """A post with this key is in flight now."""
-        self._flying[scope] = digest
-
-    def fail(self, scope: Scope) -> None:
-        """The post in flight ended without an ack; the key is free again."""
-        self._flying.pop(scope, None)
-
     def acknowledge(self, scope: Scope, digest: bytes, ack: Ack) -> None:
-        """The post in flight was committed, or found committed, with this ack."""
-        self._flying.pop(scope, None)
-        self._acked[scope] = Known(digest, ack)
-        if len(self._acked) > self.max_items:
-            self._acked.popitem(last=False)
+        """Remember that a post with this key was committed, or found committed; a key that is known keeps its first ack."""
+        if scope in self._acked:
+            return
+        known = self._acked[scope] = Known(digest, ack)
+        self.size_bytes += known.size_bytes
+        while len(self._acked) > self.max_items or self.size_bytes > self.max_bytes:
+            _, oldest = self._acked.popitem(last=False)
+            self.size_bytes -= oldest.size_bytes

@@ -7,13 +7,13 @@ decided by the conversation (`permissions`).
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from . import codec
 from .batch import Row
-from .commands import Describe, History, Join, Presence, Roster, Signal, Submit, digest_of
+from .commands import Describe, History, Join, Presence, Replay, Replayed, Roster, Signal, Submit, digest_of
 from .config import ConversationSettings
 from .errors import (
     AlreadySubscribed,
@@ -25,10 +25,12 @@ from .errors import (
     Unprocessable,
 )
 from .ids import ConversationId, conversation_id, idempotency_key, message_id
-from .messages import Ack, ConversationChange, Draft, EventType, MessagePage, Principal, Record, Visibility
+from .messages import Ack, Author, ConversationChange, Draft, EventType, MessagePage, Principal, Record, Visibility
 from .permissions import Verb
 from .recovery import Since
 from .subscriber import Joined, Subscriber
+
+AUTHOR_BYTES: Final = 1024
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not the text backslash-u0000
 
@@ -193,6 +195,24 @@ class Session:
             message_id(around)
         return conversation, History(reply, principal, after, before, around, limit)
 
+    def replay(
+        self,
+        name: str,
+        since: Since | None,
+        *,
+        limit: int,
+        reverse: bool,
+        reply: Callable[[Replayed | EngineError], None],
+    ) -> tuple[ConversationId, Replay]:
+        """Compose a request for a page of the log; a limit below 0 or over `history_items` means `history_items`.
+
+        Raises:
+            Unauthenticated, InvalidCommand.
+        """
+        most = self.settings.history_items
+        limit = most if limit < 0 or limit > most else limit
+        return conversation_id(name), Replay(reply, self.require(), since, limit, reverse)
+
     def describe(self, name: str, reply: Callable[[Record | EngineError], None]) -> tuple[ConversationId, Describe]:
         """Compose a request for the record."""
         return conversation_id(name), Describe(reply, self.require())
@@ -227,6 +247,7 @@ def compose_post(
         raise PayloadTooLarge(f"'text' is over {settings.text_bytes} bytes")
     if not draft.text:
         raise Unprocessable("'text' is empty")
+    check_author(draft.author)
     meta_json = None if draft.meta is None else encode_meta(draft.meta, settings.meta_bytes)
     reply_to = None if draft.reply_to is None else message_id(draft.reply_to)
     row = Row(
@@ -243,6 +264,17 @@ def compose_post(
     if row.key is not None:
         row.digest = digest_of(row.text, row.reply_to, row.meta_json)
     return conversation, Submit(reply, principal, Verb.POST, row, stamp.deadline)
+
+
+def check_author(author: Author) -> None:
+    """Check an author that an embedder made: one that cannot be encoded would crash the conversation at every load.
+
+    Raises:
+        Unprocessable: id or name is empty, over `AUTHOR_BYTES`, or not storable.
+    """
+    for name, text in (("author id", author.id), ("author name", author.name)):
+        if not text or codec.storable_text(text, AUTHOR_BYTES, name) > AUTHOR_BYTES:
+            raise Unprocessable(f"an {name} has 1 to {AUTHOR_BYTES} bytes")
 
 
 def compose_change(

@@ -1,0 +1,157 @@
+"""CPU time and memory of processes on this machine, from /proc (Linux).
+
+CPU is counted in two groups: Postgres, and everything else that descends from the server's process. Postgres is found
+by its process name among the descendants, wherever it stands, and by a `postmaster.pid` in the data directory if it
+was started detached. Its backends come and go, so their reaped time counts, through their parent.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_POSTGRES: Final = ("postgres", "postmaster")
+
+
+@attrs.frozen
+class Cpu:
+    """CPU seconds, user and system, used since the processes started."""
+
+    server_user_s: float
+    server_system_s: float
+    postgres_s: float
+
+    def since(self, earlier: Cpu) -> Cpu:
+        """What was used between two readings."""
+        return Cpu(
+            self.server_user_s - earlier.server_user_s,
+            self.server_system_s - earlier.server_system_s,
+            self.postgres_s - earlier.postgres_s,
+        )
+
+    @property
+    def server_s(self) -> float:
+        """User and system together, without Postgres."""
+        return self.server_user_s + self.server_system_s
+
+
+@attrs.frozen
+class Memory:
+    """Memory of one process in bytes; `pss_bytes` is 0 where the kernel does not tell."""
+
+    rss_bytes: int
+    pss_bytes: int
+
+
+@attrs.frozen
+class Stat:
+    """The part of /proc/PID/stat that is used here; times in seconds."""
+
+    pid: int
+    name: str
+    parent: int
+    user_s: float
+    system_s: float
+    reaped_s: float
+
+
+def parse_stat(text: str) -> Stat:
+    """Read a line of /proc/PID/stat; the name may hold spaces and parentheses."""
+    pid, _, rest = text.partition(" (")
+    name, _, fields_text = rest.rpartition(") ")
+    fields = fields_text.split()
+    user, system, reaped_user, reaped_system = (int(ticks) / _TICKS_PER_S for ticks in fields[11:15])
+    return Stat(int(pid), name, int(fields[1]), user, system, reaped_user + reaped_system)
+
+
+def all_stats() -> dict[int, Stat]:
+    """Every process of this machine by its id."""
+    stats: dict[int, Stat] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                stat = parse_stat((entry / "stat").read_text())
+            except OSError:
+                continue  # gone since the directory was read
+            stats[stat.pid] = stat
+    return stats
+
+
+def _family(stats: dict[int, Stat], roots: set[int]) -> set[int]:
+    """The roots and all their descendants."""
+    found = {pid for pid in roots if pid in stats}
+    grown = True
+    while grown:
+        more = {stat.pid for stat in stats.values() if stat.parent in found} - found
+        found |= more
+        grown = bool(more)
+    return found
+
+
+def _detached_postgres(data: Path | None) -> set[int]:
+    if data is None or not data.is_dir():
+        return set()
+    lines = [file.read_text().split("\n")[0] for file in data.rglob("postmaster.pid")]
+    return {int(line) for line in lines if line.strip().isdecimal()}
+
+
+def read_cpu(pid: int, data: Path | None = None) -> Cpu:
+    """CPU used so far by a server and its Postgres.
+
+    Args:
+        pid: The server's process.
+        data: Its data directory, to find a Postgres that is not its descendant.
+
+    Raises:
+        ProcessLookupError: There is no such process.
+    """
+    stats = all_stats()
+    if pid not in stats:
+        raise ProcessLookupError(f"no process {pid}")
+    family = [stats[member] for member in _family(stats, {pid} | _detached_postgres(data))]
+    postgres = [stat for stat in family if stat.name in _POSTGRES]
+    server = [stat for stat in family if stat.name not in _POSTGRES]
+    return Cpu(
+        sum(stat.user_s for stat in server),
+        sum(stat.system_s for stat in server),
+        sum(stat.user_s + stat.system_s + stat.reaped_s for stat in postgres),
+    )
+
+
+def read_machine_busy_s() -> float:
+    """CPU seconds that all cores together were not idle since boot, by whomever; time stolen by the host counts."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_guest = (
+        int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+
+
+def _kib_line(text: str, name: str) -> int:
+    for line in text.splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def read_memory(pid: int) -> Memory:
+    """Memory of one process, without its children.
+
+    Raises:
+        OSError: There is no such process, or it is not ours to look at.
+    """
+    proc = Path("/proc") / str(pid)
+    try:
+        rollup = (proc / "smaps_rollup").read_text()
+    except PermissionError:
+        rollup = ""
+    return Memory(_kib_line((proc / "status").read_text(), "VmRSS"), _kib_line(rollup, "Pss"))
+
+
+def pin(pid: int, cpu: int) -> None:
+    """Keep all threads that a process has now, and those they start, on one core; its children stay free."""
+    for thread in (Path("/proc") / str(pid) / "task").iterdir():
+        os.sched_setaffinity(int(thread.name), {cpu})

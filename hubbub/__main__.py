@@ -1,0 +1,5 @@
+"""``python -m hubbub``: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,164 @@
+"""The command line, and the place where a server is put together: store, engine, transport.
+
+Exit codes: 0 done; 1 it could not be done (the message says why); 2 wrong usage; 130 interrupted twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import structlog
+import trio
+
+from .bench.cli import bench
+from .engine import Engine, StoreError
+from .storage import PostgresStore
+from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
+from .talk import follow, post
+from .transport.serve import AddressInUse, ServeSettings, Serving, serve
+from .transport.version import version as program_version
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(program_version(), "-V", "--version", prog_name="hubbub")
+def cli() -> None:
+    """hubbub: durable, ordered, resumable chat rooms on trio and Postgres."""
+
+
+@cli.command("version")
+def show_version() -> None:
+    """Print the version."""
+    click.echo(f"hubbub {program_version()}")
+
+
+@cli.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Data directory of the embedded Postgres.  [default: ./hubbub-data, as root /var/lib/hubbub]",
+)
+@click.option("--database-url", default=None, help="Use this Postgres (13 or newer) and not the embedded one.")
+@click.option("--guests", is_flag=True, help="Let anyone who reaches the port talk in the public lobby.")
+@click.option(
+    "--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
+)
+def serve_command(
+    host: str, port: int, data: Path | None, database_url: str | None, guests: bool, log_level: str
+) -> None:
+    """Serve rooms on one port: WebSocket, event streams, REST and a page to talk in.
+
+    Prints one line with the URL when it is ready. Ctrl-C or SIGTERM drains: no new posts, what was accepted is committed,
+    clients are told to come back; a second one quits at once.
+    """
+    if database_url is not None and data is not None:
+        raise click.UsageError("--data is for the embedded Postgres, --database-url for your own: give one of them")
+    configure_logs(log_level)
+    settings = ServeSettings(host=host, port=port, guests=guests)
+    try:
+        trio.run(_serve, settings, data, database_url)
+    except* (AddressInUse, EmbeddedError, StoreError) as group:
+        click.echo("hubbub: " + "\n".join(str(error) for error in _leaves(group)), err=True)
+        sys.exit(1)
+
+
+def configure_logs(level: str) -> None:
+    """Send logs to standard error, one line each; message texts and tokens are never in them."""
+    number = getattr(logging, level.upper())
+    logging.basicConfig(level=number, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class _Stopping:
+    """What the first and the second signal do."""
+
+    def __init__(self, abandon_start: trio.CancelScope) -> None:
+        self._abandon_start = abandon_start
+        self.serving: Serving | None = None
+        self.postgres: EmbeddedPostgres | None = None
+
+    async def watch(self, signals: AsyncIterator[int]) -> None:
+        """Drain at the first signal, quit at the second."""
+        asked = False
+        async for _ in signals:
+            if asked:
+                self._quit()
+            asked = True
+            if self.serving is None:
+                self._abandon_start.cancel()
+            else:
+                click.echo("stopping: finishing what was accepted (again to quit at once)", err=True)
+                self.serving.stop.set()
+
+    def _quit(self) -> NoReturn:
+        if self.postgres is not None:
+            with contextlib.suppress(OSError):
+                os.kill(self.postgres.pid, signal.SIGQUIT)  # its immediate shutdown; it recovers at the next start
+        os._exit(130)
+
+
+async def _serve(settings: ServeSettings, data: Path | None, database_url: str | None) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            stopping = _Stopping(nursery.cancel_scope)
+            nursery.start_soon(stopping.watch, signals)
+            async with _open_store(data, database_url, stopping) as store, Engine.open(store=store) as engine:
+                async with trio.open_nursery() as servers:
+                    stopping.serving = await servers.start(serve, engine, settings)
+                    url = stopping.serving.url
+                    click.echo(f"hubbub {program_version()} ready at {url}{_hint(settings)}")
+            nursery.cancel_scope.cancel()
+
+
+def _hint(settings: ServeSettings) -> str:
+    return " (guests welcome in the lobby)" if settings.guests else " (nobody can get in yet: start with --guests)"
+
+
+@asynccontextmanager
+async def _open_store(data: Path | None, database_url: str | None, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
+    if database_url is not None:
+        async with PostgresStore.open(database_url) as store:
+            yield store
+        return
+    directory = default_data_dir() if data is None else data
+    async with open_embedded(EmbeddedSettings(directory)) as postgres:
+        stopping.postgres = postgres
+        async with PostgresStore.open(postgres.connect_args) as store:
+            yield store
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+cli.add_command(bench)
+cli.add_command(post)
+cli.add_command(follow)
+
+main = cli

@@ -1,0 +1,86 @@
+"""The stored body of an event: JSON whose parts come back byte for byte, so that a replay shows what was sent live.
+
+A message's body is ``{"text", "reply_to"?, "meta"?}``, with meta's own bytes spliced in; a change's body is the change. Id,
+actor and time have columns of their own.
+"""
+
+from functools import lru_cache
+
+import msgspec
+
+from ..engine.core.batch import Row
+from ..engine.core.codec import author_json, change_json, encode_json
+from ..engine.core.ids import ConversationId
+from ..engine.core.messages import Author, AuthorKind, ConversationChange, Event, EventType, Message, Visibility
+
+
+class _MessageBody(msgspec.Struct):
+    text: str
+    reply_to: str | None = None
+    meta: msgspec.Raw = msgspec.Raw()  # empty: no meta
+
+
+class _ChangeBody(msgspec.Struct):
+    title: str | None = None
+    visibility: Visibility | None = None
+    archived: bool | None = None
+
+
+class _Actor(msgspec.Struct):
+    id: str
+    name: str
+    kind: AuthorKind
+
+
+_decode_message = msgspec.json.Decoder(_MessageBody).decode
+_decode_change = msgspec.json.Decoder(_ChangeBody).decode
+_decode_actor = msgspec.json.Decoder(_Actor).decode
+
+
+def encode_body(row: Row) -> str:
+    """The body of a row.
+
+    Raises:
+        UnicodeEncodeError: a text holds a lone surrogate.
+    """
+    if row.type != EventType.MESSAGE_CREATED:
+        return change_json(row.change or ConversationChange()).decode()
+    reply = b',"reply_to":%b' % encode_json(row.reply_to) if row.reply_to else b""
+    meta = b',"meta":%b' % row.meta_json if row.meta_json else b""
+    return (b'{"text":%b%b%b}' % (encode_json(row.text), reply, meta)).decode()
+
+
+@lru_cache(maxsize=4096)
+def encode_actor(author: Author) -> str:
+    """An author as the column holds it."""
+    return author_json(author).decode()
+
+
+@lru_cache(maxsize=4096)
+def decode_actor(data: str) -> Author:
+    """The author in a column."""
+    actor = _decode_actor(data)
+    return Author(actor.id, actor.name, actor.kind)
+
+
+def decode_event(
+    event_type: str, conversation: ConversationId, offset: int, row_id: str, actor: Author, at_ms: int, body: str
+) -> Event:
+    """The event that a row became, from its columns."""
+    message = change = None
+    if event_type == EventType.MESSAGE_CREATED:
+        kept = _decode_message(body)
+        message = Message(
+            id=row_id,
+            conversation=conversation,
+            offset=offset,
+            author=actor,
+            text=kept.text,
+            created_at_ms=at_ms,
+            reply_to=kept.reply_to,
+            meta_json=bytes(kept.meta) or None,
+        )
+    else:
+        fields = _decode_change(body)
+        change = ConversationChange(fields.title, fields.visibility, fields.archived)
+    return Event(event_type, conversation, offset, at_ms, actor, message=message, change=change)

@@ -1,0 +1,124 @@
+"""Reads of the Postgres store, and its small writes outside the log. Each is one statement over a pool.
+
+Every statement may safely run twice, so a broken connection costs a retry and not an error.
+"""
+
+from ..engine.core.errors import Conflict, StoreFenced, Unprocessable
+from ..engine.core.ids import ConversationId
+from ..engine.core.messages import Author, Event, Message, Record, Visibility
+from ..engine.ports import TokenRecord
+from . import sql
+from .body import decode_actor, decode_event
+from .driver import Pool, Values
+
+_END = 2**63 - 1
+
+
+class PostgresReads:
+    """What a `Backend` answers besides commits; see `engine.ports.Store` for each method.
+
+    Args:
+        pool: where statements run.
+    """
+
+    term: int | None = None
+    """The fencing number of this server; None until it has started."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def load(self, conversation: ConversationId) -> Record | None:
+        """The conversation and its head, or None."""
+        rows = await self._pool.fetch(sql.LOAD, conversation)
+        return _record(rows[0]) if rows else None
+
+    async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
+        """Durable events after an offset."""
+        return _events(conversation, await self._pool.fetch(sql.EVENTS, conversation, after, limit, max_bytes))
+
+    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
+        """The newest events, oldest first."""
+        return _events(conversation, await self._pool.fetch(sql.LATEST, conversation, limit, max_bytes))
+
+    async def messages(
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+    ) -> list[Message]:
+        """One page of messages."""
+        end = _END if before is None else before
+        if after is None:
+            rows = (await self._pool.fetch(sql.MESSAGES_BEFORE, conversation, end, limit))[::-1]
+        else:
+            rows = await self._pool.fetch(sql.MESSAGES_AFTER, conversation, after, end, limit)
+        return [_message(conversation, row) for row in rows]
+
+    async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
+        """The offset of a message, or None."""
+        try:
+            rows = await self._pool.fetch(sql.MESSAGE_OFFSET, conversation, message_id)
+        except Unprocessable:
+            return None  # no UUID, so no message
+        return rows[0][0] if rows else None
+
+    async def create(self, record: Record) -> None:
+        """Make a conversation. A second try after a lost answer finds its own epoch and is content."""
+        if record.offset != 0:
+            raise ValueError("a new conversation starts at offset 0")
+        made = await self._pool.fetch(
+            sql.CREATE,
+            *(self.term, record.id, record.title, record.visibility.value, record.owner, record.epoch),
+            record.created_at_ms,
+        )
+        if made:
+            return
+        there = await self.load(record.id)
+        if there is None:
+            raise StoreFenced("another server has taken the database over")
+        if there.epoch != record.epoch:
+            raise Conflict("the conversation exists already")
+
+    async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
+        """Conversations that a principal may list."""
+        return [_record(row) for row in await self._pool.fetch(sql.LIST, principal_id, after or "", limit)]
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keep a session token."""
+        author = token.author
+        await self._pool.fetch(
+            sql.INSERT_SESSION,
+            *(token.digest, author.id, author.name, author.kind, token.created_at_ms, token.expires_at_ms),
+        )
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest."""
+        rows = await self._pool.fetch(sql.SELECT_SESSION, digest)
+        if not rows:
+            return None
+        author_id, name, kind, created_at_ms, expires_at_ms = rows[0]
+        return TokenRecord(digest, Author(author_id, name, kind), created_at_ms, expires_at_ms)
+
+
+def _record(row: Values) -> Record:
+    name, title, visibility, owner, epoch, head, created_at_ms, archived = row
+    return Record(name, title, Visibility(visibility), owner, epoch, head, created_at_ms, archived)
+
+
+def _events(conversation: ConversationId, rows: list[Values]) -> list[Event]:
+    return [
+        decode_event(event_type, conversation, offset, row_id, decode_actor(actor), at_ms, body)
+        for event_type, offset, row_id, actor, at_ms, body in rows
+    ]
+
+
+def _message(conversation: ConversationId, row: Values) -> Message:
+    offset, row_id, author, text, at_ms, reply_to, meta, revision = row
+    return Message(
+        id=row_id,
+        conversation=conversation,
+        offset=offset,
+        author=decode_actor(author),
+        text=text,
+        created_at_ms=at_ms,
+        reply_to=reply_to,
+        meta_json=None if meta is None else meta.encode(),
+        revision=revision,
+    )

@@ -1,0 +1,169 @@
+"""Every statement of the Postgres store.
+
+The commit is one statement, so that it is one transaction and one round trip. It leaves out repeats (a look-up of each key),
+numbers the rest from their conversations' heads, checks the term, writes event, message, key and head, and answers with the
+offset or the first ack of every row; rows of unknown conversations are missing from the answer.
+
+Trap (feasibility, appendix F): the planner does not know how long `unnest` is, and with plain joins it hashed the whole key
+table. Hence the lateral probes and `WRITER_SETTINGS`, which hold on the writer's connection only; a test looks at the plan.
+"""
+
+from typing import Final
+
+LOCK_KEY: Final = 0x6875_6262_7562_0001  # "hubbub", then the version of what the lock means
+
+WRITER_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+    "jit": "off",
+    "synchronous_commit": "on",  # an ack is a commit on disk, whatever the database's default
+    # A server that vanished without a word must not hold the lock for hours (no effect on unix sockets).
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_COMMIT: Final = """
+with input as materialized (
+    select i.*, c.head, k."offset" as first_offset, k.id as first_id, k.at as first_at, k.digest as first_digest
+    from unnest(
+        $2::text[], $3::text[], $4::uuid[], $5::json[], $6::text[], $7::bigint[], $8::json[],
+        $9::text[], $10::text[], $11::json[], $12::text[], $13::bytea[]
+    ) with ordinality as i(
+        conversation, type, id, actor, author, at_ms, body, text, reply_to, meta, key, digest, place
+    )
+    left join lateral (select head from conversations where id = i.conversation limit 1) c on true
+    left join lateral (
+        select "offset", id, at, digest from keys
+        where conversation = i.conversation and author = i.author and key = i.key limit 1
+    ) k on true
+), fresh as materialized (
+    select *, to_timestamp(at_ms / 1000.0) as at,
+        head + row_number() over (partition by conversation collate "C" order by place) as "offset"
+    from input
+    where first_offset is null and head is not null and (select term from server) = $1
+), new_heads as (
+    update conversations c set head = f.head%(change)s
+    from (
+        select conversation, max("offset") as head%(changes)s
+        from fresh group by conversation
+    ) f
+    where c.id = f.conversation
+), new_events as (
+    insert into events (conversation, "offset", type, id, actor, at, body)
+    select conversation, "offset", type, id, actor, at, body from fresh
+), new_messages as (
+    insert into messages (id, conversation, "offset", author, text, reply_to, meta, created_at)
+    select id, conversation, "offset", actor, text, reply_to, meta, at from fresh where type = 'message.created'
+), new_keys as (
+    insert into keys (conversation, author, key, digest, "offset", id, at)
+    select conversation, author, key, digest, "offset", id, at from fresh where key is not null
+)
+select place, "offset", null::text, null::bigint, null::bytea from fresh
+union all
+select place, first_offset, first_id::text, (extract(epoch from first_at) * 1000)::bigint, first_digest
+from input where first_offset is not null
+union all
+select 0, (select term from server), null, null, null
+"""
+
+
+def _last(field: str, cast: str = "") -> str:
+    """The last value that the changes of one conversation give a field, or null."""
+    value = f"(body->>'{field}'){cast}"
+    return (
+        f"(array_agg({value} order by place desc)"
+        f" filter (where type like 'conversation.%' and body->>'{field}' is not null))[1] as {field}"
+    )
+
+
+COMMIT: Final = _COMMIT % {"change": "", "changes": ""}
+"""For messages only, nearly every time."""
+
+COMMIT_CHANGES: Final = _COMMIT % {
+    "change": """,
+        title = coalesce(f.title, c.title), visibility = coalesce(f.visibility, c.visibility),
+        archived = coalesce(f.archived, c.archived)""",
+    "changes": f", {_last('title')}, {_last('visibility')}, {_last('archived', '::boolean')}",
+}
+"""When a conversation event is among the rows."""
+
+PRESENT: Final = """
+select e.id::text, e."offset"
+from unnest($1::text[]) as i(conversation)
+join conversations c on c.id = i.conversation
+join lateral (
+    select id, "offset" from events
+    where conversation = i.conversation and "offset" > c.head - $3::bigint and id = any($2::uuid[])
+) e on true
+"""
+"""Which rows of a commit of unknown outcome are stored. Nothing newer than that commit is, so only the newest are looked at."""
+
+TRY_LOCK: Final = "select pg_try_advisory_lock($1)"
+
+HOLDER: Final = """
+select a.pid, a.application_name, coalesce(a.client_addr::text, 'a local socket')
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (l.classid::bigint << 32) + l.objid::bigint = $1
+"""
+
+END_OLD_SESSION: Final = """
+select pg_terminate_backend(a.pid) from pg_stat_activity a
+where a.pid = $1 and a.application_name = $2 and a.datname = current_database()
+"""
+
+TERM: Final = "select term from server"
+NEXT_TERM: Final = "update server set term = term + 1, holder = $1, started_at = now() returning term"
+
+_RECORD: Final = """
+select id, title, visibility, owner, epoch, head, (extract(epoch from created_at) * 1000)::bigint, archived
+from conversations"""
+
+LOAD: Final = f"{_RECORD} where id = $1"
+
+LIST: Final = f"""
+{_RECORD} where id > $2 and ($1::text is null or visibility = 'public' or owner = $1)
+order by id limit $3
+"""
+
+CREATE: Final = """
+insert into conversations (id, title, visibility, owner, epoch, created_at)
+select $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000.0) where (select term from server) = $1
+on conflict (id) do nothing returning id
+"""
+
+_PAGE: Final = """
+select type, "offset", id::text, actor, (extract(epoch from at) * 1000)::bigint, body from (
+    select *, sum(octet_length(body::text)) over (order by "offset" {order}) as size,
+        row_number() over (order by "offset" {order}) as place
+    from (select * from events where {where} order by "offset" {order} limit ${limit}) page
+) sized where size <= ${size} or place = 1 order by "offset"
+"""
+
+EVENTS: Final = _PAGE.format(order="asc", where='conversation = $1 and "offset" > $2', limit=3, size=4)
+LATEST: Final = _PAGE.format(order="desc", where="conversation = $1", limit=2, size=3)
+
+_MESSAGE: Final = """
+select "offset", id::text, author, text, (extract(epoch from created_at) * 1000)::bigint, reply_to, meta, revision
+from messages where conversation = $1
+"""
+
+MESSAGES_AFTER: Final = f'{_MESSAGE} and "offset" > $2 and "offset" < $3 order by "offset" limit $4'
+MESSAGES_BEFORE: Final = f'{_MESSAGE} and "offset" < $2 order by "offset" desc limit $3'
+MESSAGE_OFFSET: Final = 'select "offset" from messages where id = $2 and conversation = $1'
+
+INSERT_SESSION: Final = """
+insert into tokens (digest, author_id, name, kind, created_at, expires_at)
+values ($1, $2, $3, $4, to_timestamp($5::bigint / 1000.0), to_timestamp($6::bigint / 1000.0))
+on conflict (digest) do nothing
+"""
+
+SELECT_SESSION: Final = """
+select author_id, name, kind,
+    (extract(epoch from created_at) * 1000)::bigint, (extract(epoch from expires_at) * 1000)::bigint
+from tokens where digest = $1
+"""

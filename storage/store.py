@@ -1,0 +1,97 @@
+"""The store as the engine sees it: a backend's reads and a writer's commits, joined.
+
+Left out: what keeps the rows (`memory.py`, `postgres.py`).
+"""
+
+from typing import Final
+
+import trio
+
+from ..actors import ChildSpec
+from ..engine.core.batch import Batch
+from ..engine.core.config import WriterSettings
+from ..engine.core.ids import ConversationId
+from ..engine.core.messages import Event, Message, Record
+from ..engine.ports import StoreHealth, TokenRecord
+from .ports import Backend
+from .writer import Writer, WriterStatistics
+
+DRAIN_S: Final = 10.0
+"""How long the storage actor may take to commit what was accepted when it is stopped."""
+
+
+class WriterStore:
+    """`engine.ports.Store` over a backend. Its methods are described there; all belong to the one trio thread.
+
+    Args:
+        backend: where rows are kept.
+        settings: bounds and pace of the writer.
+        drain_s: how long stopping the actor may take, seconds.
+    """
+
+    def __init__(self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S) -> None:
+        self._backend = backend
+        self._writer = Writer(backend, settings, drain_s=drain_s)
+
+    def actor(self) -> ChildSpec[None]:
+        """The storage actor."""
+        return self._writer.spec()
+
+    def submit(self, batch: Batch) -> None:
+        """Hand in a batch without waiting."""
+        self._writer.submit(batch)
+
+    def health(self) -> StoreHealth:
+        """Whether commits can succeed now."""
+        return self._writer.health()
+
+    def statistics(self) -> WriterStatistics:
+        """What the storage actor has done and what waits."""
+        return self._writer.statistics()
+
+    @property
+    def fenced(self) -> trio.Event:
+        """Set when another server has taken the database over. Nothing can be written any more: stop the server."""
+        return self._writer.fenced
+
+    def close(self) -> None:
+        """Refuse what is left and everything to come. For when the actor has stopped for good."""
+        self._writer.close()
+
+    async def load(self, conversation: ConversationId) -> Record | None:
+        """The conversation and its head, or None."""
+        return await self._backend.load(conversation)
+
+    async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
+        """Durable events after an offset."""
+        return await self._backend.events(conversation, after=after, limit=limit, max_bytes=max_bytes)
+
+    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
+        """The newest events, oldest first."""
+        return await self._backend.latest(conversation, limit=limit, max_bytes=max_bytes)
+
+    async def messages(
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+    ) -> list[Message]:
+        """One page of messages."""
+        return await self._backend.messages(conversation, after=after, before=before, limit=limit)
+
+    async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
+        """The offset of a message."""
+        return await self._backend.message_offset(conversation, message_id)
+
+    async def create(self, record: Record) -> None:
+        """Make a conversation."""
+        await self._backend.create(record)
+
+    async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
+        """Conversations that a principal may list."""
+        return await self._backend.list_conversations(principal_id, after=after, limit=limit)
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keep a session token."""
+        await self._backend.add_token(token)
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest."""
+        return await self._backend.find_token(digest)

@@ -1,0 +1,303 @@
+"""The writer: the storage actor. It gathers what all conversations hand in and commits it through a backend, one transaction
+at a time.
+
+It runs as a plain task of the engine's supervisor; its state is this object and outlives each incarnation, so a crash loses no
+batch and settles none twice. Stopping it (cancellation) drains: what was accepted is committed, or refused when the drain
+time is over; the commits run under a shield.
+
+What happens to a batch while things fail:
+
+store away            it waits in the queue, unsent; its conversation withdraws rows at their deadlines, and a batch that is
+                      withdrawn as a whole is settled within a tick
+outcome unknown       it is sent again, before anything newer, until the outcome is known
+content refused       it is halved until the poison row stands alone, which is rejected; all others commit in order
+fenced                everything is refused, for good; `fenced` tells the server
+
+Left out: SQL and connections (a `Backend`'s), when a commit is due and in which order (`engine.core.batch.GroupCommit`).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import structlog
+import trio
+
+from ..actors import ChildSpec
+from ..engine.core.batch import Batch, GroupCommit, Rejected
+from ..engine.core.config import WriterSettings
+from ..engine.core.errors import (
+    EngineClosed,
+    EngineError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreFenced,
+    StoreUnavailable,
+)
+from ..engine.ports import StoreHealth
+from .flight import Flight, Settled
+from .ports import Backend, RowsRefused
+
+_TICK_S: Final = 0.25
+_log = structlog.get_logger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class WriterStatistics:
+    """What the writer has done and what waits.
+
+    Attributes:
+        commits: transactions that succeeded; `rows` is how many rows they settled, repeats included.
+        largest_rows: rows of the largest of them.
+        refused_rows: rows rejected alone because of their content.
+        failures: commits and reconnections that failed because the store was away.
+        last_commit_s: how long the last commit took, seconds.
+        queued_rows: rows waiting; at most `queue_capacity`.
+        in_flight: whether rows have left the queue and are not all settled.
+    """
+
+    commits: int
+    rows: int
+    largest_rows: int
+    refused_rows: int
+    failures: int
+    last_commit_s: float
+    queued_rows: int
+    queue_capacity: int
+    in_flight: bool
+
+
+class Writer:
+    """The storage actor over one backend. All methods belong to the one trio thread.
+
+    Args:
+        backend: where rows go; used by nobody else for commits.
+        settings: bounds and pace.
+        drain_s: how long stopping may take before what is left is refused, seconds.
+    """
+
+    def __init__(self, backend: Backend, settings: WriterSettings, *, drain_s: float) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._drain_s = drain_s
+        self._queue = GroupCommit(
+            max_items=settings.queue_items,
+            max_commit_items=settings.commit_items,
+            max_commit_bytes=settings.commit_bytes,
+            pace_s=settings.pace_s,
+        )
+        self._flight: Flight | None = None
+        self._unsettled: deque[Settled] = deque()  # outcomes known, not yet told
+        self._wake = trio.Event()
+        self._idle = False
+        self._running = False
+        self._draining = False
+        self._closed = False
+        self._scope = trio.CancelScope()
+        self._trouble: str | None = None
+        self._delay_s = settings.retry_s
+        self.fenced = trio.Event()
+        """Set when another server has taken the store over: this one can only stop."""
+        self._commits = self._rows = self._largest = self._refused = self._failures = 0
+        self._last_commit_s = 0.0
+
+    def spec(self) -> ChildSpec[None]:
+        """How the engine's supervisor runs it: always restarted, drained by itself when stopped."""
+        return ChildSpec(name="storage", start=self.run, restart="permanent")
+
+    def submit(self, batch: Batch) -> None:
+        """Keep a batch for one of the next transactions; see `engine.ports.Store.submit`."""
+        if self._closed or self.fenced.is_set():
+            raise EngineClosed("the store takes no more posts")
+        if not self._queue.add(batch, trio.current_time()):
+            raise Overloaded("too many posts wait for the store")
+        if self._idle or self._queue.items >= self._settings.commit_items:
+            self._wake.set()
+
+    def health(self) -> StoreHealth:
+        """Whether commits can succeed now."""
+        if self.fenced.is_set():
+            problem: str | None = "another server has taken the database over; this one must stop"
+        elif not self._running:
+            problem = "the storage actor is not running"
+        else:
+            problem = self._trouble or self._backend.problem
+        return StoreHealth(problem is None, () if problem is None else (problem,))
+
+    def statistics(self) -> WriterStatistics:
+        """A snapshot."""
+        return WriterStatistics(
+            commits=self._commits,
+            rows=self._rows,
+            largest_rows=self._largest,
+            refused_rows=self._refused,
+            failures=self._failures,
+            last_commit_s=self._last_commit_s,
+            queued_rows=self._queue.items,
+            queue_capacity=self._settings.queue_items,
+            in_flight=self._flight is not None,
+        )
+
+    def close(self) -> None:
+        """Refuse what is left and everything to come. For the store's owner, after the actor has stopped for good."""
+        self._closed = True
+        self._refuse_all(StoreUnavailable("the store is closing"))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit until cancelled, then drain for at most the drain time."""
+        self._scope = trio.CancelScope(shield=True)
+        self._draining = self._closed = False
+        self._running = True
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._work)
+                nursery.start_soon(self._housekeep)
+                task_status.started()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self._drain()
+        finally:
+            self._running = False
+
+    def _drain(self) -> None:
+        self._draining = True
+        self._scope.deadline = trio.current_time() + self._drain_s
+        self._wake.set()
+
+    async def _work(self) -> None:
+        with self._scope:
+            await self._commit_until_drained()
+        self.close()
+
+    async def _housekeep(self) -> None:
+        """Settle withdrawn batches while commits hang or fail, and notice a lost connection when nobody posts."""
+        while True:
+            await trio.sleep(_TICK_S)
+            self._settle([(batch, _unavailable(batch)) for batch in self._queue.take_withdrawn()])
+            if self._idle and self._backend.problem is not None:
+                self._wake.set()
+
+    async def _commit_until_drained(self) -> None:
+        self._settle([])  # what a crash left untold
+        while not self.fenced.is_set():
+            idle = self._flight is None and not self._queue
+            if idle and self._draining:
+                return
+            try:
+                if self._backend.problem is not None:
+                    await self._backend.revive()
+                    self._recovered()
+                elif idle:
+                    await self._wait_idle()
+                else:
+                    await self._wait_due()
+                    await self._commit()
+            except StoreFenced as exc:
+                self._fence(exc)
+            except (StoreUnavailable, OutcomeUnknown) as exc:
+                await self._back_off(exc)
+        await self._wait_draining()
+
+    async def _wait_idle(self) -> None:
+        self._wake = trio.Event()
+        self._idle = True
+        try:
+            await self._wake.wait()
+        finally:
+            self._idle = False
+
+    async def _wait_due(self) -> None:
+        while self._flight is None and not self._draining:
+            due = self._queue.due_at()
+            if due is None or due <= trio.current_time():
+                return
+            self._wake = trio.Event()
+            with trio.move_on_at(due):
+                await self._wake.wait()
+
+    async def _wait_draining(self) -> None:
+        while not self._draining:
+            self._wake = trio.Event()
+            await self._wake.wait()
+
+    async def _commit(self) -> None:
+        """One transaction: of the flight that is out, else of what is due."""
+        if self._flight is None:
+            self._flight = Flight(self._queue.take(trio.current_time()))
+        flight, part = self._flight, self._flight.front
+        if part is not None:
+            flight.mark_sent()
+            started = trio.current_time()
+            try:
+                results = await self._backend.commit(part.rows, again=part.again)
+                flight.known(results)
+            except RowsRefused as refused:
+                self._note_refused(flight, refused)
+            except (StoreUnavailable, StoreFenced):
+                raise
+            except BaseException:
+                flight.unknown()
+                raise
+            else:
+                self._note_commit(len(results), trio.current_time() - started)
+        self._settle(flight.take_settled())
+        if flight.over:
+            self._flight = None
+
+    def _note_commit(self, rows: int, took_s: float) -> None:
+        self._commits += 1
+        self._rows += rows
+        self._largest = max(self._largest, rows)
+        self._last_commit_s = took_s
+        if self._trouble is not None:
+            self._recovered()
+
+    def _note_refused(self, flight: Flight, refused: RowsRefused) -> None:
+        front = flight.front
+        row = front.rows[0] if front is not None else None
+        if flight.refused(refused.error) and row is not None:
+            self._refused += 1
+            _log.error("row_refused", conversation=row.conversation, row=row.id, why=refused.detail)
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            _log.info("store_back", was=self._trouble)
+        self._trouble = None
+        self._delay_s = self._settings.retry_s
+
+    async def _back_off(self, exc: EngineError) -> None:
+        """The store is away: what is certainly unsent waits in the queue, where it can be withdrawn."""
+        self._failures += 1
+        if self._trouble is None:
+            _log.warning("store_away", why=str(exc))
+        self._trouble = str(exc)
+        if self._flight is not None:
+            self._queue.put_back(self._flight.take_unsent())
+            if self._flight.over:
+                self._flight = None
+        await trio.sleep(self._delay_s)
+        self._delay_s = min(2 * self._delay_s, self._settings.retry_max_s)
+
+    def _fence(self, exc: StoreFenced) -> None:
+        _log.error("store_fenced", why=str(exc))
+        self.fenced.set()
+        self._refuse_all(StoreFenced("another server has taken over; this post is not stored"))
+
+    def _refuse_all(self, error: EngineError) -> None:
+        flight, self._flight = self._flight, None
+        settled = flight.give_up(error) if flight is not None else []
+        settled.extend((batch, [Rejected(error)] * len(batch.rows)) for batch in self._queue.drain())
+        self._settle(settled)
+
+    def _settle(self, settled: Sequence[Settled]) -> None:
+        """Tell outcomes. What is not told when a callback crashes is told by the next incarnation."""
+        self._unsettled.extend(settled)
+        while self._unsettled:
+            batch, results = self._unsettled.popleft()
+            batch.settle(results)
+
+
+def _unavailable(batch: Batch) -> list[Rejected]:
+    return [Rejected(StoreUnavailable())] * len(batch.rows)

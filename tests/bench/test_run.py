@@ -1,0 +1,121 @@
+"""The whole bench, generator process included, against a fake server whose faults are known."""
+
+import attrs
+import pytest
+
+from hubbub.bench.errors import BenchError
+from hubbub.bench.run import Options, run_fanout, run_idle
+from hubbub.bench.scenarios import FANOUT_A, FANOUT_B, IDLE_D, ClosedLoop, OpenLoop
+from hubbub.bench.server import Server
+
+SMALL = attrs.evolve(FANOUT_A, subscribers=12, load=ClosedLoop(5), seconds=0.4, warm_up_s=0.1)
+
+
+def figures(result) -> dict[str, float]:
+    return {figure.name: figure.value for figure in result.figures}
+
+
+def run(fake_server, scenario=SMALL, processes: int = 1):
+    options = Options(posters=3, processes=processes, sample=4)
+    return run_fanout(Server(url=fake_server.url), scenario, options, lambda text: None)
+
+
+def test_an_honest_server_holds(fake_server) -> None:
+    """Nothing is amiss, every reader got every acknowledged post, and the figures agree with each other."""
+    result = run(fake_server)
+    verdict = result.verdict
+    assert result.broken == ()
+    assert verdict.posts_acked > 20
+    assert verdict.received == 12 * verdict.posts_acked
+    found = figures(result)
+    assert found["deliveries"] > 0
+    assert 0 < found["delivery_p50_ms"] <= found["delivery_p99_ms"] <= found["delivery_max_ms"]
+
+
+def test_faults_are_reported_exactly(fake_server) -> None:
+    """Two lost, one doubled, one swapped for three of the readers are counted as just that."""
+    held: list[bytes] = []
+
+    def tamper(reader: int, offset: int, frame: bytes) -> list[bytes]:
+        if reader == 3 and offset in (5, 11):
+            return []
+        if reader == 4 and offset == 7:
+            return [frame, frame]
+        if reader == 5 and offset == 9:
+            held.append(frame)
+            return []
+        if reader == 5 and offset == 10:
+            return [frame, *held]
+        return [frame]
+
+    fake_server.tamper = tamper
+    result = run(fake_server)
+    verdict = result.verdict
+    assert (verdict.lost, verdict.duplicated, verdict.reordered, verdict.cut_off) == (2, 1, 1, 0)
+    assert verdict.received == 12 * verdict.posts_acked - 2
+    assert result.broken == ("lost", "duplicated", "reordered")
+
+
+def test_an_acknowledged_post_that_is_forgotten_is_lost(fake_server) -> None:
+    """Gapless offsets do not hide a post that was acknowledged and never stored."""
+    fake_server.swallow = {4, 9}
+    result = run(fake_server)
+    assert (result.verdict.posts_lost, result.broken) == (2, ("posts_lost",))
+
+
+def test_a_changed_text_is_reported(fake_server) -> None:
+    """An event that does not say what was posted is corrupt, though its offset is right."""
+
+    def tamper(reader: int, offset: int, frame: bytes) -> list[bytes]:
+        text_end = frame.index(b'", "offset"')
+        return [frame[: text_end - 1] + b"!" + frame[text_end:] if offset == 6 else frame]
+
+    fake_server.tamper = tamper
+    assert run(fake_server).broken == ("posts_lost", "corrupted")
+
+
+def test_a_cut_reader_is_reported_as_cut(fake_server) -> None:
+    """A connection that ends early is not counted as loss, and still fails the run."""
+
+    def tamper(reader: int, offset: int, frame: bytes) -> list[bytes]:
+        if reader == 2 and offset == 6:
+            fake_server.cut(2)
+        return [frame]
+
+    fake_server.tamper = tamper
+    verdict = run(fake_server).verdict
+    assert (verdict.cut_off, verdict.lost) == (1, 0)
+    assert verdict.undelivered > 0
+
+
+def test_refused_posts_are_told_and_break_nothing(fake_server) -> None:
+    """An error reply is no acknowledgement, and the closed loop goes on."""
+    fake_server.refuse = {2, 3, 4}
+    result = run(fake_server)
+    assert result.broken == ()
+    assert result.notes == ("3 posts refused: 100 no",)
+    assert result.verdict.posts_acked > 20
+
+
+def test_an_open_loop_keeps_its_rate_over_two_processes(fake_server) -> None:
+    """Readers shared by two generators get what one of them posts, at the asked rate."""
+    scenario = attrs.evolve(FANOUT_B, subscribers=7, load=OpenLoop(50), seconds=0.5, warm_up_s=0.1)
+    result = run(fake_server, scenario, processes=2)
+    assert result.broken == ()
+    assert result.verdict.posts_acked == 30
+    assert result.verdict.received == 7 * 30
+    assert len(result.generators) == 2
+
+
+def test_idle_connections_are_counted(fake_server) -> None:
+    """The idle scenario connects all of them and loses none."""
+    scenario = attrs.evolve(IDLE_D, connections=20, seconds=0.1)
+    result = run_idle(Server(url=fake_server.url), scenario, Options(posters=0), lambda text: None)
+    assert (result.verdict.readers, result.broken) == (20, ())
+    assert figures(result)["connects_per_s"] > 0
+
+
+def test_no_server_is_a_clear_error() -> None:
+    """A refused connection names the address."""
+    with pytest.raises(BenchError, match=r"127\.0\.0\.1:9"):
+        run_fanout(Server(url="http://127.0.0.1:9"), SMALL, Options(), lambda text: None)

@@ -1,0 +1,299 @@
+"""Api: what every transport needs of the engine, and the one way a decoded REST request is carried out.
+
+An endpoint is a function of a `Call` and a `respond` that it calls once, now or later. It is written once (`endpoints`) and
+mounted in both lanes: the connection table calls `Api.dispatch` from a machine, the cold lane from a task that waits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import structlog
+
+from ..engine import (
+    Engine,
+    EngineBroken,
+    EngineError,
+    Forbidden,
+    InvalidCommand,
+    Principal,
+    Unauthenticated,
+)
+from ..engine.core import codec
+from ..engine.core.errors import WIRE
+from ..engine.core.session import Session
+from .auth import Authenticator, Credential
+from .http_message import Request, RequestHead, Response
+from .http_route import Respond
+
+_log = structlog.get_logger("hubbub.api")
+
+COOKIE = "hubbub_session"
+JSON_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
+_PROBLEM_HEADERS = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
+_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@attrs.frozen
+class Call:
+    """One REST request, decoded and authenticated.
+
+    Attributes:
+        params: from the path, percent-decoded.
+        query: first value of each name.
+        credential: None only where the endpoint is open to anyone.
+    """
+
+    request: Request
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    credential: Credential | None
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks.
+
+        Raises:
+            Unauthenticated: nobody, on an open endpoint.
+        """
+        if self.credential is None:
+            raise Unauthenticated("authenticate first")
+        return self.credential.principal
+
+    def body(self) -> dict[str, Any]:
+        """The body as a JSON object.
+
+        Raises:
+            InvalidCommand: it is not one.
+        """
+        return codec.decode_object(self.request.body)
+
+    def number(self, name: str) -> int | None:
+        """A whole number from the query.
+
+        Raises:
+            InvalidCommand: it is there and not one from 0 upwards.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise InvalidCommand(f"{name!r} must be a whole number from 0 upwards")
+        return int(text)
+
+
+Endpoint = Callable[["Api", Call, Respond], None]
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """One row of the endpoint table.
+
+    Attributes:
+        path: with ``{name}`` for a segment.
+        open: anyone may call it; every other route needs a principal.
+        stream: it answers with an event stream, so that a lane must give its connection away.
+        max_body_bytes: larger bodies are refused before they are read.
+    """
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    open: bool = False
+    stream: bool = False
+    max_body_bytes: int = 0
+    pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)))
+
+
+@attrs.frozen
+class Matched:
+    """A route with what the path named."""
+
+    route: Route
+    params: Mapping[str, str]
+
+
+class Routes:
+    """The endpoint table, looked up by path and method."""
+
+    def __init__(self, routes: tuple[Route, ...]) -> None:
+        self.routes = routes
+        self._exact: dict[str, list[Route]] = {}
+        self._patterns: list[Route] = []
+        for route in routes:
+            if "{" in route.path:
+                self._patterns.append(route)
+            else:
+                self._exact.setdefault(route.path, []).append(route)
+
+    def match(self, method: str, path: str) -> Matched | frozenset[str]:
+        """The route of a request, or the methods that the path allows (empty: there is no such path)."""
+        wanted = "GET" if method == "HEAD" else method
+        allowed: set[str] = set()
+        for route in self._exact.get(path, ()):
+            if route.method == wanted:
+                return Matched(route, {})
+            allowed.add(route.method)
+        for route in self._patterns:
+            found = route.pattern.fullmatch(path)
+            if found is not None:
+                if route.method == wanted:
+                    return Matched(route, found.groupdict())
+                allowed.add(route.method)
+        return frozenset(allowed)
+
+
+@attrs.frozen
+class Api:
+    """What transports share.
+
+    Attributes:
+        guests: whether anyone may become a guest.
+        start_soon: starts a task that lives as long as the server, for the few things that wait.
+    """
+
+    engine: Engine
+    auth: Authenticator
+    routes: Routes
+    guests: bool
+    start_soon: Callable[[Callable[[], Awaitable[None]]], None]
+
+    def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
+        """Authenticate a request and carry it out. `respond` is called once, with an answer or a problem document."""
+
+        if matched.route.open:
+            if request.head.method not in _READ_METHODS and foreign_origin(request.head):
+                respond(problem_of(Forbidden("pages of another origin may not call this")))
+            else:
+                self._carry_out(matched, request, None, respond)
+            return
+
+        def authenticated(found: Credential | EngineError) -> None:
+            if isinstance(found, EngineError):
+                respond(problem_of(found))
+            else:
+                self._carry_out(matched, request, found, respond)
+
+        self.authenticate(request.head, authenticated)
+
+    def authenticate(self, head: RequestHead, done: Callable[[Credential | EngineError], None]) -> None:
+        """Find out who sends a request, by bearer token or by cookie. `done` is called once, now or later.
+
+        A cookie is sent by browsers without asking, so a call that changes something must show an Origin that is this host.
+        """
+        bearer, cookie = bearer_of(head), cookie_of(head)
+        if bearer is not None:
+            self.auth.check(bearer, done)
+        elif cookie is None:
+            done(Unauthenticated("a token is needed, in Authorization or in the session cookie"))
+        elif head.method not in _READ_METHODS and not same_origin(head):
+            done(Forbidden("calls by cookie must come from this origin"))
+        else:
+            self.auth.check(cookie, done)
+
+    def session(self, principal: Principal | None = None) -> Session:
+        """A session with the engine's bounds."""
+        return Session(self.engine.session_settings, principal)
+
+    def _carry_out(self, matched: Matched, request: Request, found: Credential | None, respond: Respond) -> None:
+        query = dict(reversed(parse_qsl(request.head.query, keep_blank_values=True, max_num_fields=50)))
+        try:
+            matched.route.endpoint(self, Call(request, matched.params, query, found), respond)
+        except EngineError as error:
+            respond(problem_of(error))
+
+    def later(self, work: Awaitable[Response] | Callable[[], Awaitable[Response]], respond: Respond) -> None:
+        """Carry out an endpoint that has to wait, and answer for it whatever happens."""
+
+        async def run() -> None:
+            answer = problem_of(EngineBroken())
+            try:
+                answer = await (work() if callable(work) else work)
+            except EngineError as error:
+                answer = problem_of(error)
+            except Exception as error:  # noqa: BLE001  a bug in one call must not end the others
+                _log.error("endpoint failed", error=repr(error), exc_info=error)
+            finally:
+                respond(answer)
+
+        self.start_soon(run)
+
+
+def answering(respond: Respond, make: Callable[[Any], Response]) -> Callable[[Any], None]:
+    """A command's reply that answers a request: a problem document for an error, else what `make` makes of the answer."""
+    return lambda answer: respond(problem_of(answer) if isinstance(answer, EngineError) else make(answer))
+
+
+def json_response(status: int, body: bytes, *headers: tuple[str, str]) -> Response:
+    """A JSON answer."""
+    return Response(status, JSON_HEADERS + headers, body)
+
+
+def problem_of(error: EngineError) -> Response:
+    """An error as a problem document (RFC 9457) with its stable code."""
+    wire = WIRE.get(error.code, WIRE["internal"])
+    document: dict[str, object] = {
+        "type": f"urn:hubbub:problem:{error.code}",
+        "title": wire.title,
+        "status": wire.status,
+        "detail": str(error),
+        "code": error.code,
+        "retry": error.retry.value,
+    }
+    headers: tuple[tuple[str, str], ...] = _PROBLEM_HEADERS
+    reason = getattr(error, "reason", None)
+    if reason is not None:
+        document["reason"] = str(reason)
+    if error.retry_after_s is not None:
+        document["retry_after_s"] = error.retry_after_s
+        headers += (("retry-after", str(max(1, round(error.retry_after_s)))),)
+    if wire.status == 401:
+        headers += (("www-authenticate", 'Bearer realm="hubbub"'),)
+    return Response(wire.status, headers, codec.encode_json(document))
+
+
+def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Response:
+    """A problem document for what only a transport can meet."""
+    document = {"type": f"urn:hubbub:problem:{code}", "title": code.replace("_", " ").capitalize(), "status": status}
+    body = codec.encode_json(document | {"detail": detail, "code": code})
+    return Response(status, _PROBLEM_HEADERS + headers, body)
+
+
+def bearer_of(head: RequestHead) -> str | None:
+    """The token of an Authorization header (RFC 6750), or None."""
+    value = head.header("authorization")
+    if value is None:
+        return None
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def cookie_of(head: RequestHead) -> str | None:
+    """The token of the session cookie, or None."""
+    value = head.header("cookie")
+    if value is None or COOKIE not in value:
+        return None
+    try:
+        morsel = SimpleCookie(value.replace(", ", "; ")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if morsel is None else morsel.value
+
+
+def same_origin(head: RequestHead) -> bool:
+    """Whether the Origin header names the host that was asked. A missing one is not enough for a call by cookie."""
+    origin, host = head.header("origin"), head.header("host")
+    return origin is not None and host is not None and urlsplit(origin).netloc.lower() == host.lower()
+
+
+def foreign_origin(head: RequestHead) -> bool:
+    """Whether a browser page of another origin sent this: for handshakes, where programs send no Origin at all."""
+    return head.header("origin") is not None and not same_origin(head)

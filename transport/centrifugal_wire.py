@@ -1,0 +1,174 @@
+"""The Centrifugal client protocol in JSON as values: commands in, replies and pushes out, and its codes.
+
+Source: the public protocol definition and "Client protocol" page of Centrifugo v5/v6 (commands, replies, pushes, error codes
+below 400 and close codes 3000 to 4999; 3000-3499 and 4000-4499 let a client reconnect, 3500-3999 and 4500-4999 do not).
+A frame holds one or more JSON documents, one a line. An empty document is a ping from the server and its answer.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from ..engine.core import codec
+from ..engine.core.errors import WIRE, EngineError, InvalidCommand
+from ..engine.core.messages import Event
+from .websocket import text_frame
+
+PING = text_frame(b"{}")
+
+
+class Disconnect(Enum):
+    """Close codes with their reasons."""
+
+    SHUTDOWN = (3001, "shutdown")
+    SERVER_ERROR = (3004, "internal server error")
+    SLOW = (3008, "slow")
+    NO_PONG = (3012, "no pong")
+    INVALID_TOKEN = (3500, "invalid token")
+    BAD_REQUEST = (3501, "bad request")
+    STALE = (3502, "stale")
+    STORE_AWAY = (4001, "authentication is not possible just now")
+
+    @property
+    def code(self) -> int:
+        """The code."""
+        return self.value[0]
+
+    @property
+    def reason(self) -> str:
+        """A short text for people."""
+        return self.value[1]
+
+
+RESUBSCRIBE = 2500
+"""Code of an unsubscribe push after which a client may subscribe again (2500 and above)."""
+
+
+class Position(msgspec.Struct):
+    """A stream position."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+class Connect(msgspec.Struct):
+    """Authenticate."""
+
+    token: str = ""
+    name: str = ""
+
+
+class Subscribe(msgspec.Struct):
+    """Follow a channel; with `recover` from a position."""
+
+    channel: str = ""
+    recover: bool = False
+    offset: int = 0
+    epoch: str = ""
+
+
+class Channel(msgspec.Struct):
+    """A command that only names a channel."""
+
+    channel: str = ""
+
+
+class Publish(msgspec.Struct):
+    """Post into a channel."""
+
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class History(msgspec.Struct):
+    """A page of a channel's log."""
+
+    channel: str = ""
+    limit: int = 0
+    since: Position | None = None
+    reverse: bool = False
+
+
+class Rpc(msgspec.Struct):
+    """Call a method."""
+
+    method: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Command(msgspec.Struct):
+    """One command; exactly one of the members besides `id` is set, none in a pong."""
+
+    id: int = 0
+    connect: Connect | None = None
+    subscribe: Subscribe | None = None
+    unsubscribe: Channel | None = None
+    publish: Publish | None = None
+    presence: Channel | None = None
+    presence_stats: Channel | None = None
+    history: History | None = None
+    ping: dict[str, Any] | None = None
+    send: dict[str, Any] | None = None
+    rpc: Rpc | None = None
+    refresh: dict[str, Any] | None = None
+    sub_refresh: dict[str, Any] | None = None
+
+
+decode_command = msgspec.json.Decoder(Command).decode
+
+
+class PushFormat:
+    """An event as a push in a WebSocket frame; `pub.data` is the event."""
+
+    name = "centrifugal"
+
+    def encode(self, event: Event, body: bytes) -> bytes:
+        """Wrap the event's JSON."""
+        return text_frame(
+            b'{"push":{"channel":"%b","pub":%b}}' % (event.conversation.encode(), publication(event, body))
+        )
+
+
+FORMAT = PushFormat()
+
+
+def publication(event: Event, body: bytes) -> bytes:
+    """A publication object. Ephemeral events have no offset, so that clients keep their position."""
+    if event.offset is None:
+        return b'{"data":%b}' % body
+    return b'{"data":%b,"offset":%d}' % (body, event.offset)
+
+
+def reply(command_id: int, kind: bytes, body: bytes) -> bytes:
+    """A successful reply."""
+    return b'{"id":%d,"%b":%b}' % (command_id, kind, body)
+
+
+def error_reply(command_id: int, error: EngineError) -> bytes:
+    """A reply with an error."""
+    wire = WIRE.get(error.code, WIRE["internal"])
+    body: dict[str, object] = {"code": wire.reply_code, "message": str(error)}
+    if wire.temporary:
+        body["temporary"] = True
+    return b'{"id":%d,"error":%b}' % (command_id, codec.encode_json(body))
+
+
+def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:
+    """Tell a client that it follows a channel no longer."""
+    body = codec.encode_json({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
+    return text_frame(body)
+
+
+def object_of(raw: msgspec.Raw) -> dict[str, Any]:
+    """The data of a publish or an rpc as an object; a missing one is empty.
+
+    Raises:
+        InvalidCommand: it is something else.
+    """
+    data = bytes(raw)
+    if data == b"null":
+        raise InvalidCommand("'data' must be an object")
+    return codec.decode_object(data)

@@ -1,0 +1,285 @@
+"""HTTP/1.1 messages as values: a request head read strictly, a response written.
+
+llhttp (through httptools) does the tokenizing. It is strict about line ends, header characters, repeated or odd
+Content-Length and Content-Length beside Transfer-Encoding; it is lenient about the version (0.9, 2.0, RTSP, ICE),
+spaces in the request line, chunked bodies in HTTP/1.0, the Host header and white space after a value. What it lets
+pass is refused here. A head that comes out is safe to act on: one Host, one body length, a path that is text.
+
+Left out: bodies (`http_body`), connection state (`http`), forwarded addresses, cookies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+import attrs
+import httptools
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_BODILESS = frozenset({204, 304})
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Refused(Exception):
+    """The peer's bytes cannot be served; the connection is answered with `response` and closed."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+@attrs.frozen
+class RequestHead:
+    """The head of one request, checked."""
+
+    method: str
+    target: bytes
+    """As it stood in the request line."""
+    path: str
+    """Percent-decoded, without the query."""
+    query: str
+    """As sent, not decoded."""
+    version: Literal["1.0", "1.1"]
+    headers: tuple[tuple[bytes, bytes], ...]
+    """In the order sent; names in lower case, values without outer white space."""
+    keep_alive: bool
+    upgrade: bool
+    """Connection names `upgrade`, and an Upgrade header is there."""
+    content_length: int
+    chunked: bool
+
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes of a body follow the head."""
+        return self.chunked or self.content_length > 0
+
+    def header(self, name: str) -> str | None:
+        """One header's value, repeated ones joined by a comma.
+
+        Args:
+            name: in lower case.
+        """
+        key = name.encode("ascii")
+        values = [value for each, value in self.headers if each == key]
+        return b", ".join(values).decode("latin-1") if values else None
+
+
+@attrs.frozen
+class Request:
+    """A whole request."""
+
+    head: RequestHead
+    body: bytes
+
+
+@attrs.frozen
+class Response:
+    """A whole response; Content-Length and Connection are added when it is written."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+def problem(status: int, detail: str) -> Response:
+    """A refusal in the form of RFC 9457, without a type of its own."""
+    title = HTTPStatus(status).phrase
+    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
+    return Response(status, (("content-type", "application/problem+json"),), body)
+
+
+def one_line(status: int, text: str) -> Response:
+    """A refusal as a line of text, for a peer that may not be speaking HTTP at all."""
+    return Response(status, (("content-type", "text/plain; charset=utf-8"),), text.encode() + b"\n")
+
+
+def encode(response: Response, *, keep_alive: bool, head_only: bool = False) -> bytes:
+    """Write a response.
+
+    Args:
+        response: what to write.
+        keep_alive: whether the connection stays open after it.
+        head_only: the request was a HEAD; the length is announced, the body left out.
+
+    Raises:
+        ValueError: a header would break the line it stands on.
+    """
+    status = response.status
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"]
+    for name, value in response.headers:
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise ValueError(f"line end in the value of response header {name!r}")
+        lines.append(f"{name}: {value}\r\n")
+    if status not in _BODILESS:
+        lines.append(f"content-length: {len(response.body)}\r\n")
+    lines.append("connection: keep-alive\r\n\r\n" if keep_alive else "connection: close\r\n\r\n")
+    head = "".join(lines).encode("latin-1")
+    return head if head_only or status in _BODILESS else head + response.body
+
+
+class HeadReader:
+    """Reads one request head; fed in pieces so that garbage is refused at its first byte, not at the end.
+
+    The caller finds the blank line, feeds nothing behind it, and then asks for `head`.
+    """
+
+    __slots__ = ("_complete", "_headers", "_max_headers", "_parser", "_target")
+
+    def __init__(self, max_headers: int) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._max_headers = max_headers
+        self._target = b""
+        self._complete = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def on_url(self, piece: bytes) -> None:
+        """Called by the parser."""
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
+        self._headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._complete = True
+
+    def feed(self, data: bytes, *, is_last: bool) -> None:
+        """Take the next bytes of the head.
+
+        Args:
+            data: may be empty.
+            is_last: they end with the blank line.
+
+        Raises:
+            Refused: they are not HTTP/1.
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # the head is complete; what an Upgrade header means is for the router to say
+        except httptools.HttpParserError as error:
+            if self._target == b"*" and "PRI" in str(error):
+                raise Refused(one_line(505, "This port speaks HTTP/1.1; HTTP/2 is not served here.")) from error
+            if not self._complete:
+                if self._target:
+                    raise Refused(problem(400, f"The request head is malformed: {error}.")) from error
+                text = f"This is a plain HTTP port (no TLS here), and that was not an HTTP/1.1 request: {error}."
+                raise Refused(one_line(400, text)) from error
+            # After the blank line llhttp judges the body's framing, which `_framing` does with its own words.
+        if self._complete and not is_last:  # HTTP/0.9, where llhttp takes a bare line feed for an end
+            raise Refused(_other_version())
+        if len(self._headers) > self._max_headers:
+            raise Refused(problem(431, f"More than {self._max_headers} headers."))
+
+    def head(self, request_line: bytes) -> RequestHead:
+        """The head, once the blank line has been fed.
+
+        Args:
+            request_line: the first line as received, without its end.
+
+        Raises:
+            Refused: it asks for something that we do not do, or leaves in doubt what it asks.
+        """
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        del self._parser  # it holds our callbacks: without this every request would wait for the garbage collector
+        if version == "1.1":
+            is_11 = True
+        elif version == "1.0":
+            is_11 = False
+        else:
+            raise Refused(_other_version())
+        # Doubled spaces, ICE/1.0 and RTSP/1.0 pass llhttp; none of them reproduces the line as it was sent.
+        if not self._complete or request_line != b"%b %b HTTP/%b" % (method, self._target, version.encode()):
+            raise Refused(problem(400, "The request line is malformed."))
+        if method == b"CONNECT":
+            raise Refused(problem(501, "CONNECT is not supported."))
+        singles = self._collect()
+        host = self._host(singles, required=is_11)
+        path, query = _split_target(method, self._target, host)
+        content_length, chunked = _framing(singles, is_11)
+        tokens = [token.strip() for token in singles.get(b"connection", b"").lower().split(b",")]
+        return RequestHead(
+            method.decode("ascii"),
+            self._target,
+            path,
+            query,
+            "1.1" if is_11 else "1.0",
+            tuple(self._headers),
+            keep_alive=b"close" not in tokens if is_11 else b"keep-alive" in tokens and b"close" not in tokens,
+            upgrade=b"upgrade" in tokens and b"upgrade" in singles,
+            content_length=content_length,
+            chunked=chunked,
+        )
+
+    def _collect(self) -> dict[bytes, bytes]:
+        """Headers by name, repeated ones joined by a comma."""
+        found: dict[bytes, bytes] = {}
+        for name, value in self._headers:
+            found[name] = found[name] + b"," + value if name in found else value
+        return found
+
+    def _host(self, headers: dict[bytes, bytes], *, required: bool) -> bytes:
+        host = headers.get(b"host")
+        if host is None:
+            if required:
+                raise Refused(problem(400, "The Host header is missing."))
+            return b""
+        if sum(name == b"host" for name, _ in self._headers) > 1 or not _HOST.fullmatch(host):
+            raise Refused(problem(400, "The Host header is repeated or malformed."))
+        return host
+
+
+def _other_version() -> Response:
+    return one_line(505, "This port speaks HTTP/1.1 and HTTP/1.0.")
+
+
+def _framing(headers: dict[bytes, bytes], is_11: bool) -> tuple[int, bool]:
+    """How long the body is: (Content-Length, chunked). llhttp has refused both together and a length with odd digits."""
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        # With HTTP/1.0, or with another coding in front, two readers may disagree where the request ends.
+        if not is_11 or b"content-length" in headers:
+            raise Refused(problem(400, "The length of the body is in doubt."))
+        if coding.lower() != b"chunked":
+            raise Refused(problem(501, "No transfer coding but chunked is supported."))
+        return 0, True
+    length = headers.get(b"content-length", b"0").strip()
+    if not length.isdigit() or len(length) > 19:
+        raise Refused(problem(400, "Content-Length is malformed."))
+    return int(length), False
+
+
+def _split_target(method: bytes, target: bytes, host: bytes) -> tuple[str, str]:
+    """The decoded path and the raw query of a request target."""
+    if not target.startswith(b"/"):
+        if target == b"*" and method == b"OPTIONS":
+            return "*", ""
+        target = _origin_form(target, host)
+    if b"#" in target:
+        raise Refused(problem(400, "A request target has no fragment."))
+    raw_path, _, query = target.partition(b"?")
+    if b"%" not in raw_path:
+        return raw_path.decode("ascii"), query.decode("ascii")
+    try:
+        path = unquote_to_bytes(raw_path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(problem(400, "The path is not UTF-8.")) from error
+    if _CONTROL.search(path):
+        raise Refused(problem(400, "The path has control characters."))
+    return path, query.decode("ascii")
+
+
+def _origin_form(target: bytes, host: bytes) -> bytes:
+    """Path and query of an absolute target (`http://host/path`), whose host must be the one in the Host header."""
+    scheme, found, rest = target.partition(b"://")
+    cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    if not found or scheme.lower() not in {b"http", b"https"} or rest[:cut].lower() != host.lower():
+        raise Refused(problem(400, "The request target is malformed."))
+    tail = rest[cut:]
+    return tail if tail.startswith(b"/") else b"/" + tail

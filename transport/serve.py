@@ -1,0 +1,163 @@
+"""Serve an engine on one port: the connection table, the door, the cold lane, and the drain.
+
+Drain (design: SIGTERM): no new connections, no new posts; what was accepted is committed and answered; every connection is
+closed with a code that lets its client come back; then the caller closes the engine and, last, the store.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import attrs
+import structlog
+import trio
+
+from ..engine import Engine, Visibility
+from .api import Api
+from .auth import Authenticator
+from .centrifugal import CentrifugalConnection
+from .centrifugal_wire import Disconnect
+from .door import Door, DoorSettings
+from .endpoints import ROUTES
+from .http import HttpMachine
+from .sse import EventStream
+from .table import Table, TableSettings
+
+_log = structlog.get_logger("hubbub.serve")
+
+LOBBY = "lobby"
+
+
+class AddressInUse(Exception):
+    """The port is taken, or the address is not this machine's; the message says what to do."""
+
+
+@attrs.frozen(kw_only=True)
+class ServeSettings:
+    """How a server listens.
+
+    Attributes:
+        host: address to listen on.
+        port: 0 takes a free one.
+        guests: anyone who reaches the port may become a guest; the public conversation `lobby` exists.
+        drain_s: time for posts in flight to be committed and answers to be taken when the server stops.
+        backlog: connections the kernel keeps for us between two turns.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    guests: bool = False
+    drain_s: float = 15.0
+    backlog: int = 4096
+    door: DoorSettings = attrs.field(factory=DoorSettings)
+    table: TableSettings = attrs.field(factory=TableSettings)
+
+
+@attrs.frozen
+class Serving:
+    """A server that is ready.
+
+    Attributes:
+        url: where it answers.
+        stop: set it to drain and end; `serve` returns when that is done.
+    """
+
+    url: str
+    stop: trio.Event
+
+
+def listen(settings: ServeSettings) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        AddressInUse: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((settings.host, settings.port))
+        sock.listen(settings.backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        where = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(
+                f"{where} is taken by another program: choose another --port, or 0 for a free one"
+            ) from error
+        raise AddressInUse(f"cannot listen on {where}: {error.strerror}") from error
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    engine: Engine,
+    settings: ServeSettings | None = None,
+    *,
+    task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
+
+    Args:
+        engine: an open engine; it stays open, and is told to take no more commands when the drain begins.
+        settings: where and how.
+        task_status: for ``nursery.start``: gives the `Serving` when the port answers.
+
+    Raises:
+        AddressInUse: the port cannot be had.
+    """
+    settings = settings or ServeSettings()
+    sock = listen(settings)
+    with sock:
+        if settings.guests:
+            await engine.create(LOBBY, title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
+        table = Table(settings.table)
+
+        def start_soon(work: Callable[[], Awaitable[None]]) -> None:
+            table.start_soon(work)
+
+        api = Api(engine, Authenticator(engine.store, engine.now_ms, start_soon), ROUTES, settings.guests, start_soon)
+        from .cold import ColdLane, ColdSettings
+
+        cold = ColdLane(api, table.adopt, ColdSettings())
+        door = Door(api, cold.leave, settings.door)
+        serving = Serving(url_of(sock), trio.Event())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(table.run)
+            await nursery.start(cold.run)
+            table.listen(sock, door.machine)
+            task_status.started(serving)
+            await serving.stop.wait()
+            await _drain(engine, table, cold.drain, settings.drain_s)
+            nursery.cancel_scope.cancel()
+
+
+async def _drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:
+    _log.info("draining", connections=len(table.connections()))
+    deadline = trio.current_time() + drain_s
+    table.stop_accepting()
+    engine.drain()
+    with trio.move_on_at(deadline):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain_cold, drain_s)
+            await engine.settled()
+            for conn in table.connections():
+                match conn.machine:
+                    case CentrifugalConnection() as peer:
+                        peer.disconnect(Disconnect.SHUTDOWN)
+                    case EventStream() as stream:
+                        stream.end("shutdown")
+                    case HttpMachine() as machine:
+                        machine.drain()
+                    case _:
+                        conn.close()
+            while table.connections():  # noqa: ASYNC110  once, at the end of the process, for a moment
+                await trio.sleep(0.02)

@@ -1,0 +1,165 @@
+"""Event streams: one conversation over one HTTP response, as a machine of the connection table.
+
+Until the conversation has answered, a refusal is an ordinary HTTP answer; from then on the connection is a sink of the room.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import attrs
+
+from ..engine.core import framing
+from ..engine.core.errors import EngineError
+from ..engine.core.recovery import Live, Reset
+from ..engine.core.subscriber import Joined, Subscriber
+from .api import Api, problem_of
+from .auth import Credential
+from .http_message import RequestHead, encode
+from .ports import Connection
+
+_FORMAT = framing.EventStreamFormat()
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"
+    b"x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+)
+
+
+@attrs.frozen(kw_only=True)
+class StreamSettings:
+    """Pace of an event stream.
+
+    Attributes:
+        heartbeat_s: a comment is sent this often, so that proxies and readers see life.
+        retry_ms: what a browser waits before it reconnects.
+        join_s: a conversation that has not answered by then gets a 503.
+    """
+
+    heartbeat_s: float = 20.0
+    retry_ms: int = 2_000
+    join_s: float = 30.0
+
+
+class EventStream:
+    """One event stream. It is both the connection's machine and the subscriber's outlet.
+
+    Args:
+        conn: the connection, with nothing unsent.
+        head: the request.
+        api: what transports share.
+        name: the conversation id as it stood in the path.
+    """
+
+    __slots__ = ("_api", "_behind", "_conn", "_head", "_name", "_open", "_settings", "_subscriber", "push")
+
+    def __init__(self, conn: Connection, head: RequestHead, api: Api, name: str, settings: StreamSettings) -> None:
+        self._conn = conn
+        self._head = head
+        self._api = api
+        self._name = name
+        self._settings = settings
+        self._subscriber: Subscriber | None = None
+        self._open = False
+        self._behind = False
+        self.push = conn.push
+        conn.set_deadline(settings.join_s)
+        api.authenticate(head, self._authenticated)
+
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def _authenticated(self, found: Credential | EngineError) -> None:
+        if isinstance(found, EngineError):
+            self._refuse(found)
+            return
+        try:
+            query = dict(reversed(parse_qsl(self._head.query, max_num_fields=50)))
+            since = framing.since_of(self._head.header("last-event-id"), query.get("after"), query.get("epoch"))
+            session = self._api.session(found.principal)
+            client = self._api.engine.fresh_id()
+            conversation, join = session.follow(
+                self._name, since, lambda principal: Subscriber(self, _FORMAT, principal, client), 0, self._joined
+            )
+            self._subscriber = join.subscriber
+            self._api.engine.send(conversation, join)
+        except EngineError as error:
+            self._refuse(error)
+        except ValueError:  # more fields in the query than anybody needs
+            self._refuse_query()
+
+    def _joined(self, joined: Joined | EngineError) -> None:
+        if isinstance(joined, EngineError):
+            self._refuse(joined)
+            return
+        record, decision = joined.record, joined.decision
+        live = isinstance(decision, Live)
+        opening = framing.opening(record.epoch, joined.offset, live=live, retry_ms=self._settings.retry_ms)
+        if isinstance(decision, Reset):
+            opening += framing.reset(decision.reason, record.epoch, joined.offset)
+        self._open = True
+        self._conn.write(_HEAD + opening)
+        self._conn.set_deadline(self._settings.heartbeat_s)
+
+    def _refuse(self, error: EngineError) -> None:
+        if not self._open:
+            self._conn.write(encode(problem_of(error), keep_alive=False))
+            self._conn.close()
+
+    def _refuse_query(self) -> None:
+        from ..engine import InvalidCommand
+
+        self._refuse(InvalidCommand("too many fields in the query"))
+
+    # -- what the table calls -------------------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Input behind the request has no meaning here."""
+
+    def again(self) -> None:
+        """Nothing is ever kept."""
+
+    def writable(self) -> None:
+        """Go on where a push was refused."""
+        if self._behind and self._subscriber is not None:
+            self._behind = False
+            self._subscriber.resume()
+
+    def stalled(self) -> None:
+        """The reader takes nothing: let go of the room, and tell it why when it wakes up."""
+        self.end("slow")
+
+    def timeout(self) -> None:
+        """Show life; or give up on a conversation that does not answer."""
+        if not self._open:
+            from ..engine import Overloaded
+
+            self._refuse(Overloaded("the conversation does not answer"))
+            return
+        self._conn.push(framing.HEARTBEAT)  # refused when blocked: the stall time judges that
+        self._conn.set_deadline(self._settings.heartbeat_s)
+
+    def eof(self) -> None:
+        """The reader has closed its side; readers of streams do that only when they leave."""
+        self._conn.close()
+
+    def closed(self) -> None:
+        """Leave the conversation."""
+        if self._subscriber is not None:
+            self._subscriber.leave()
+
+    # -- what the room calls --------------------------------------------------------------------------------------------
+
+    def fell_behind(self, subscriber: Subscriber) -> None:
+        """A push was refused; `writable` goes on."""
+        self._behind = True
+
+    def cut_off(self, subscriber: Subscriber, code: str) -> None:
+        """The engine ends the stream; the reader resumes from its last id."""
+        self.end(code)
+
+    def end(self, code: str) -> None:
+        """Say why, then close."""
+        if self._subscriber is not None:
+            self._subscriber.leave()
+        if self._open:
+            self._conn.write(framing.end(code))
+        self._conn.close()

@@ -1,0 +1,399 @@
+"""The connection table: all sockets of the hot lane, served by one trio task.
+
+A turn takes a bounded number of ready sockets from the poller, reads each once, feeds synchronous machines, then buries
+who has died and accepts who has come. Between turns other tasks of the program run; only when nothing is ready does the
+table wait, because waking a task for a descriptor costs trio ten times what letting others run does.
+
+Invariants:
+- Sockets are closed and accepted at the end of a turn only, so the events of a turn never meet a reused descriptor.
+- A machine's exception ends its connection, is logged without any of its bytes, and goes no further.
+- Bounded: connections, refusals under way, ready sockets and accepts a turn, bytes read, bytes unsent.
+- After `run` has ended, however it ended, every socket is closed, every machine was told, the poller is closed.
+
+It uses its sockets, its poller and its clock and nothing else of the system, so that a simulation runs this very code.
+Left out: what a socket does with readiness (`connection.py`), deadlines (`wheel.py`), every protocol (the machines).
+"""
+
+import contextlib
+import errno
+import socket
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVarTuple
+
+import attrs
+import structlog
+import trio
+
+from .connection import TableConnection
+from .ledger import Blockage, Ledger, TableSettings, TableStatistics
+from .poller import READABLE, EpollPoller, Poller
+from .ports import Connection, Machine
+
+__all__ = ["Table", "TableConnection", "TableSettings", "TableStatistics"]
+
+log = structlog.get_logger(__name__)
+
+Args = TypeVarTuple("Args")
+MakeMachine = Callable[[Connection], Machine]
+
+# Errors of the one connection that accept was to return (man 2 accept); the next may be well.
+_LOST_ON_ACCEPT = frozenset(
+    {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+    | {errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM, errno.EINTR}
+)
+
+
+@attrs.define
+class _Listener:
+    sock: socket.socket
+    make_machine: MakeMachine
+    paused_until_s: float | None = None
+    warned: bool = False
+    closed: bool = False
+
+
+class Table:
+    """All connections of one server.
+
+    Listeners and sockets may be added before and while it runs. Everything but `run` is synchronous and belongs to the
+    trio thread.
+    """
+
+    def __init__(
+        self, settings: TableSettings, poller: Poller | None = None, clock: Callable[[], float] = trio.current_time
+    ) -> None:
+        """Make a table; it owns `poller` from now on.
+
+        Args:
+            settings: its bounds.
+            poller: an epoll of its own by default.
+            clock: seconds, never running backwards.
+        """
+        self._settings = settings
+        self._poller = EpollPoller() if poller is None else poller
+        self._ledger = Ledger(settings, self._poller, clock)
+        self._listeners: dict[int, _Listener] = {}
+        self._knocking: list[_Listener] = []
+        self._turned_away: set[TableConnection] = set()
+        self._nursery: trio.Nursery | None = None
+        self._ended = False
+        self._accepted = self._refused = self._turns = self._tasks = 0
+
+    def listen(self, sock: socket.socket, make_machine: MakeMachine) -> None:
+        """Accept connections of `sock`, a listening socket that the table owns from now on.
+
+        Args:
+            sock: the listener; made non-blocking.
+            make_machine: called once for each connection, at the end of a turn.
+        """
+        self._require_not_ended()
+        sock.settimeout(0)
+        _send_at_once(sock)  # accepted sockets inherit it, which saves a call each
+        self._listeners[sock.fileno()] = _Listener(sock, make_machine)
+        self._poller.register(sock.fileno(), READABLE)
+
+    def adopt(self, sock: socket.socket, make_machine: MakeMachine) -> TableConnection:
+        """Take over a connected socket. It counts as a connection but is never refused.
+
+        Raises:
+            RuntimeError: the table has ended; the socket is still the caller's.
+            OSError: the socket is no longer usable; it is still the caller's.
+        """
+        self._require_not_ended()
+        sock.settimeout(0)
+        _send_at_once(sock)
+        peer = None
+        with contextlib.suppress(OSError):  # the peer may have gone already: reading will tell
+            peer = _peer(sock.getpeername())
+        conn = TableConnection(sock, peer, self._ledger)
+        self._equip(conn, make_machine)
+        return conn
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; connections stay."""
+        for fd, listener in self._listeners.items():
+            self._poller.unregister(fd)
+            listener.sock.close()
+            listener.closed = True
+        self._listeners.clear()
+        self._knocking.clear()
+
+    def start_soon(self, async_fn: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+        """Run `async_fn` in the table's nursery; it is cancelled with the table.
+
+        An exception from it is logged and ends nothing else. How many there are is the caller's to bound.
+
+        Raises:
+            RuntimeError: the table does not run.
+        """
+        if self._nursery is None:
+            raise RuntimeError("the table does not run")
+        self._tasks += 1
+        self._nursery.start_soon(self._contain, async_fn, args)
+
+    def connections(self) -> tuple[TableConnection, ...]:
+        """The connections of now, refused ones left out."""
+        return tuple(conn for conn in self._ledger.connections.values() if conn not in self._turned_away)
+
+    def statistics(self) -> TableStatistics:
+        """Return how full the table is and what it has done."""
+        ledger = self._ledger
+        return TableStatistics(
+            connections=len(ledger.connections),
+            max_connections=self._settings.max_connections,
+            refusals=len(self._turned_away),
+            blocked=len(ledger.blocked),
+            tasks=self._tasks,
+            accepted=self._accepted,
+            refused=self._refused,
+            closed=ledger.closed,
+            released=ledger.released,
+            stalled=ledger.stalled,
+            overflowed=ledger.overflowed,
+            failures=ledger.failures,
+            turns=self._turns,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Serve until cancelled; runs once.
+
+        Cancelling it closes every socket, unsent bytes dropped, and tells every machine before it returns.
+        """
+        self._require_not_ended()
+        if self._nursery is not None:
+            raise RuntimeError("the table runs already")
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    nursery.start_soon(self._tick_always)
+                    task_status.started()
+                    await self._take_turns()
+                finally:
+                    self._close_all()
+        finally:
+            self._nursery = None
+
+    # -- turns
+
+    async def _take_turns(self) -> NoReturn:
+        ledger, poller, limit = self._ledger, self._poller, self._settings.ready_per_turn
+        poll = poller.poll
+        while True:
+            events = poll(limit)
+            if events or ledger.again or ledger.dying:
+                await trio.lowlevel.checkpoint()
+            else:
+                ledger.asleep = True
+                try:
+                    await poller.wait()
+                finally:
+                    ledger.asleep = False
+                events = poll(limit)
+            self._turn(events)
+
+    def _turn(self, events: list[tuple[int, int]]) -> None:
+        self._turns += 1
+        again = self._ledger.again
+        for _ in range(min(len(again), self._settings.ready_per_turn)):
+            conn = again.popleft()
+            self._guard(conn, conn.go_on)
+        connections = self._ledger.connections
+        for fd, ready in events:
+            conn_or_none = connections.get(fd)
+            if conn_or_none is None:
+                listener = self._listeners.get(fd)
+                if listener is not None:
+                    self._knocking.append(listener)
+                continue
+            try:
+                conn_or_none.ready(ready)
+            except Exception as exc:  # noqa: BLE001  a machine's bug must stay one connection's
+                self._fail(conn_or_none, exc)
+        self._settle()
+        if self._knocking:
+            self._accept_all()
+
+    def _guard(self, conn: TableConnection, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as exc:  # noqa: BLE001  as above
+            self._fail(conn, exc)
+
+    def _fail(self, conn: TableConnection, exc: Exception) -> None:
+        self._report("table.machine_failed", exc, fd=conn.fd, peer=conn.peer)
+        conn.abort()
+
+    def _report(self, event: str, exc: Exception, **context: object) -> None:
+        """Log a bug by its type and the places it passed: its message could quote what was received."""
+        self._ledger.failures += 1
+        places = "".join(traceback.format_tb(exc.__traceback__))
+        log.error(event, error=type(exc).__name__, traceback=places, **context)
+
+    def _settle(self) -> None:
+        """Bury who has died; who dies of being told, too."""
+        ledger = self._ledger
+        while ledger.dying:
+            dying, ledger.dying = ledger.dying, []
+            for conn in dying:
+                self._turned_away.discard(conn)
+                machine = conn.bury()
+                self._guard(conn, machine.closed)
+
+    # -- accepting
+
+    def _accept_all(self) -> None:
+        knocking, self._knocking = self._knocking, []
+        budget = self._settings.accepts_per_turn
+        for listener in knocking:
+            while budget and not listener.closed and self._accept(listener):
+                budget -= 1
+        self._settle()
+
+    def _accept(self, listener: _Listener) -> bool:
+        """Accept one connection; False when there is none, or when no more should be tried now."""
+        try:
+            sock, address = listener.sock.accept()
+        except BlockingIOError:
+            listener.warned = False  # nobody waits any more: the shortage, if there was one, is over
+            return False
+        except OSError as exc:
+            if exc.errno in _LOST_ON_ACCEPT:
+                return True
+            self._pause_accepting(listener, exc)
+            return False
+        sock.settimeout(0)
+        full = len(self._ledger.connections) - len(self._turned_away) >= self._settings.max_connections
+        if full and not self._may_refuse_gently():
+            self._refused += 1
+            sock.close()
+            return True
+        try:
+            conn = TableConnection(sock, _peer(address), self._ledger)
+        except OSError as exc:  # the poller is out of room
+            sock.close()
+            self._pause_accepting(listener, exc)
+            return False
+        if full:
+            self._refuse(conn)
+        else:
+            self._accepted += 1
+            self._equip(conn, listener.make_machine)
+        return True
+
+    def _equip(self, conn: TableConnection, make_machine: MakeMachine) -> None:
+        try:
+            conn.machine = make_machine(conn)
+        except Exception as exc:  # noqa: BLE001  as above
+            self._fail(conn, exc)
+
+    def _may_refuse_gently(self) -> bool:
+        return bool(self._settings.refusal) and len(self._turned_away) < self._settings.max_refusals
+
+    def _refuse(self, conn: TableConnection) -> None:
+        self._refused += 1
+        self._turned_away.add(conn)
+        conn.write(self._settings.refusal)
+        conn.close()
+
+    def _pause_accepting(self, listener: _Listener, exc: OSError) -> None:
+        """Stop looking at a listener that would be ready for ever while the system has no room."""
+        listener.paused_until_s = self._ledger.clock() + self._settings.accept_pause_s
+        self._poller.modify(listener.sock.fileno(), 0)
+        if not listener.warned:
+            listener.warned = True
+            log.warning("table.accept_failed", error=errno.errorcode.get(exc.errno or 0, "unknown"))
+
+    # -- ticks
+
+    async def _tick_always(self) -> NoReturn:
+        while True:
+            await trio.sleep(self._settings.tick_s)
+            await self._expire_due()
+            await self._judge_blocked()
+            self._reopen_listeners()
+
+    async def _expire_due(self) -> None:
+        ledger, limit = self._ledger, self._settings.ready_per_turn
+        more = True
+        while more:
+            due, more = ledger.wheel.take(ledger.clock(), limit)
+            for conn in due:
+                self._guard(conn, conn.expire)
+            self._settle()
+            if more:
+                await trio.lowlevel.checkpoint()
+
+    async def _judge_blocked(self) -> None:
+        """Find who has taken nothing for the stall time, and tell their machines, a bounded number in a row."""
+        ledger, limit = self._ledger, self._settings.ready_per_turn
+        now_s = ledger.clock()
+        stalled = [conn for conn, blockage in ledger.blocked.items() if self._is_stalled(conn, blockage, now_s)]
+        for start in range(0, len(stalled), limit):
+            for conn in stalled[start : start + limit]:
+                blockage = ledger.blocked.get(conn)
+                if blockage is None or blockage.reported:
+                    continue  # it moved while others ran
+                blockage.reported = True
+                ledger.stalled += 1
+                self._guard(conn, conn.machine.stalled)
+            self._settle()
+            if start + limit < len(stalled):
+                await trio.lowlevel.checkpoint()
+
+    def _is_stalled(self, conn: TableConnection, blockage: Blockage, now_s: float) -> bool:
+        if blockage.reported:
+            return False
+        if blockage.acked_bytes is None:
+            blockage.acked_bytes = conn.acked_bytes()
+        if now_s - blockage.since_s < self._settings.stall_s:
+            return False
+        acked_bytes = conn.acked_bytes()
+        if acked_bytes == blockage.acked_bytes:
+            return True
+        blockage.since_s, blockage.acked_bytes = now_s, acked_bytes
+        return False
+
+    def _reopen_listeners(self) -> None:
+        now_s = self._ledger.clock()
+        for fd, listener in self._listeners.items():
+            if listener.paused_until_s is not None and listener.paused_until_s <= now_s:
+                listener.paused_until_s = None
+                self._poller.modify(fd, READABLE)
+
+    # -- tasks and the end
+
+    async def _contain(self, async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        try:
+            await async_fn(*args)
+        except Exception as exc:  # noqa: BLE001  a task's bug must not end every connection
+            self._report("table.task_failed", exc)
+        finally:
+            self._tasks -= 1
+
+    def _close_all(self) -> None:
+        self._ended = True
+        self.stop_accepting()
+        for conn in tuple(self._ledger.connections.values()):
+            conn.abort()
+        self._settle()
+        self._poller.close()
+
+    def _require_not_ended(self) -> None:
+        if self._ended:
+            raise RuntimeError("the table has ended")
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """Switch off Nagle's delay: what is worth joining has been joined before it is sent."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _peer(address: object) -> tuple[str, int] | None:
+    match address:
+        case (str(host), int(port), *_):
+            return host, port
+        case _:
+            return None
