@@ -17,7 +17,7 @@ from .core.batch import Batch
 from .core.commands import Command, Describe, History, Join, Presence, Replay, Roster, Signal, Submit
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
-from .core.errors import EngineError, NotFound, Overloaded, StoreError, StoreUnavailable
+from .core.errors import Conflict, EngineError, NotFound, Overloaded, StoreError, StoreUnavailable
 from .core.messages import Event
 from .core.permissions import Verb, check
 from .core.recovery import FromPages
@@ -213,7 +213,8 @@ class ConversationActor(Actor[Command | Nudge]):
     def _join(self, machine: ConversationMachine, command: Join) -> None:
         room, subscriber, tail = self._room, command.subscriber, machine.tail
         if subscriber.stage is Stage.GONE:
-            return  # it left while its command waited; nobody is there to be answered
+            command.answer(Conflict("unsubscribed before it had joined"))
+            return
         decision = machine.recover(command.since)
         subscriber.cursor = decision.offset
         if isinstance(decision, FromPages) and not subscriber.pulls:

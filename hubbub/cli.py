@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from .bench.cli import bench
-from .engine import Engine, StoreError
+from .engine import Engine, StoreError, StoreFenced
 from .storage import PostgresStore
 from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
 from .talk import follow, post
@@ -125,12 +125,22 @@ async def _serve(settings: ServeSettings, data: Path | None, database_url: str |
         async with trio.open_nursery() as nursery:
             stopping = _Stopping(nursery.cancel_scope)
             nursery.start_soon(stopping.watch, signals)
-            async with _open_store(data, database_url, stopping) as store, Engine.open(store=store) as engine:
-                async with trio.open_nursery() as servers:
-                    stopping.serving = await servers.start(serve, engine, settings)
-                    url = stopping.serving.url
-                    click.echo(f"hubbub {program_version()} ready at {url}{_hint(settings)}")
+            async with (
+                _open_store(data, database_url, stopping) as store,
+                Engine.open(store=store) as engine,
+                trio.open_nursery() as servers,
+            ):
+                stopping.serving = await servers.start(serve, engine, settings)
+                nursery.start_soon(_stop_when_fenced, store, stopping.serving)
+                click.echo(f"hubbub {program_version()} ready at {stopping.serving.url}{_hint(settings)}")
             nursery.cancel_scope.cancel()
+            if store.fenced.is_set():
+                raise StoreFenced("another server has taken over the database: this one has stopped")
+
+
+async def _stop_when_fenced(store: PostgresStore, serving: Serving) -> None:
+    await store.fenced.wait()
+    serving.stop.set()
 
 
 def _hint(settings: ServeSettings) -> str:

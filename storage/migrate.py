@@ -11,8 +11,9 @@ from typing import Final
 
 import attrs
 
+from ..engine.core.errors import StoreUnavailable
 from .driver import Session
-from .ports import SchemaRefused
+from .ports import RowsRefused, SchemaRefused
 
 _TIMEOUT_S: Final = 600.0
 _NAME: Final = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql")
@@ -55,9 +56,9 @@ async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
     """Bring the schema up to date and return what was applied.
 
     Raises:
-        SchemaRefused: the database is ahead of this program, or was made from other files. Nothing was changed.
+        SchemaRefused: the database is ahead of this program, was made from other files, or refuses a script. What was
+            applied before stays.
         StoreUnavailable, OutcomeUnknown: the connection failed; running it again is safe.
-        RowsRefused: a script failed, and was rolled back.
     """
     await session.execute(_LEDGER, timeout_s=_TIMEOUT_S)
     rows = await session.fetch("select number, name, sha256 from migrations order by number", timeout_s=_TIMEOUT_S)
@@ -76,11 +77,21 @@ async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
     applied = {row[0] for row in rows}
     missing = [migration for migration in known if migration.number not in applied]
     for migration in missing:
-        async with session.transaction(timeout_s=_TIMEOUT_S):
-            await session.execute(migration.script, timeout_s=_TIMEOUT_S)
-            await session.fetch(
-                "insert into migrations (number, name, sha256) values ($1, $2, $3)",
-                *(migration.number, migration.name, migration.sha256),
-                timeout_s=_TIMEOUT_S,
-            )
+        try:
+            await _apply(session, migration)
+        except (RowsRefused, StoreUnavailable) as exc:
+            if session.closed:
+                raise
+            why = exc.__cause__ or exc
+            raise SchemaRefused(f"migration {migration.number:04d}_{migration.name} cannot be applied: {why}") from exc
     return missing
+
+
+async def _apply(session: Session, migration: Migration) -> None:
+    async with session.transaction(timeout_s=_TIMEOUT_S):
+        await session.execute(migration.script, timeout_s=_TIMEOUT_S)
+        await session.fetch(
+            "insert into migrations (number, name, sha256) values ($1, $2, $3)",
+            *(migration.number, migration.name, migration.sha256),
+            timeout_s=_TIMEOUT_S,
+        )

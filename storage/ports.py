@@ -33,7 +33,7 @@ class StoreInUse(StoreError):
 
 
 class SchemaRefused(StoreError):
-    """The database's schema is newer than this program, or a migration was changed after it was applied."""
+    """The database's schema is newer than this program, or cannot be brought up to date; `str()` says why."""
 
 
 class Reads(Protocol):

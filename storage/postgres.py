@@ -20,7 +20,7 @@ import trio
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.config import WriterSettings
-from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUnavailable
+from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
 from . import sql
 from .body import encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
@@ -66,10 +66,11 @@ class PostgresBackend(PostgresReads):
         Raises:
             StoreUnavailable: the database cannot be reached.
             StoreInUse: another server holds it.
-            SchemaRefused: its schema is not ours.
+            SchemaRefused: its schema is not ours, or cannot be brought up to date.
         """
         session = await self._connect_writer()
         try:
+            await session.fetch(sql.NOTICE_CLOSED, timeout_s=_QUERY_S)
             if not await self._try_lock(session, wait_s=self._lock_wait_s):
                 raise StoreInUse(await _holder(session))
             for migration in await migrate(session, packaged()):
@@ -107,6 +108,7 @@ class PostgresBackend(PostgresReads):
 
     async def _take_over(self, session: Session) -> None:
         """Follow our own lost session: end it if it lingers, and make sure that nobody came in between."""
+        await session.fetch(sql.NOTICE_CLOSED, timeout_s=_QUERY_S)
         await self._check_term(session)
         if not await self._try_lock(session, wait_s=0):
             await session.fetch(sql.END_OLD_SESSION, self._old_pid, self._name, timeout_s=_QUERY_S)
@@ -263,7 +265,7 @@ def _columns(rows: Sequence[Row]) -> list[list[object]]:
             [row.digest for row in rows],
         ]
     except UnicodeError as exc:
-        raise RowsRefused(f"a text cannot be encoded: {type(exc).__name__}") from exc
+        raise RowsRefused("a text cannot be encoded", Unprocessable("the store cannot keep this content")) from exc
 
 
 def _as_repeat(first: Row, result: Result | None) -> Result:

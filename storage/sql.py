@@ -10,6 +10,11 @@ table. Hence the lateral probes and `WRITER_SETTINGS`, which hold on the writer'
 
 from typing import Final
 
+NOTICE_CLOSED: Final = """
+select set_config(name, '1000', false) from pg_settings where name = 'client_connection_check_interval'
+"""
+"""A statement that waits ends soon after its server was killed, and gives the lock back (Postgres 14 or later)."""
+
 LOCK_KEY: Final = 0x6875_6262_7562_0001  # "hubbub", then the version of what the lock means
 
 WRITER_SETTINGS: Final = {

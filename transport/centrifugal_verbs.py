@@ -34,7 +34,7 @@ def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscr
 
     def done(answer: Joined | EngineError) -> None:
         if isinstance(answer, EngineError):
-            peer.session.unfollow(channel)
+            peer.session.unfollow(channel, join.subscriber)
             peer.say(wire.error_reply(command_id, answer))
         else:
             peer.say(wire.reply(command_id, b"subscribe", _subscribed(answer, recover=since is not None)))
@@ -46,7 +46,7 @@ def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscr
     try:
         peer.api.engine.send(conversation, join)
     except EngineError:
-        peer.session.unfollow(channel)
+        peer.session.unfollow(channel, join.subscriber)
         raise
 
 

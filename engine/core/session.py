@@ -109,9 +109,16 @@ class Session:
         self.following[conversation] = subscriber
         return conversation, Join(reply, principal, subscriber, since, page_bytes)
 
-    def unfollow(self, name: str) -> Subscriber | None:
-        """Stop following; returns the subscriber to be detached, or None when there was none."""
-        return self.following.pop(ConversationId(name), None)
+    def unfollow(self, name: str, only: Subscriber | None = None) -> Subscriber | None:
+        """Stop following; returns the subscriber to be detached, or None when there was none.
+
+        Args:
+            only: do nothing unless it is this one (a join may be refused after its client has subscribed anew).
+        """
+        conversation = ConversationId(name)
+        if only is not None and self.following.get(conversation) is not only:
+            return None
+        return self.following.pop(conversation, None)
 
     def post(
         self,

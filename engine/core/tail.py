@@ -12,7 +12,7 @@ from typing import Protocol
 from .codec import event_json
 from .messages import Event
 
-_OVERHEAD_BYTES = 600  # an entry's objects besides the encoded bytes, measured on CPython 3.11
+_OVERHEAD_BYTES = 800  # an entry's objects besides the encoded bytes, with one wrapping, measured on CPython 3.11
 
 
 class Format(Protocol):

@@ -40,13 +40,13 @@ class PostgresServer:
         done = subprocess.run(command, check=True, capture_output=True, text=True, user=self.account, cwd="/")
         return done.stdout
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, *options: str) -> None:
+        """Start it, with more options after ours, and wait until it answers."""
         settings = [f"-cunix_socket_directories={self.directory}", "-clisten_addresses=", "-cshared_buffers=32MB"]
         settings += ["-cfsync=off", "-cfull_page_writes=off"]
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
-            [str(BINARIES / "postgres"), "-D", str(self.data), *settings],
+            [str(BINARIES / "postgres"), "-D", str(self.data), *settings, *options],
             stdout=log,
             stderr=log,
             user=self.account,

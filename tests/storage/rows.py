@@ -1,7 +1,7 @@
 """Rows, batches and a running store for the tests of the storage folder."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -107,3 +107,10 @@ async def running(store: WriterStore) -> AsyncIterator[None]:
         await nursery.start(store.actor().start)
         yield
         nursery.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Wait for something that a database or another thread does, which tells nobody."""
+    with trio.fail_after(within_s):
+        while not await trio.to_thread.run_sync(condition):
+            await trio.sleep(0.01)  # noqa: ASYNC110  there is no event to wait for

@@ -5,6 +5,7 @@ A subclass gives the fixture `store`: a store with its actor running and nothing
 
 from itertools import pairwise
 
+import attrs
 import pytest
 import trio
 
@@ -239,7 +240,7 @@ class StoreContract:
         await store.create(made)
         assert await store.load(ROOM) == made
         with pytest.raises(Conflict):
-            await store.create(record(owner="bob").__class__(ROOM, "t", Visibility.PUBLIC, "bob", "another", 0, 1))
+            await store.create(attrs.evolve(record(owner="bob"), epoch="another"))
         assert await store.load(ROOM) == made
         assert await store.load(OTHER) is None
 

@@ -1,16 +1,30 @@
-"""The store on Postgres: the contract on a real server."""
+"""The store on Postgres: the contract on a real server, and what only a database does."""
 
-from collections.abc import AsyncIterator
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
-from hubbub.storage import PostgresStore
+from hubbub.engine.core.batch import Committed, Rejected, Repeat, Result, Row
+from hubbub.engine.core.errors import EngineBroken, EngineError, StoreFenced, StoreUnavailable, Unprocessable
+from hubbub.engine.core.messages import Author, ConversationChange
+from hubbub.storage import PostgresStore, StoreInUse, sql
+from hubbub.storage.driver import open_driver
+from hubbub.storage.postgres import PostgresBackend
 
 from .postgres_server import PostgresServer
-from .rows import running
-from .store_contract import StoreContract
+from .rows import OTHER, ROOM, commit, hand_in, message, record, running, until, update
+from .store_contract import PLENTY, StoreContract
 
 pytestmark = pytest.mark.postgres
+
+WRITER_PIDS = "select pid from pg_locks where locktype = 'advisory' and granted"
+CONNECTIONS = """
+select count(*) from pg_stat_activity where datname = current_database() and application_name like 'hubbub%'
+"""
 
 
 class TestPostgresStore(StoreContract):
@@ -21,3 +35,243 @@ class TestPostgresStore(StoreContract):
         """A running, empty store."""
         async with PostgresStore.open(postgres.url(database)) as store, running(store):
             yield store
+
+
+@pytest.fixture
+def url(postgres: PostgresServer, database: str) -> str:
+    """A fresh database."""
+    return postgres.url(database)
+
+
+@asynccontextmanager
+async def opened(url: str, *, lock_wait_s: float = 8.0) -> AsyncIterator[PostgresStore]:
+    """A running store."""
+    async with PostgresStore.open(url, lock_wait_s=lock_wait_s) as store, running(store):
+        yield store
+
+
+def rejections(results: Sequence[Result]) -> list[type[EngineError] | None]:
+    """The errors of rejected rows, None for the others."""
+    return [type(result.error) if isinstance(result, Rejected) else None for result in results]
+
+
+async def test_everything_is_there_after_a_restart(url: str) -> None:
+    """Records, events, keys, tokens; offsets go on."""
+    first = message(key="k", digest=b"d", meta_json=b'{"a":1.0}')
+    async with opened(url) as store:
+        await store.create(record())
+        await commit(store, message(), first)
+        events = await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY)
+    async with opened(url) as store:
+        assert await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY) == events
+        results = await commit(store, message(key="k", digest=b"e"), message())
+        assert results == [Repeat(2, first.id, first.at_ms, b"d"), Committed(3)]
+
+
+async def test_a_second_server_is_refused_by_name(url: str) -> None:
+    """The message names the program that holds the database; the first goes on undisturbed."""
+    async with opened(url) as store:
+        await store.create(record())
+        with pytest.raises(StoreInUse, match=r"hubbub \d+@\S+ \(backend \d+, from a local socket\)"):
+            async with PostgresStore.open(url, lock_wait_s=0.1):
+                pass
+        assert await commit(store, message()) == [Committed(1)]
+
+
+async def test_a_server_waits_for_the_one_before_it(url: str) -> None:
+    """A start during the end of another succeeds as soon as that one is gone."""
+
+    async def first(*, task_status: trio.TaskStatus[None]) -> None:
+        async with opened(url) as store:
+            await store.create(record())
+            task_status.started()
+            await trio.sleep(0.3)
+            hand_in(store, message())
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(first)
+        async with opened(url) as store:
+            assert await commit(store, message()) == [Committed(2)]
+
+
+async def test_a_paused_old_server_never_writes_after_a_new_one(
+    url: str, postgres: PostgresServer, database: str
+) -> None:
+    """Its connection is lost while it sleeps, another starts, and its commit is refused for good."""
+    async with PostgresStore.open(url) as old:
+        await old.create(record())
+        postgres.sql(database, f"select pg_terminate_backend(pid) from ({WRITER_PIDS}) w")
+        async with opened(url) as new:
+            async with running(old):
+                post = hand_in(old, message(text="old"))
+                await post.done.wait()
+                await old.fenced.wait()
+                assert rejections(post.results) == [StoreFenced]
+                assert not old.health().ready
+                with pytest.raises(StoreFenced):
+                    await old.create(record(OTHER))
+            assert await commit(new, message(text="new")) == [Committed(1)]
+
+
+async def test_a_commit_with_an_old_term_is_refused(url: str, postgres: PostgresServer, database: str) -> None:
+    """Even over a connection that holds the lock."""
+    async with opened(url) as store:
+        await store.create(record())
+        postgres.sql(database, "update server set term = term + 1")
+        post = hand_in(store, message(key="k"), message("nowhere"))
+        await post.done.wait()
+        assert rejections(post.results) == [StoreFenced, StoreFenced]
+    assert postgres.sql(database, "select count(*) from events") == "0"
+    assert postgres.sql(database, "select count(*) from keys") == "0"
+
+
+@pytest.mark.parametrize(
+    ("poison", "error"),
+    [
+        (message(text="a\x00b"), Unprocessable),
+        (message(text="a\ud800b"), Unprocessable),
+        (message(author=Author("x\x00", "x")), Unprocessable),
+        (message(meta_json=b"{not json"), Unprocessable),
+        (message(key="k" * 9000 + "".join(map(chr, range(0x4E00, 0x5E00)))), EngineBroken),
+    ],
+    ids=["nul", "surrogate", "author", "meta", "key too long for the index"],
+)
+async def test_poison_that_slipped_past_the_core_is_rejected_alone(
+    url: str, poison: Row, error: type[EngineError]
+) -> None:
+    """All rows around it are stored, in order."""
+    async with opened(url) as store:
+        await store.create(record(ROOM))
+        await store.create(record(OTHER))
+        posts = [
+            hand_in(store, message(text="1"), poison, message(text="2")),
+            hand_in(store, *(message(OTHER, text=str(n)) for n in range(5))),
+            hand_in(store, message(text="3")),
+        ]
+        for post in posts:
+            await post.done.wait()
+        assert rejections(posts[0].results) == [None, error, None]
+        assert posts[1].results == [Committed(n) for n in range(1, 6)]
+        assert posts[2].results == [Committed(3)]
+        assert store.health().ready
+        events = await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY)
+        assert [event.message.text for event in events if event.message] == ["1", "2", "3"]
+
+
+async def test_an_id_that_exists_is_refused_alone(url: str) -> None:
+    """Nothing is stored twice under one id."""
+    async with opened(url) as store:
+        await store.create(record())
+        row = message()
+        assert await commit(store, row) == [Committed(1)]
+        assert rejections(await commit(store, message(), row, message())) == [None, EngineBroken, None]
+
+
+async def test_a_resend_finds_what_is_stored(url: str) -> None:
+    """Rows that are there count as committed, with or without a key; the others are stored now."""
+    async with open_driver() as driver:
+        backend = PostgresBackend(driver, url)
+        await backend.start()
+        await backend.create(record(ROOM))
+        await backend.create(record(OTHER))
+        known = message(key="known", digest=b"1")
+        await backend.commit([known], again=False)
+        rows = [
+            message(),
+            message(key="k"),
+            message(OTHER),
+            update(change=ConversationChange(title="t")),
+            message(key="known"),
+            message(key="k"),
+        ]
+        repeats = [Repeat(1, known.id, known.at_ms, b"1"), Repeat(3, rows[1].id, rows[1].at_ms, b"")]
+        expected = [Committed(2), Committed(3), Committed(1), Committed(4), *repeats]
+        assert await backend.commit(rows, again=True) == expected
+        assert await backend.commit(rows, again=True) == expected
+        await backend.revive()
+        more = [message(), message("nowhere")]
+        results = await backend.commit([*rows, *more], again=True)
+        assert results[:-1] == [*expected, Committed(5)]
+        assert isinstance(results[-1], Rejected)
+        await backend.aclose()
+
+
+async def test_the_commit_looks_rows_up_by_index(url: str, postgres: PostgresServer, database: str) -> None:
+    """The planner must not read or hash whole tables, however long `unnest` may be."""
+    async with opened(url) as store:
+        await store.create(record())
+        await commit(store, *(message(key=f"k{n}") for n in range(500)))
+    settings = "".join(f"set {name} = '{value}';" for name, value in sql.WRITER_SETTINGS.items())
+    for statement in (sql.COMMIT, sql.COMMIT_CHANGES):
+        plan = postgres.sql(database, f"analyze; {settings} explain (generic_plan) {statement}")
+        assert re.search(r"Index .*Scan using keys_pkey", plan)
+        assert re.search(r"Index .*Scan using conversations_pkey", plan)
+        for line in plan.splitlines():
+            assert not re.search(r"Seq Scan on (keys|messages|events|conversations)", line), plan
+            assert not re.search(r"(Hash|Merge) (Left |Right )?Join", line), plan
+
+
+async def test_leaving_while_everything_is_cancelled_drains(url: str, postgres: PostgresServer, database: str) -> None:
+    """Posts in flight are answered, with the truth, and no connection is left."""
+    posts = []
+    with trio.move_on_after(20) as scope:
+        async with PostgresStore.open(url) as store, trio.open_nursery() as nursery:
+            await store.create(record())
+            await nursery.start(store.actor().start)
+            for n in range(20):
+                posts.append(hand_in(store, *(message(text=f"{n}") for _ in range(20))))
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert [result for post in posts for result in post.results] == [Committed(n) for n in range(1, 401)]
+    assert postgres.sql(database, 'select count(*), max("offset") from events') == "400|400"
+    await until(lambda: postgres.sql(database, CONNECTIONS) == "0")
+
+
+async def test_a_start_cancelled_anywhere_leaves_nothing(url: str, postgres: PostgresServer, database: str) -> None:
+    """No descriptor, no connection, no lock; the next start succeeds."""
+    async with opened(url):
+        pass
+    descriptors = len(os.listdir("/proc/self/fd"))
+    finished = 0
+    for n in range(60):
+        with trio.move_on_after(0.0007 * n):
+            async with PostgresStore.open(url):
+                finished += 1
+    assert finished < 60
+    async with opened(url) as store:
+        await store.create(record())
+        assert await commit(store, message()) == [Committed(1)]
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    await until(lambda: postgres.sql(database, CONNECTIONS) == "0")
+
+
+async def test_an_error_in_the_block_comes_out_as_it_is(url: str) -> None:
+    """No group of an inner nursery around it."""
+    with pytest.raises(KeyError, match="mine"):
+        async with PostgresStore.open(url):
+            raise KeyError("mine")
+
+
+async def test_a_database_that_is_not_there_is_unavailable(postgres: PostgresServer) -> None:
+    """The message says why."""
+    with pytest.raises(StoreUnavailable, match="does not exist"):
+        async with PostgresStore.open(postgres.url("absent")):
+            pass
+    with pytest.raises(StoreUnavailable, match="cannot connect"):
+        async with PostgresStore.open("postgresql://hubbub@/x?host=/nonexistent"):
+            pass
+
+
+async def test_cancelled_reads_leave_the_store_whole(url: str) -> None:
+    """A reader that gives up at any point costs nobody else anything."""
+    async with opened(url) as store:
+        await store.create(record())
+        await commit(store, *(message(text="x" * 1000) for _ in range(100)))
+        for n in range(40):
+            with trio.move_on_after(0.0001 * n):
+                await store.events(ROOM, after=0, limit=100, max_bytes=PLENTY)
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(store.load, ROOM)
+        assert await commit(store, message()) == [Committed(101)]

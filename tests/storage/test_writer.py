@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -56,16 +56,18 @@ async def test_what_was_not_sent_waits_in_order_while_the_store_is_away(autojump
     async with torn(Fault.AWAY) as (store, backend):
         backend.away = True
         posts = [hand_in(store, message(text="1"))]
+        await trio.sleep(0.0005)
+        posts += [hand_in(store, message(text="2")), hand_in(store, message(OTHER, text="3"))]
         await trio.sleep(5)
         assert not posts[0].batch.sent
         assert not store.health().ready
-        posts += [hand_in(store, message(text="2")), hand_in(store, message(OTHER, text="3"))]
+        posts += [hand_in(store, message(text="4"))]
         await trio.sleep(5)
         assert len(backend.commits) == 1
         backend.away = False
         for post in posts:
             await post.done.wait()
-        assert texts(backend) == ["1", "2"]
+        assert texts(backend) == ["1", "2", "4"]
         assert all(not again for _, again in backend.commits)
         assert store.health().ready
         assert store.statistics().failures > 5
@@ -303,8 +305,9 @@ class Scenario:
                 if submission.withdraw_after_s is not None:
                     nursery.start_soon(self._withdraw, post, submission.withdraw_after_s)
             if not self.stop_early:
-                for post in self.posts:
-                    await post.done.wait()
+                with trio.fail_after(1000):
+                    for post in self.posts:
+                        await post.done.wait()
             nursery.cancel_scope.cancel()
         self.store.close()  # what a crash while stopping left
 
@@ -360,6 +363,7 @@ class Scenario:
             assert ids == [row_id for row_id in order if row_id in stored]
 
 
+@settings(max_examples=200, deadline=None)
 @given(
     plan=st.lists(submissions, min_size=1, max_size=12),
     faults=st.lists(st.sampled_from(FAULTS), max_size=12),

@@ -76,8 +76,7 @@ room.outbox.load(unsent.load());
 
 const log = new LogView($("scroller"), $("log"), {
   moved: () => looked(),
-  // The end of the log counts as the newest end only when it is, or is about to be.
-  tail: () => !room.timeline.has_newer || room.loading?.kind === "newest",
+  tail: () => !room.timeline.has_newer,
   retry: (key) => room.retry(key),
   discard: (key) => room.discard(key),
 });

@@ -81,7 +81,7 @@ export class LogView {
       if (anchor?.element.isConnected) {
         this.#scroller.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top_px;
       }
-      this.following = this.#at_end();
+      this.#settle();
     }
   }
 
@@ -90,12 +90,16 @@ export class LogView {
     return scrollHeight - scrollTop - clientHeight;
   }
 
-  #at_end() {
-    return this.#below() < AT_END_PX && this.#actions.tail();
+  /**
+   * Whoever leaves the end stops following. Whoever comes to it follows only if it is the newest end: one who pages
+   * down through history is not carried away, and one who follows while the window lags behind goes on following.
+   */
+  #settle() {
+    this.following = this.#below() < AT_END_PX && (this.following || this.#actions.tail());
   }
 
   #moved() {
-    this.following = this.#at_end();
+    this.#settle();
     this.#actions.moved();
   }
 

@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("core", deadline=None, max_examples=100, stateful_step_count=40)
+settings.register_profile("core", deadline=None, max_examples=60, stateful_step_count=40)
 settings.load_profile("core")

@@ -324,7 +324,7 @@ class ConversationLaws(RuleBasedStateMachine):
                         row.text,
                         stored.at_ms,
                     )
-                    assert (stored.key, stored.actor.id) == (row.key, row.actor.id)
+                    assert (stored.key, stored.actor.id, stored.text) == (row.key, row.actor.id, row.text)
                     if row.key is None:
                         assert stored.id == row.id
                     if not answer.repeated:
@@ -351,9 +351,12 @@ class ConversationLaws(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        """No queue is longer than its bound."""
+        """No queue is longer than its bound, and a key never flies twice."""
         assert len(self.machine.waiting) <= SETTINGS.waiting_items
         assert len(self.machine.tail) <= SETTINGS.tail_items
+        flight = [] if self.machine.flight is None else self.machine.flight.pending
+        scopes = [one.scope for one in [*self.machine.waiting, *flight] if one.scope and not one.row.withdrawn]
+        assert len(scopes) == len(set(scopes))
 
     def teardown(self) -> None:
         """In the end everybody who posted is answered, and every acked key still gives its ack."""
@@ -433,10 +436,13 @@ def test_a_retry_of_a_withdrawn_post_gets_a_row_of_its_own(world: World) -> None
     assert machine.submit(retry.submission) is None
     assert withdrawn is not None
     fly(machine, [Rejected(StoreUnavailable())])
+    again = world.submission(OTHER, "hi", "k")
+    assert machine.submit(again.submission) is None
     rows = machine.take_flight()
     assert rows == [retry.submission.row]
     fly(machine, [world.commit(rows[0])])
     assert isinstance(retry.answers[0], Ack)
+    assert again.answers == [attrs.evolve(retry.answers[0], repeated=True)]
 
 
 def test_a_retry_of_an_overdue_post_has_its_own_deadline(world: World) -> None:
