@@ -1,7 +1,7 @@
 """The chat engine: conversations as supervised actors over a durable store. Knows nothing of Postgres, HTTP or sockets."""
 
-from ._engine import SYSTEM, Engine, EngineStatistics
-from ._handles import Conversation, Subscription
+from ._engine import Engine, EngineStatistics
+from ._handles import SYSTEM, Conversation, Subscription
 from ._room import RoomStatistics
 from .core.commands import Roster
 from .core.config import ConversationSettings, EngineSettings, WriterSettings

@@ -9,20 +9,30 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from ..actors import Actor
-from ._fanout import run_pass
+from ..actors import Actor, ActorDied
+from ._answers import refuse, tell
+from ._fanout import resume_all, run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
 from .core.batch import Batch
-from .core.commands import Command, Describe, History, Join, Presence, Replay, Roster, Signal, Submit
+from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
-from .core.errors import Conflict, EngineError, NotFound, Overloaded, StoreError, StoreUnavailable
+from .core.errors import (
+    Conflict,
+    EngineBroken,
+    EngineClosed,
+    EngineError,
+    NotFound,
+    Overloaded,
+    StoreError,
+    StoreUnavailable,
+)
 from .core.messages import Event
 from .core.permissions import Verb, check
 from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
-from .core.tail import Tail
+from .core.tail import Entry, Tail
 from .ports import Store
 
 Query = Join | Describe | History | Replay | Signal | Presence
@@ -30,6 +40,7 @@ Query = Join | Describe | History | Replay | Signal | Presence
 _log = structlog.get_logger("hubbub.conversation")
 
 _NO_SUCH = "no such conversation"
+_SETTLE_WAIT_S = 1.0  # a healthy store settles within milliseconds; callers are not kept waiting for a sick one
 
 
 class ConversationActor(Actor[Command | Nudge]):
@@ -41,7 +52,7 @@ class ConversationActor(Actor[Command | Nudge]):
         reads: carries out what has to wait for the store.
         settings: bounds.
         clock: seconds, monotonic.
-        owes: called when answers are owed from now on, so that deadlines are watched.
+        owes: called when the room has to be tended from now on: answers are owed, or subscribers wait for a load.
     """
 
     max_batch = 1024
@@ -71,17 +82,22 @@ class ConversationActor(Actor[Command | Nudge]):
 
     async def on_start(self) -> None:
         """Load the log's end, after an earlier incarnation's batch has landed; then serve who was left behind."""
-        room = self._room
-        await room.wait_settled()
+        with trio.move_on_after(_SETTLE_WAIT_S):
+            await self._room.wait_settled()
         await self._load()
-        if room.machine is None:
-            return
-        for place, subscriber in enumerate(list(room.subscribers()), 1):
-            room.resume(subscriber)
-            if place % self._settings.conversation.pass_items == 0:
-                await trio.lowlevel.checkpoint()
 
     async def _load(self) -> None:
+        room = self._room
+        if room.batch is not None:  # loading now would miss what it is about to add
+            self._absent = Overloaded("the conversation restarts, and its last posts are not settled yet")
+        else:
+            await self._load_settled()
+        if room.machine is not None:
+            await resume_all(room, self._settings.conversation.pass_items)
+        elif room.clients:
+            self._owes(room)  # they cannot ask for another try themselves
+
+    async def _load_settled(self) -> None:
         room, bounds = self._room, self._settings.conversation
         try:
             record = await self._store.load(room.id)
@@ -104,13 +120,11 @@ class ConversationActor(Actor[Command | Nudge]):
     async def on_batch(self, batch: list[Command | Nudge]) -> None:
         """Settle, handle, hand over, publish; in this order."""
         room = self._room
-        if room.machine is None and isinstance(self._absent, StoreUnavailable) and self._clock() >= self._retry_at:
-            await self._load()
+        if room.machine is None and self._clock() >= self._retry_at:
+            await self._load()  # the store may be back, and who was not there may have been made since
         machine = room.machine
         if machine is None:
-            for command in batch:
-                if not isinstance(command, Nudge):
-                    command.answer(self._absent)
+            self._refuse(batch)
             return
         start = machine.tail.head
         self._settle(machine)
@@ -132,20 +146,29 @@ class ConversationActor(Actor[Command | Nudge]):
                 break
         if machine is not None:
             for pending in machine.abandon():
-                pending.answer(StoreUnavailable("the server is shutting down"))
+                refuse(pending, StoreUnavailable("the server is shutting down"))
         room.machine = None
 
     # -- the parts of a batch -----------------------------------------------------------------------------------------
+
+    def _refuse(self, batch: list[Command | Nudge]) -> None:
+        for command in batch:
+            if not isinstance(command, Nudge):
+                refuse(command, self._absent)
+        if isinstance(self._absent, NotFound):
+            self.stop()  # names that nobody has made take no room
 
     def _settle(self, machine: ConversationMachine) -> None:
         room = self._room
         if room.settled is None:
             return
-        results = room.settled
-        answers = machine.settle(results)
+        before = machine.record.visibility
+        answers = machine.settle(room.settled)
         room.land()
         for pending, answer in answers:
-            pending.answer(answer)
+            tell(pending, answer)
+        if machine.record.visibility is not before:
+            room.cut_hidden(machine.record)
 
     def _hand_over(self, machine: ConversationMachine) -> None:
         room = self._room
@@ -157,30 +180,31 @@ class ConversationActor(Actor[Command | Nudge]):
         try:
             self._store.submit(batch)
         except EngineError as error:
-            room.land()
-            for pending, answer in machine.refuse_flight(error):
-                pending.answer(answer)
+            self._refuse_flight(machine, error)
+        except Exception:
+            self._refuse_flight(machine, EngineBroken())
+            raise
+
+    def _refuse_flight(self, machine: ConversationMachine, error: EngineError) -> None:
+        self._room.land()
+        for pending, _ in machine.refuse_flight(error):
+            refuse(pending, error)
 
     def _handle(self, machine: ConversationMachine, command: Command | Nudge) -> None:
         match command:
             case Submit():
                 answer = machine.submit(command)
                 if answer is not None:
-                    command.answer(answer)
+                    tell(command, answer)
                 else:
                     self._owes(self._room)
             case Nudge():
-                self._expire(machine)
+                pass  # it had the batch's beginning look at the room
             case _:
                 try:
                     self._query(machine, command)
                 except EngineError as error:
-                    command.answer(error)
-
-    def _expire(self, machine: ConversationMachine) -> None:
-        sent = self._room.batch is not None and self._room.batch.sent
-        for pending, error in machine.expire(self._clock(), sent=sent):
-            pending.answer(error)
+                    refuse(command, error)
 
     def _query(self, machine: ConversationMachine, command: Query) -> None:
         room = self._room
@@ -189,7 +213,7 @@ class ConversationActor(Actor[Command | Nudge]):
             case Join():
                 self._join(machine, command)
             case Describe():
-                command.answer(machine.described())
+                tell(command, machine.described())
             case History():
                 self._reads.history(room, machine, command)
             case Replay():
@@ -205,35 +229,41 @@ class ConversationActor(Actor[Command | Nudge]):
                         data_json=command.data_json,
                     )
                 )
-                command.answer(None)
+                tell(command, None)
             case Presence():
-                listed = tuple(list(room.clients.items())[: command.limit])
-                command.answer(Roster(len(room.clients), len(room.members), listed))
+                tell(command, room.roster(command.limit))
 
     def _join(self, machine: ConversationMachine, command: Join) -> None:
         room, subscriber, tail = self._room, command.subscriber, machine.tail
         if subscriber.stage is Stage.GONE:
-            command.answer(Conflict("unsubscribed before it had joined"))
+            refuse(command, Conflict("unsubscribed before it had joined"))
             return
         decision = machine.recover(command.since)
         subscriber.cursor = decision.offset
         if isinstance(decision, FromPages) and not subscriber.pulls:
             self._reads.start_paging(room, subscriber, command, decision)
             return
-        subscriber.stage = Stage.LIVE
-        upto = tail.reach(subscriber.cursor, command.page_bytes) if command.page_bytes else subscriber.cursor
-        entries = tuple(tail.entries(subscriber.cursor, upto))
-        subscriber.cursor = upto
         room.attach(subscriber)
-        command.answer(Joined(machine.described(), decision, entries, upto))
+        subscriber.stage = Stage.LIVE
+        entries: tuple[Entry, ...] = ()
+        if command.page_bytes and tail.covers(subscriber.cursor):
+            upto = tail.reach(subscriber.cursor, command.page_bytes)
+            entries = tuple(tail.entries(subscriber.cursor, upto))
+            subscriber.cursor = upto
+        tell(command, Joined(machine.described(), decision, entries, subscriber.cursor))
         room.resume(subscriber)
 
 
 def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:
-    """Registry callback: the actor of `room` died while it handled `lost`. Everybody it owed is answered."""
-    _log.error("conversation crashed", conversation=room.id, error=repr(error), exc_info=error)
-    room.crashed()
+    """Registry callback: the actor of `room` died while it handled `lost`, or will never read it. Everybody is answered."""
+    refusal: EngineError
+    if isinstance(error, ActorDied):  # the end of the engine
+        refusal = EngineClosed()
+    else:
+        _log.error("conversation crashed", conversation=room.id, error=repr(error), exc_info=error)
+        refusal = Overloaded("the conversation restarted; nothing of this was kept")
+    room.crashed(refusal)
     flying = {id(submission) for pending in room.flying for submission in pending.submissions}
     for command in lost:
         if not isinstance(command, Nudge) and id(command) not in flying:
-            command.answer(Overloaded("the conversation restarted"))
+            refuse(command, refusal)

@@ -3,8 +3,8 @@
 engine                       one_for_one
 ├── storage                  the store's actor: started first, stopped last
 ├── reads                    pages of history, subscribers behind the tail
-├── conversations            registry: one actor per live conversation, each restarted on its own
-└── housekeeping             deadlines, the budget of all tails, rooms that nobody needs any more
+├── housekeeping             deadlines (also of those who drain), the budget of all tails, rooms that nobody needs any more
+└── conversations            registry: one actor per live conversation, each restarted on its own
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import trio
 
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
 from ..actors import Slot as ActorSlot
+from ._answers import refuse
 from ._conversation import ConversationActor, on_crash
-from ._handles import Conversation
+from ._handles import SYSTEM, Conversation
 from ._reads import Reads
 from ._room import Nudge, Room, RoomStatistics, statistics_of
 from .core.commands import Command
@@ -37,9 +38,6 @@ from .ports import Store, StoreHealth
 _log = structlog.get_logger("hubbub.engine")
 
 _SWEEP_S = 5.0
-
-SYSTEM = Principal(Author("hubbub", "hubbub", "bot"), all_powerful=True)
-"""The embedding program itself."""
 
 
 def wall_ms() -> int:
@@ -86,7 +84,7 @@ class Engine:
             intensity=RestartIntensity(max_restarts=5, within_s=30.0),
             shutdown_s=settings.drain_s,
             name="conversations",
-            on_crash=lambda slot, error, lost: on_crash(self._room(slot.key), error, lost),
+            on_crash=self._on_crash,
             on_quarantine=self._on_quarantine,
         )
         self._supervisor = Supervisor(
@@ -94,8 +92,8 @@ class Engine:
             children=[
                 store.actor(),
                 ChildSpec("reads", self._run_reads),
-                ChildSpec("conversations", lambda: self._registry),
                 ChildSpec("housekeeping", self._keep_house),
+                ChildSpec("conversations", lambda: self._registry),
             ],
         )
 
@@ -124,12 +122,15 @@ class Engine:
             RestartsExceeded: a part crashed again and again; the block was cancelled.
         """
         engine = cls(store, settings or EngineSettings(), clock, wall)
-        async with engine._supervisor.open():
-            try:
-                yield engine
-            finally:
-                engine.drain()
-                engine._end_subscriptions()
+        try:
+            async with engine._supervisor.open():
+                try:
+                    yield engine
+                finally:
+                    engine.drain()
+                    engine._end_subscriptions()
+        finally:
+            engine._end_subscriptions()  # of those whose join was still waiting
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -237,9 +238,22 @@ class Engine:
     async def settled(self) -> None:
         """Wait until no conversation owes an answer."""
         while any(  # noqa: ASYNC110  happens once, at shutdown; the state is spread over the actors
-            room.machine is not None and room.machine.busy for room in self._rooms.values()
+            self._reads.owing or room.owing for room in self._rooms.values()
         ):
             await trio.sleep(self.settings.tick_s / 10)
+
+    def release(self, name: str) -> bool:
+        """End the quarantine of a conversation; the next command starts it. Returns whether it was quarantined.
+
+        Raises:
+            InvalidCommand: not a conversation id.
+        """
+        conversation = conversation_id(name)
+        for slot in self._registry.quarantined():
+            if slot.key == conversation:
+                slot.release()
+                return True
+        return False
 
     def tail_of(self, conversation: ConversationId) -> Tail | None:
         """The events in memory of a live conversation; for reading only."""
@@ -282,6 +296,13 @@ class Engine:
             self._rooms[conversation] = room
         return room
 
+    def _on_crash(
+        self, slot: ActorSlot[ConversationId, Command | Nudge], error: Exception, lost: list[Command | Nudge]
+    ) -> None:
+        room = self._room(slot.key)
+        on_crash(room, error, lost)
+        self._owing.add(room)
+
     def _make_actor(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> ConversationActor:
         return ConversationActor(
             self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owing.add
@@ -293,7 +314,7 @@ class Engine:
         _log.error("conversation quarantined", conversation=slot.key, reason=repr(reason))
         for command in refused:
             if not isinstance(command, Nudge):
-                command.answer(ConversationQuarantined())
+                refuse(command, ConversationQuarantined())
         self._room(slot.key).cut_all(ConversationQuarantined())
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -322,11 +343,9 @@ class Engine:
         sweep_at = self._clock() + _SWEEP_S
         while True:
             await trio.sleep(self.settings.tick_s)
-            for room in list(self._owing):
-                if room.machine is None or not room.machine.busy:
-                    self._owing.discard(room)
-                else:
-                    room.nudge()
+            now = self._clock()
+            for room in [room for room in self._owing if not room.tend(now)]:
+                self._owing.discard(room)
             if self._clock() >= sweep_at:
                 sweep_at = self._clock() + _SWEEP_S
                 self._sweep()
@@ -336,6 +355,8 @@ class Engine:
             del self._rooms[room.id]
         tails = [room.tail for room in self._rooms.values() if room.tail is not None]
         excess = sum(tail.size_bytes for tail in tails) - self.settings.tails_bytes
+        if excess <= 0:
+            return
         # The rooms stand in the order of their making; among those, the ones without readers are the quiet ones.
         for room in sorted(self._rooms.values(), key=lambda room: len(room.clients)):
             if excess <= 0:

@@ -11,8 +11,16 @@ at the pass's start is not the pass's business (it was served by `Room.resume`, 
 import trio
 
 from ._room import Room
-from .core.subscriber import Stage
+from .core.subscriber import Stage, Subscriber
 from .core.tail import Tail
+
+
+async def resume_all(room: Room, pass_items: int) -> None:
+    """Go on with every subscriber from its own cursor; yields every `pass_items`. For when they do not stand together."""
+    for place, subscriber in enumerate(list(room.subscribers()), 1):
+        room.resume(subscriber)
+        if place % pass_items == 0:
+            await trio.lowlevel.checkpoint()
 
 
 async def run_pass(room: Room, tail: Tail, start: int, *, write_bytes: int, pass_items: int) -> None:
@@ -23,25 +31,35 @@ async def run_pass(room: Room, tail: Tail, start: int, *, write_bytes: int, pass
     while start < tail.head:
         if not tail.covers(start):
             # So much was committed at once (or the tail shrank at a yield) that its beginning is out of the window again.
-            for subscriber in list(room.subscribers()):
-                if subscriber.cursor == start:
-                    room.resume(subscriber)
+            await resume_all(room, pass_items)
             return
         upto = tail.reach(start, write_bytes)
         for group in list(room.groups.values()):
-            subscribers = list(group)
-            if not subscribers:
+            if not group:
                 continue
-            data = tail.join(subscribers[0].format, start, upto)
-            done = 0
-            for subscriber in subscribers:
-                if subscriber.cursor != start or subscriber.stage is not Stage.LIVE:
-                    continue
-                if subscriber.push(data):
-                    subscriber.cursor = upto
-                else:
-                    subscriber.outlet.fell_behind(subscriber)
-                done += 1
-                if done % pass_items == 0:
-                    await trio.lowlevel.checkpoint()
-        start = upto
+            if not tail.covers(start):
+                break
+            data = tail.join(next(iter(group)).format, start, upto)
+            await _serve(room, list(group), data, start, upto, pass_items)
+        else:
+            start = upto
+
+
+async def _serve(
+    room: Room, subscribers: list[Subscriber], data: bytes, start: int, upto: int, pass_items: int
+) -> None:
+    """One write to each of those at `start`."""
+    done = 0
+    for subscriber in subscribers:
+        if subscriber.cursor != start or subscriber.stage is not Stage.LIVE:
+            continue
+        try:
+            if subscriber.push(data):
+                subscriber.cursor = upto
+            else:
+                subscriber.outlet.fell_behind(subscriber)
+        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+            room.drop_broken(subscriber)
+        done += 1
+        if done % pass_items == 0:
+            await trio.lowlevel.checkpoint()

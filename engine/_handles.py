@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 import trio
 
-from .core import codec
-from .core.commands import Command, Describe, Join, Presence, Roster, Signal
+from .core.commands import Command, Describe, Join, Presence, Roster
 from .core.cursor import Cursor
-from .core.errors import EngineError, InvalidCommand, RecoveryFailed, StoreUnavailable, error_of
+from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
 from .core.ids import ConversationId
-from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Principal, Record, Visibility
+from .core.messages import Ack, Author, ConversationChange, Draft, Event, MessagePage, Principal, Record, Visibility
 from .core.recovery import Reset, Since
-from .core.session import Session, check_title, compose_change, compose_post
-from .core.subscriber import Joined, PullSubscriber, Stage, Subscriber
+from .core.session import Session, check_title, compose_change, compose_post, compose_signal
+from .core.subscriber import Joined, PullSubscriber, Subscriber
 from .core.tail import Tail
 
 if TYPE_CHECKING:
@@ -28,6 +27,10 @@ A = TypeVar("A")
 
 _BUFFER_ITEMS = 256
 _EPHEMERAL_ITEMS = 64
+_RETRY_S = 0.25
+
+SYSTEM = Principal(Author("hubbub", "hubbub", "bot"), all_powerful=True)
+"""The embedding program itself."""
 
 
 class _Waiting(Generic[A]):
@@ -99,8 +102,6 @@ class Conversation:
         Returns:
             The record after the change. Raises as `post` does.
         """
-        from ._engine import SYSTEM
-
         if title is not None:
             check_title(title, self._engine.settings.conversation)
         waiting: _Waiting[Ack | Record] = _Waiting()
@@ -113,7 +114,7 @@ class Conversation:
     async def describe(self) -> Record:
         """The conversation with its current head."""
         waiting: _Waiting[Record] = _Waiting()
-        return await self._ask(Describe(waiting.reply, self._system), waiting)
+        return await self._ask(Describe(waiting.reply, SYSTEM), waiting)
 
     async def history(
         self,
@@ -130,7 +131,7 @@ class Conversation:
             InvalidCommand: more than one of the bounds, or a limit out of range.
         """
         waiting: _Waiting[MessagePage] = _Waiting()
-        session = Session(self._engine.session_settings, self._system)
+        session = Session(self._engine.session_settings, SYSTEM)
         _, command = session.history(
             self.id, after=after, before=before, around=around, limit=limit, reply=waiting.reply
         )
@@ -139,21 +140,25 @@ class Conversation:
     async def presence(self, *, limit: int = 100) -> Roster:
         """Who follows the conversation now: exact counts, and at most `limit` of the clients."""
         waiting: _Waiting[Roster] = _Waiting()
-        return await self._ask(Presence(waiting.reply, self._system, limit), waiting)
+        return await self._ask(Presence(waiting.reply, SYSTEM, limit), waiting)
 
     async def signal(self, event_type: str, data: dict[str, object] | None = None, *, actor: Principal) -> None:
         """Send an ephemeral event: not stored, not replayed, seen by those who can take it now.
 
         Args:
             event_type: lower-case words joined by dots, for example "cursor.moved"; the engine's own types are refused.
-            data: the event's content.
+            data: the event's content, a JSON object; bounded like the meta of a message.
             actor: whom the event shows.
+
+        Raises:
+            InvalidCommand, Unprocessable, PayloadTooLarge, Conflict (archived).
         """
-        if not event_type.replace(".", "").replace("_", "").isalnum() or not event_type.isascii():
-            raise InvalidCommand("an event type is made of letters, digits, dots and underscores")
+        engine = self._engine
         waiting: _Waiting[None] = _Waiting()
-        encoded = None if data is None else codec.encode_json(data)
-        await self._ask(Signal(waiting.reply, actor, event_type, self._engine.now_ms(), encoded), waiting)
+        _, command = compose_signal(
+            engine.settings.conversation, actor, self.id, event_type, data, engine.now_ms(), waiting.reply
+        )
+        await self._ask(command, waiting)
 
     @asynccontextmanager
     async def subscribe(
@@ -182,12 +187,6 @@ class Conversation:
         finally:
             subscription.close()
 
-    @property
-    def _system(self) -> Principal:
-        from ._engine import SYSTEM
-
-        return SYSTEM
-
     async def _ask(self, command: Command, waiting: _Waiting[A]) -> A:
         self._engine.send(self.id, command)
         return await waiting.wait()
@@ -201,8 +200,6 @@ class Subscription:
     """
 
     def __init__(self, engine: Engine, conversation: ConversationId, name: str, *, ephemeral: bool) -> None:
-        from ._engine import SYSTEM
-
         self._engine = engine
         self._conversation = conversation
         self._name = name
@@ -266,11 +263,10 @@ class Subscription:
         subscriber = self._subscriber
         tail = self._tail()
         if tail is not None and subscriber.cursor < tail.head:
+            # It stays live while it reads pages: a pass only wakes it, and only when it stands at the head.
             if tail.covers(subscriber.cursor):
-                subscriber.stage = Stage.LIVE
                 self._keep(tail.events(subscriber.cursor, _BUFFER_ITEMS))
             else:
-                subscriber.stage = Stage.PAGING  # passes are not our business until the tail is reached
                 await self._read_page()
             return
         self._wake = trio.Event()
@@ -285,6 +281,8 @@ class Subscription:
         except StoreUnavailable as error:
             await trio.sleep(min(error.retry_after_s or 1.0, 1.0))
             return
+        if not page:  # the log ends before the tail begins: only while the conversation restarts
+            await trio.sleep(_RETRY_S)
         self._keep(page)
 
     def _keep(self, events: list[Event]) -> None:

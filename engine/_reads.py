@@ -4,17 +4,29 @@ Both are bounded: so many pages of history at once, so many subscribers reading 
 reads pages is paced by its own outlet: the next page is read when the last one has been taken.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import trio
 
+from ._answers import refuse, tell
 from ._room import Room
 from .core.commands import History, Join, Replay, Replayed, Request
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
-from .core.errors import EngineClosed, EngineError, NotFound, Overloaded, RecoveryFailed, StoreUnavailable
-from .core.messages import Message, MessagePage, Record
+from .core.errors import (
+    Conflict,
+    EngineBroken,
+    EngineClosed,
+    EngineError,
+    NotFound,
+    Overloaded,
+    RecoveryFailed,
+    SlowSubscriber,
+    StoreUnavailable,
+)
+from .core.messages import Event, Message, MessagePage, Record
+from .core.permissions import Verb, check
 from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
 from .core.tail import Entry
@@ -23,6 +35,8 @@ from .ports import Store
 _HISTORY_READS = 64
 _RETRY_S = 0.25
 _REVERSE_BYTES = 64 * 1024 * 1024  # the limit in events bounds it: 500 of the largest messages
+_HISTORY_BYTES = 1024 * 1024  # about one answer; a page that would be longer has fewer messages and leads on
+_MESSAGE_BYTES = 256  # of a message besides its text and meta
 
 A = TypeVar("A")
 
@@ -51,10 +65,10 @@ class Reads:
         """Answer from the tail when it holds the whole page, else from the store."""
         page = from_tail(machine, command)
         if page is not None:
-            command.answer(page)
+            tell(command, fitted(page, command))
         else:
             head = machine.tail.head
-            self._read(command, lambda: self._page(room, head, command))
+            self._read(command, lambda: self._fitted_page(room, head, command))
 
     def replay(self, room: Room, machine: ConversationMachine, command: Replay) -> None:
         """Answer with a page of the log, from the tail or from the store."""
@@ -72,32 +86,38 @@ class Reads:
             limit = min(limit, record.offset - after)
         if machine.tail.covers(after) or limit == 0:
             events = machine.tail.events(after, limit) if limit else []
-            command.answer(Replayed(record, tuple(reversed(events)) if command.reverse else tuple(events)))
+            tell(command, Replayed(record, _ordered(events, command)))
         else:
             self._read(command, lambda: self._replayed(room, record, command, after, limit))
 
     def _read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
         if self._history_reads >= _HISTORY_READS:
             raise Overloaded("too many pages of history are being read")
-        self._history_reads += 1
         self._spawn(lambda: self._answer_read(command, read))
+        self._history_reads += 1
 
     async def _answer_read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
         try:
-            command.answer(await read())
+            tell(command, await read())
         except EngineError as error:
-            command.answer(error)
+            refuse(command, error)
+        except Exception:
+            refuse(command, EngineBroken())
+            raise
         finally:
             self._history_reads -= 1
-            command.answer(EngineClosed())  # no answer yet: this task was cancelled, or broke
+            refuse(command, EngineClosed())  # no answer yet: this task was cancelled
 
     async def _replayed(self, room: Room, record: Record, command: Replay, after: int, limit: int) -> Replayed:
         if command.reverse:
             # A page bounded in bytes is cut at its end; going back, it is the older end that may be missing.
             events = await self._store.events(room.id, after=after, limit=limit, max_bytes=_REVERSE_BYTES)
-            return Replayed(record, tuple(reversed(events)))
-        events = await self._store.events(room.id, after=after, limit=limit, max_bytes=self._settings.page_bytes)
-        return Replayed(record, tuple(events))
+        else:
+            events = await self._store.events(room.id, after=after, limit=limit, max_bytes=self._settings.page_bytes)
+        return Replayed(record, _ordered(events, command))
+
+    async def _fitted_page(self, room: Room, head: int, command: History) -> MessagePage:
+        return fitted(await self._page(room, head, command), command)
 
     async def _page(self, room: Room, head: int, command: History) -> MessagePage:
         after, before, limit = command.after, command.before, command.limit
@@ -113,30 +133,30 @@ class Reads:
         found = await self._store.messages(room.id, after=after, before=before, limit=limit)
         full = len(found) == limit
         if after is not None:
-            return page_of(found, older=after > 0, newer=full, head=head, empty_at=after)
-        return page_of(found, older=full, newer=before is not None, head=head, empty_at=before)
+            return page_of(found, older=after > 0, newer=full, head=head, after=after)
+        return page_of(found, older=full, newer=before is not None, head=head, before=before)
 
     # -- subscribers behind the tail ----------------------------------------------------------------------------------
 
     def start_paging(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision) -> None:
         """A subscriber joined with a cursor older than the tail: its answer carries the first page."""
         if len(self._pagers) >= self._settings.paging_subscribers:
-            join.answer(Overloaded("too many subscribers are catching up"))
+            refuse(join, Overloaded("too many subscribers are catching up"))
             return
+        self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
         subscriber.host = room
         subscriber.stage = Stage.PAGING
         self._pagers[subscriber] = trio.Event()
-        self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
 
     def start_pager(self, room: Room, subscriber: Subscriber) -> None:
         """A live subscriber fell out of the tail."""
         if subscriber in self._pagers:
             return
         if len(self._pagers) >= self._settings.paging_subscribers:
-            subscriber.outlet.cut_off(subscriber, "slow")
+            room.cut(subscriber, SlowSubscriber())
             return
-        self._pagers[subscriber] = trio.Event()
         self._spawn(lambda: self._catch_up(room, subscriber, None))
+        self._pagers[subscriber] = trio.Event()
 
     def writable(self, subscriber: Subscriber) -> None:
         """The outlet of a subscriber that reads pages has room again, or the subscriber is gone."""
@@ -148,6 +168,11 @@ class Reads:
     def paging(self) -> int:
         """Subscribers reading pages now."""
         return len(self._pagers)
+
+    @property
+    def owing(self) -> bool:
+        """Pages of history are being read for somebody."""
+        return self._history_reads > 0
 
     async def _catch_up(self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
         try:
@@ -166,14 +191,15 @@ class Reads:
                     await self._push(subscriber, b"".join([entry.wire(subscriber.format) for entry in entries]))
                     subscriber.cursor += len(entries)
         except EngineError as error:
-            if first is None:
-                subscriber.outlet.cut_off(subscriber, error.code)
-            else:
-                first[0].answer(error)
+            _give_up(room, subscriber, first, error)
+        except Exception:
+            _give_up(room, subscriber, first, EngineBroken())
+            raise
         finally:
             del self._pagers[subscriber]
             if first is not None:
-                first[0].answer(EngineClosed())  # cancelled before the first page
+                left = subscriber.stage is Stage.GONE
+                refuse(first[0], Conflict("unsubscribed before it had joined") if left else EngineClosed())
         room.resume(subscriber)
 
     async def _entries(
@@ -198,18 +224,28 @@ class Reads:
 
     def _answer(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision, entries: list[Entry]) -> None:
         machine = room.machine
-        if machine is None:
+        if machine is None or join.answered:  # answered already: its actor died in the batch that began this
             raise Overloaded("the conversation restarted")
+        check(join.principal, Verb.READ, machine.record)
+        room.attach(subscriber)
         taken = tuple(entries) if join.page_bytes else ()
         subscriber.cursor += len(taken)
-        room.attach(subscriber)
-        join.answer(Joined(machine.described(), decision, taken, subscriber.cursor))
+        tell(join, Joined(machine.described(), decision, taken, subscriber.cursor))
 
     async def _push(self, subscriber: Subscriber, data: bytes) -> None:
         while subscriber.stage is Stage.PAGING and not subscriber.push(data):
             event = self._pagers[subscriber] = trio.Event()
             subscriber.outlet.fell_behind(subscriber)
             await event.wait()
+
+
+def _give_up(room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None, error: EngineError) -> None:
+    """Catching up failed: the join is refused, or the subscription is ended."""
+    if first is None:
+        room.cut(subscriber, error)
+    else:
+        subscriber.stage = Stage.GONE
+        refuse(first[0], error)
 
 
 def from_tail(machine: ConversationMachine, command: History) -> MessagePage | None:
@@ -219,16 +255,15 @@ def from_tail(machine: ConversationMachine, command: History) -> MessagePage | N
         return None
     if command.after is not None:
         if not tail.covers(command.after):
-            return page_of([], older=True, newer=False, head=tail.head) if command.after > tail.head else None
+            return empty_page(tail.head, after=command.after, before=None) if command.after > tail.head else None
         found: list[Message] = []
         for entry in tail.entries(command.after):
             if entry.event.message is not None:
                 found.append(entry.event.message)
                 if len(found) == limit:
                     break
-        return page_of(
-            found, older=command.after > 0, newer=len(found) == limit, head=tail.head, empty_at=command.after
-        )
+        full = len(found) == limit
+        return page_of(found, older=command.after > 0, newer=full, head=tail.head, after=command.after)
     upto = tail.head if command.before is None else min(command.before - 1, tail.head)
     if upto < tail.floor:
         return None
@@ -241,15 +276,68 @@ def from_tail(machine: ConversationMachine, command: History) -> MessagePage | N
     if len(found) < limit and tail.floor > 0:
         return None
     found.reverse()
-    return page_of(
-        found, older=len(found) == limit, newer=command.before is not None, head=tail.head, empty_at=command.before
+    newer = command.before is not None
+    return page_of(found, older=len(found) == limit, newer=newer, head=tail.head, before=command.before)
+
+
+def _size(message: Message | None) -> int:
+    return _MESSAGE_BYTES if message is None else _MESSAGE_BYTES + len(message.text) + len(message.meta_json or b"")
+
+
+def _fitting(sizes: Iterable[int], max_bytes: int) -> int:
+    """How many from the beginning fit; at least one where there is one."""
+    count = 0
+    for size in sizes:
+        max_bytes -= size
+        if count and max_bytes < 0:
+            break
+        count += 1
+    return count
+
+
+def _ordered(events: Sequence[Event], command: Replay) -> tuple[Event, ...]:
+    """The events in the order asked for, as many as one answer carries."""
+    ordered = tuple(reversed(events)) if command.reverse else tuple(events)
+    return ordered[: _fitting((_size(event.message) for event in ordered), _HISTORY_BYTES)]
+
+
+def fitted(page: MessagePage, command: History) -> MessagePage:
+    """As much of a page as one answer carries, from the side that was asked for; the edges lead to the rest."""
+    sizes = [_size(message) for message in page.messages]
+    start, end = 0, len(sizes)
+    if sum(sizes) > _HISTORY_BYTES:
+        if command.around is not None:
+            centre = next((at for at, message in enumerate(page.messages) if message.id == command.around), 0)
+            start = centre - _fitting(reversed(sizes[:centre]), _HISTORY_BYTES // 2)
+            end = centre + _fitting(sizes[centre:], _HISTORY_BYTES // 2)
+        elif command.after is not None:
+            end = _fitting(sizes, _HISTORY_BYTES)
+        else:
+            start = end - _fitting(reversed(sizes), _HISTORY_BYTES)
+    kept = page.messages[start:end]
+    return MessagePage(
+        kept,
+        kept[-1].offset if end < len(sizes) else page.next,
+        kept[0].offset if start > 0 else page.previous,
     )
 
 
-def page_of(found: list[Message], *, older: bool, newer: bool, head: int, empty_at: int | None = None) -> MessagePage:
-    """Make a page; `older` and `newer` say whether there may be more on that side."""
+def page_of(
+    found: list[Message], *, older: bool, newer: bool, head: int, after: int | None = None, before: int | None = None
+) -> MessagePage:
+    """Make a page; `older` and `newer` say whether there may be more on that side, `after` and `before` what was asked."""
     if not found:
-        edge = empty_at if empty_at is not None and empty_at <= head else None
-        return MessagePage((), None, edge if older else None)
+        return empty_page(head, after=after, before=before)
     first, last = found[0].offset, found[-1].offset
     return MessagePage(tuple(found), last if newer and last < head else None, first if older and first > 1 else None)
+
+
+def empty_page(head: int, *, after: int | None, before: int | None) -> MessagePage:
+    """No message on the side that was asked for: the page still leads to the other side, where it began."""
+    previous = None if after is None else min(after, head) + 1
+    following = None if before is None else before - 1
+    return MessagePage(
+        (),
+        following if following is not None and 0 <= following < head else None,
+        previous if previous is not None and previous > 1 else None,
+    )

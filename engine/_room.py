@@ -2,34 +2,37 @@
 
 The actor comes and goes (crash, passivation); its machine is then `None` and subscribers see a pause. A batch that was handed
 to the store is settled whoever lives: with a running actor the actor settles it, without one the room answers the waiting
-posters itself, and the next incarnation, which starts only after that, finds the events in the log and publishes them.
+posters itself, and the next incarnation, which loads only after that, finds the events in the log and publishes them.
+
+What a reply or an outlet raises is logged and goes no further: it is one caller's bug, not the conversation's.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
+from itertools import islice
 from typing import Final, Protocol
 
 import attrs
+import structlog
 import trio
 
-from ..actors import ActorError, MailboxClosed, MailboxFull, Quarantined
-from .core.batch import Batch, Committed, Rejected, Repeat, Result
+from ..actors import ActorError
+from ._answers import late_answer, refusal_of, refuse, tell
+from .core.batch import Batch, Result
 from .core.codec import event_json
-from .core.commands import Command
-from .core.conversation import ConversationMachine, Pending, message_of
-from .core.cursor import Cursor
+from .core.commands import Command, Roster
+from .core.conversation import ConversationMachine, Pending, overdue
 from .core.errors import (
-    ConversationQuarantined,
-    EngineClosed,
+    EngineBroken,
     EngineError,
-    OutcomeUnknown,
-    Overloaded,
-    Unprocessable,
 )
 from .core.ids import ConversationId
-from .core.messages import Ack, Event, Principal
+from .core.messages import Event, Principal, Record
+from .core.permissions import Verb, check
 from .core.subscriber import Progress, Stage, Subscriber
 from .core.tail import Tail
+
+_log = structlog.get_logger("hubbub.conversation")
 
 
 class Nudge:
@@ -63,6 +66,16 @@ class Slot(Protocol):
     @property
     def state(self) -> str:
         """Of the slot's actor; "idle" when none runs."""
+        ...
+
+    @property
+    def mailbox(self) -> Sized:
+        """What waits for the actor."""
+        ...
+
+    @property
+    def in_hand(self) -> object:
+        """What the actor handles just now, or None."""
         ...
 
     def pin(self) -> None:
@@ -125,17 +138,13 @@ class Room:
         """Put a command into the mailbox.
 
         Raises:
-            Overloaded: the mailbox is full; nothing was kept.
+            Overloaded: the mailbox is full, or too many conversations are live; nothing was kept.
             ConversationQuarantined, EngineClosed.
         """
         try:
             self.slot.put(command)
-        except MailboxFull:
-            raise Overloaded("the conversation's mailbox is full") from None
-        except Quarantined:
-            raise ConversationQuarantined from None
-        except MailboxClosed:
-            raise EngineClosed from None
+        except ActorError as error:
+            raise refusal_of(error) from None
 
     def nudge(self) -> None:
         """Wake the actor, if it can be woken. A full mailbox wakes it anyway; a closed one means that it is draining."""
@@ -148,6 +157,37 @@ class Room:
     def disposable(self) -> bool:
         """Nothing would be forgotten if this room were made anew at the next command."""
         return self.slot.state == "idle" and self.batch is None and not self.clients
+
+    @property
+    def owing(self) -> bool:
+        """Commands wait, or answers of the store are out."""
+        if self.batch is not None or len(self.slot.mailbox) or self.slot.in_hand is not None:
+            return True
+        return self.machine is not None and self.machine.busy
+
+    def tend(self, now: float) -> bool:
+        """Watch deadlines, and see to it that subscribers without a loaded conversation get one; whoever lives.
+
+        Args:
+            now: the engine's clock, seconds.
+
+        Returns:
+            Whether this room has to be looked at again.
+        """
+        sent = self.batch is not None and self.batch.sent
+        machine = self.machine
+        expired = machine.expire(now, sent=sent) if machine is not None else overdue(self.flying, now, sent=sent)
+        for pending, error in expired:
+            refuse(pending, error)
+        deserted = self.machine is None and bool(self.clients) and self.slot.state != "quarantined"
+        if deserted:
+            self.rouse()
+        return deserted or self.batch is not None or (self.machine is not None and self.machine.busy)
+
+    def rouse(self) -> None:
+        """Let an actor that could not load try again."""
+        if self.machine is None and self.slot.state in ("idle", "running"):
+            self.nudge()
 
     # -- the batch in flight ----------------------------------------------------------------------------------------
 
@@ -164,6 +204,8 @@ class Room:
         if self.machine is None:
             self._answer_orphans(results)
             self.land()
+            if self.clients:
+                self.rouse()
         else:
             self.settled = results
             self.nudge()
@@ -184,19 +226,19 @@ class Room:
                 self._batch_done = trio.Event()
             await self._batch_done.wait()
 
-    def crashed(self) -> None:
-        """The actor died: what waited is certainly not stored, what flies will be answered when it lands."""
+    def crashed(self, error: EngineError) -> None:
+        """The actor died: what waited is certainly not stored and told `error`, what flies is answered when it lands."""
         machine, self.machine = self.machine, None
         if machine is not None:
             for pending in machine.abandon():
-                pending.answer(Overloaded("the conversation restarted before the post was stored"))
+                refuse(pending, error)
         if self.settled is not None:
             self._answer_orphans(self.settled)
             self.land()
 
     def _answer_orphans(self, results: Sequence[Result]) -> None:
         for pending, result in zip(self.flying, results, strict=True):
-            pending.answer(_late_answer(self.epoch, pending, result))
+            tell(pending, late_answer(self.epoch, pending, result))
 
     # -- subscribers ------------------------------------------------------------------------------------------------
 
@@ -206,10 +248,19 @@ class Room:
         return None if self.machine is None else self.machine.tail
 
     def attach(self, subscriber: Subscriber) -> None:
-        """Add a push subscriber; it counts as present from now on."""
+        """Add a push subscriber; it counts as present from now on.
+
+        Raises:
+            EngineClosed: the engine is closing; it was not added.
+        """
+        try:
+            self.slot.pin()
+        except ActorError as error:
+            raise refusal_of(error) from None
         subscriber.host = self
         self.groups.setdefault(subscriber.format.name, {})[subscriber] = None
-        self._arrive(subscriber.client, subscriber.principal)
+        self.clients[subscriber.client] = subscriber.principal
+        self.members[subscriber.principal.id] += 1
 
     def detach(self, subscriber: Subscriber) -> None:
         """Remove a push subscriber. Never refused, never waits, idempotent."""
@@ -224,17 +275,16 @@ class Room:
                 del self.groups[subscriber.format.name]
             self._leave(subscriber.client)
 
-    def _arrive(self, client: str, principal: Principal) -> None:
-        self.clients[client] = principal
-        self.members[principal.id] += 1
-        self.slot.pin()
-
     def _leave(self, client: str) -> None:
         principal = self.clients.pop(client)
         self.members[principal.id] -= 1
         if not self.members[principal.id]:
             del self.members[principal.id]
         self.slot.unpin()
+
+    def roster(self, limit: int) -> Roster:
+        """Who is here."""
+        return Roster(len(self.clients), len(self.members), tuple(islice(self.clients.items(), limit)))
 
     def subscribers(self) -> Iterator[Subscriber]:
         """All push subscribers."""
@@ -249,18 +299,43 @@ class Room:
         tail = self.tail
         if tail is None or subscriber.stage is not Stage.LIVE:
             return
-        match subscriber.advance(tail, self.write_bytes):
-            case Progress.BLOCKED:
-                subscriber.outlet.fell_behind(subscriber)
-            case Progress.FELL_OUT:
-                self._pager.start_pager(self, subscriber)
-            case Progress.AT_HEAD:
-                pass
+        try:
+            match subscriber.advance(tail, self.write_bytes):
+                case Progress.BLOCKED:
+                    subscriber.outlet.fell_behind(subscriber)
+                case Progress.FELL_OUT:
+                    self._pager.start_pager(self, subscriber)
+                case Progress.AT_HEAD:
+                    pass
+        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+            self.drop_broken(subscriber)
+
+    def drop_broken(self, subscriber: Subscriber) -> None:
+        """Let go of a subscriber whose outlet raised (called while that is handled): what it took is not known."""
+        _log.exception("an outlet failed", conversation=self.id, client=subscriber.client)
+        self.cut(subscriber, EngineBroken())
+
+    def cut(self, subscriber: Subscriber, error: EngineError) -> None:
+        """End one subscription."""
+        try:
+            subscriber.outlet.cut_off(subscriber, error.code)
+        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+            _log.exception("an outlet failed", conversation=self.id, client=subscriber.client)
+        finally:
+            subscriber.leave()
 
     def cut_all(self, error: EngineError) -> None:
-        """End every subscription (quarantine, archive of the server)."""
+        """End every subscription (quarantine, end of the engine)."""
         for subscriber in list(self.subscribers()):
-            subscriber.outlet.cut_off(subscriber, error.code)
+            self.cut(subscriber, error)
+
+    def cut_hidden(self, record: Record) -> None:
+        """End the subscriptions of those who may no longer read it."""
+        for subscriber in list(self.subscribers()):
+            try:
+                check(subscriber.principal, Verb.READ, record)
+            except EngineError as error:
+                self.cut(subscriber, error)
 
     def spread(self, event: Event) -> None:
         """Give an ephemeral event to those who stand at the head and can take it now; the others never miss it."""
@@ -272,22 +347,10 @@ class Room:
                 if subscriber.cursor == head and subscriber.stage is Stage.LIVE:
                     if data is None:
                         data = subscriber.format.encode(event, body)
-                    subscriber.signal(event, data)
-
-
-def _late_answer(epoch: str, pending: Pending, result: Result) -> Ack | EngineError:
-    match result:
-        case Rejected(error):
-            return error
-        case Committed(offset) if pending.row.change is None:
-            return Ack(message_of(pending.row, offset), Cursor(epoch, offset))
-        case Repeat() if result.digest == pending.row.digest:
-            message = message_of(pending.row, result.offset, row_id=result.id, at_ms=result.at_ms)
-            return Ack(message, Cursor(epoch, result.offset), repeated=True)
-        case Repeat():
-            return Unprocessable("the idempotency key was used for another body")
-        case Committed():
-            return OutcomeUnknown("the conversation restarted: ask for its state")
+                    try:
+                        subscriber.signal(event, data)
+                    except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+                        self.drop_broken(subscriber)
 
 
 @attrs.frozen

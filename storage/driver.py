@@ -87,20 +87,32 @@ class Driver:
 @asynccontextmanager
 async def open_driver() -> AsyncIterator[Driver]:
     """Run the loop while the block runs, shielded from cancellation until the block has been left."""
-    leaving = trio.Event()
+    drivers: list[Driver] = []
+    settled, leaving = trio.Event(), trio.Event()
     failure: BaseException | None = None
 
-    async def hold(*, task_status: trio.TaskStatus[Driver]) -> None:
-        with trio.CancelScope(shield=True):
+    async def hold() -> None:
+        try:
             async with trio_asyncio.open_loop() as loop:
-                task_status.started(Driver(loop))
+                drivers.append(Driver(loop))
+                settled.set()
                 await leaving.wait()
+        finally:
+            settled.set()
+
+    async def hold_shielded() -> None:
+        with trio.CancelScope(shield=True):
+            await hold()
 
     try:
         async with trio.open_nursery() as nursery:
-            driver = await nursery.start(hold)
+            # Not `nursery.start`: when cancelled it waits for a task that heeds cancellation, and this one does not.
+            nursery.start_soon(hold_shielded)
             try:
-                yield driver
+                with trio.CancelScope(shield=True):
+                    await settled.wait()
+                for driver in drivers:  # one; or none, and the nursery raises why
+                    yield driver
             except BaseException as exc:  # noqa: BLE001  raised again below: the nursery would wrap it in a group
                 failure = exc
             leaving.set()

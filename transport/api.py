@@ -29,11 +29,13 @@ from ..engine.core.errors import WIRE
 from ..engine.core.session import Session
 from .auth import Authenticator, Credential
 from .http_message import Request, RequestHead, Response
+from .http_message import problem as bare_problem
 from .http_route import Respond
 
 _log = structlog.get_logger("hubbub.api")
 
 COOKIE = "hubbub_session"
+MAX_QUERY_FIELDS = 50
 JSON_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
 _PROBLEM_HEADERS = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
 _READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -112,6 +114,11 @@ class Route:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)))
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it serves."""
+        return ("GET", "HEAD") if self.method == "GET" and not self.stream else (self.method,)
+
 
 @attrs.frozen
 class Matched:
@@ -141,13 +148,13 @@ class Routes:
         for route in self._exact.get(path, ()):
             if route.method == wanted:
                 return Matched(route, {})
-            allowed.add(route.method)
+            allowed.update(route.methods)
         for route in self._patterns:
             found = route.pattern.fullmatch(path)
             if found is not None:
                 if route.method == wanted:
                     return Matched(route, found.groupdict())
-                allowed.add(route.method)
+                allowed.update(route.methods)
         return frozenset(allowed)
 
 
@@ -204,11 +211,14 @@ class Api:
         return Session(self.engine.session_settings, principal)
 
     def _carry_out(self, matched: Matched, request: Request, found: Credential | None, respond: Respond) -> None:
-        query = dict(reversed(parse_qsl(request.head.query, keep_blank_values=True, max_num_fields=50)))
         try:
-            matched.route.endpoint(self, Call(request, matched.params, query, found), respond)
+            call = Call(request, matched.params, query_of(request.head), found)
+            matched.route.endpoint(self, call, respond)
         except EngineError as error:
             respond(problem_of(error))
+        except Exception as error:  # noqa: BLE001  after a look-up nobody stands above who could answer
+            _log.error("endpoint failed", error=repr(error), exc_info=error)
+            respond(problem_of(EngineBroken()))
 
     def later(self, work: Awaitable[Response] | Callable[[], Awaitable[Response]], respond: Respond) -> None:
         """Carry out an endpoint that has to wait, and answer for it whatever happens."""
@@ -262,9 +272,20 @@ def problem_of(error: EngineError) -> Response:
 
 def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Response:
     """A problem document for what only a transport can meet."""
-    document = {"type": f"urn:hubbub:problem:{code}", "title": code.replace("_", " ").capitalize(), "status": status}
-    body = codec.encode_json(document | {"detail": detail, "code": code})
-    return Response(status, _PROBLEM_HEADERS + headers, body)
+    return bare_problem(status, detail, *headers, code=code)
+
+
+def query_of(head: RequestHead) -> dict[str, str]:
+    """The query's fields, the first value of each.
+
+    Raises:
+        InvalidCommand: more than `MAX_QUERY_FIELDS`.
+    """
+    try:
+        fields = parse_qsl(head.query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise InvalidCommand(f"at most {MAX_QUERY_FIELDS} fields in the query") from None
+    return dict(reversed(fields))
 
 
 def bearer_of(head: RequestHead) -> str | None:
@@ -291,7 +312,12 @@ def cookie_of(head: RequestHead) -> str | None:
 def same_origin(head: RequestHead) -> bool:
     """Whether the Origin header names the host that was asked. A missing one is not enough for a call by cookie."""
     origin, host = head.header("origin"), head.header("host")
-    return origin is not None and host is not None and urlsplit(origin).netloc.lower() == host.lower()
+    if not origin or not host:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no URL at all
+        return False
 
 
 def foreign_origin(head: RequestHead) -> bool:

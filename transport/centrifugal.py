@@ -2,7 +2,7 @@
 
 It translates; what may be asked is the session's to say, what a principal may do the conversation's. Invariants: every command
 with an id gets exactly one reply, in any order; before `connect` has succeeded nothing else is carried out; input is handled a
-bounded number of commands a turn, and not at all while the peer does not take our output.
+bounded number of commands a turn, and not at all while the peer does not take our output; meanwhile no more of it is read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import attrs
 import msgspec
 import structlog
 
-from ..engine import EngineError, Principal
+from ..engine import EngineError, Overloaded, Principal
 from ..engine.core import codec
-from ..engine.core.errors import ClientError, UnknownMethod
+from ..engine.core.errors import ClientError, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
 from .api import Api, bearer_of, cookie_of, foreign_origin, problem, problem_of
@@ -71,8 +71,10 @@ class CentrifugalConnection:
         "_conn",
         "_corked",
         "_documents",
+        "_ended",
         "_head",
         "_last_pong",
+        "_paused",
         "_reader",
         "_waiting",
         "api",
@@ -95,7 +97,8 @@ class CentrifugalConnection:
         self._behind: set[Subscriber] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
         self._last_pong = True
-        self._head: RequestHead | None = head
+        self._paused = self._ended = False
+        self._head: RequestHead | None = head  # until the upgrade
         conn.set_deadline(settings.handshake_s)
         self._open(head)
 
@@ -106,8 +109,7 @@ class CentrifugalConnection:
         if refusal is None and foreign_origin(head):
             refusal = problem(403, "forbidden", "pages of another origin may not connect")
         if refusal is not None:
-            self._conn.write(encode(refusal, keep_alive=False))
-            self._conn.close()
+            self._end(encode(refusal, keep_alive=False))
             return
         bearer, cookie = bearer_of(head), cookie_of(head)
         if bearer is not None:
@@ -119,17 +121,19 @@ class CentrifugalConnection:
 
     def _checked_bearer(self, found: Credential | EngineError) -> None:
         if isinstance(found, EngineError):
-            self._conn.write(encode(problem_of(found), keep_alive=False))
-            self._conn.close()
+            self._end(encode(problem_of(found), keep_alive=False))
         else:
             self._upgrade(found.principal)
 
     def _checked_cookie(self, found: Credential | EngineError) -> None:
-        # An old cookie is no reason to refuse: the connect command may still bring a token.
-        self._upgrade(None if isinstance(found, EngineError) else found.principal)
+        if isinstance(found, ClientError):
+            self._upgrade(None)  # an old cookie is no reason to refuse: the connect command may still bring a token
+        else:
+            self._checked_bearer(found)
 
     def _upgrade(self, principal: Principal | None) -> None:
-        assert self._head is not None
+        if self._ended or self._head is None:
+            return  # given up while the credential was looked up
         self._conn.write(handshake_response(self._head))
         self._head = None
         self.session.principal = principal
@@ -151,7 +155,6 @@ class CentrifugalConnection:
         behind, self._behind = self._behind, None
         for subscriber in behind or ():
             subscriber.resume()
-        self._conn.resume()
         self._conn.again()
 
     def stalled(self) -> None:
@@ -163,9 +166,8 @@ class CentrifugalConnection:
         if not self.client:
             self.disconnect(Disconnect.STALE)
         elif self._conn.blocked:
-            self._conn.set_deadline(
-                self.settings.ping_s
-            )  # it gets bytes as fast as it takes them; the stall time judges
+            # It gets bytes as fast as it takes them; whether that is fast enough the stall time judges.
+            self._conn.set_deadline(self.settings.ping_s)
         elif self._last_pong:
             self._last_pong = False
             self._conn.write(wire.PING)
@@ -175,10 +177,13 @@ class CentrifugalConnection:
 
     def eof(self) -> None:
         """A WebSocket ends with a Close frame; a peer that just stops sending is gone."""
+        self._ended = True
+        self._leave_all()
         self._conn.close()
 
     def closed(self) -> None:
         """Leave every room."""
+        self._ended = True
         self._leave_all()
 
     # -- frames and commands ----------------------------------------------------------------------------------------------
@@ -194,11 +199,10 @@ class CentrifugalConnection:
 
     def _handle_some(self) -> None:
         for _ in range(self.settings.commands_per_turn):
-            if self._waiting:
-                self._conn.pause()
+            if self._ended:
                 return
-            if self._conn.blocked:
-                self._conn.pause()  # `writable` goes on
+            if self._waiting or self._conn.blocked:  # `_go_on` and `writable` go on
+                self._hold()
                 return
             if self._documents:
                 self._handle_document(self._documents.pop())
@@ -212,24 +216,31 @@ class CentrifugalConnection:
                 case Pong():
                     pass
                 case Close(code, _):
-                    self._leave_all()
-                    self._conn.write(close_frame(code if code != 1005 else 1000))
-                    self._conn.close()
-                    return
+                    self._end(close_frame(code if code != 1005 else 1000))
                 case Violation(code, reason):
-                    self._leave_all()
-                    self._conn.write(close_frame(code, reason))
-                    self._conn.close()
-                    return
+                    self._end(close_frame(code, reason))
                 case None:
+                    self._read_on()
                     return
-        self._conn.again()
+        if not self._ended:
+            self._hold()  # else a flood of small frames would be taken in faster than it is handled
+            self._conn.again()
+
+    def _hold(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._conn.pause()
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._conn.resume()
 
     def _handle_document(self, document: bytes) -> None:
         try:
             command = wire.decode_command(document)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-            self.disconnect(Disconnect.BAD_REQUEST)
+            self._handle_undecodable(document)
             return
         if command.connect is not None:
             self._connect(command.id, command.connect)
@@ -243,6 +254,13 @@ class CentrifugalConnection:
             elif not self._last_pong:
                 self._last_pong = True
                 self._conn.set_deadline(self.settings.ping_s)
+
+    def _handle_undecodable(self, document: bytes) -> None:
+        command_id = wire.id_beside_lone_surrogate(document) if self.client else None
+        if command_id is None:
+            self.disconnect(Disconnect.BAD_REQUEST)
+        else:
+            self.say(wire.error_reply(command_id, Unprocessable("a text may not hold a lone surrogate")))
 
     def _carry_out(self, command: wire.Command) -> None:
         for name, verb in VERBS.items():
@@ -269,6 +287,8 @@ class CentrifugalConnection:
             self.disconnect(Disconnect.INVALID_TOKEN)
 
     def _authenticated(self, command_id: int, found: Credential | EngineError) -> None:
+        if self._ended:
+            return
         if isinstance(found, ClientError):
             self.disconnect(Disconnect.INVALID_TOKEN)
         elif isinstance(found, EngineError):
@@ -291,7 +311,6 @@ class CentrifugalConnection:
 
     def _go_on(self) -> None:
         self._waiting = False
-        self._conn.resume()
         self._conn.again()
 
     # -- output -------------------------------------------------------------------------------------------------------------
@@ -315,14 +334,22 @@ class CentrifugalConnection:
         return done
 
     def disconnect(self, why: Disconnect) -> None:
-        """Leave the rooms, say why, and close."""
+        """Leave the rooms, say why, and close. Before the upgrade it is said in HTTP."""
+        if self._head is None:
+            self._end(close_frame(why.code, why.reason))
+        else:
+            self._end(encode(problem_of(Overloaded("no answer in time, try again shortly")), keep_alive=False))
+
+    def _end(self, last_words: bytes) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self._leave_all()
         replies, self._corked = self._corked, None
         if replies:
             self._conn.write(text_frame(b"\n".join(replies)))
-        self._conn.write(close_frame(why.code, why.reason))
+        self._conn.write(last_words)
         self._conn.close()
-        self._waiting = True  # nothing of this peer is handled any more
 
     def _leave_all(self) -> None:
         self._behind = None

@@ -7,8 +7,9 @@ A frame holds one or more JSON documents, one a line. An empty document is a pin
 
 from __future__ import annotations
 
+import json
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -102,7 +103,7 @@ class Rpc(msgspec.Struct):
 class Command(msgspec.Struct):
     """One command; exactly one of the members besides `id` is set, none in a pong."""
 
-    id: int = 0
+    id: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     connect: Connect | None = None
     subscribe: Subscribe | None = None
     unsubscribe: Channel | None = None
@@ -118,6 +119,24 @@ class Command(msgspec.Struct):
 
 
 decode_command = msgspec.json.Decoder(Command).decode
+"""Raises `msgspec.MsgspecError`, `UnicodeDecodeError`, `ValueError` or `RecursionError` for what is no command."""
+
+
+def id_beside_lone_surrogate(document: bytes) -> int | None:
+    """The id of a command that cannot be decoded because a text in it holds a lone surrogate; None for any other fault.
+
+    A browser writes such texts without being asked (half an emoji, cut out), so the command is answered and the
+    connection stays. Only called on the way to an error.
+    """
+    try:
+        command = json.loads(document)
+        json.dumps(command, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        found = command.get("id") if isinstance(command, dict) else None
+        return found if type(found) is int and 0 < found < 2**32 else None
+    except (ValueError, RecursionError):
+        return None
+    return None
 
 
 class PushFormat:

@@ -1,0 +1,251 @@
+"""The cold lane: connections that left the table for a page, served by Hypercorn and Quart-Trio.
+
+Invariants:
+- A connection is in one place: in the table, or here as a stream with a task, or let go of.
+- Bounded: connections. When it is full, the one that has been idle longest makes room; if none is, the new one is refused.
+- Once `run` is cancelled nothing waits for a peer: sockets are closed first, since Hypercorn writes where it cannot be cancelled.
+
+Left out: what is asked and answered (`cold_calls`), Hypercorn itself (`cold_server`), the pages (`pages`).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn, cast
+
+import attrs
+import trio
+from attrs.validators import gt
+
+from .api import Api, Matched
+from .centrifugal import CentrifugalConnection, SocketSettings
+from .cold_calls import CallSettings, ColdCalls, report
+from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
+from .cold_stream import ColdStream
+from .connection import NOBODY
+from .door import WEBSOCKET_PATH, nowhere
+from .http_message import RequestHead, encode, problem
+from .http_route import Cold, Hot, MakeMachine, Route, Stream, Upgrade
+from .pages import build_pages
+from .ports import Connection, Machine
+from .sse import EventStream, StreamSettings
+
+Adopt = Callable[[socket.socket, Callable[[Connection], Machine]], object]
+
+
+@attrs.frozen(kw_only=True)
+class ColdSettings:
+    """Bounds of the cold lane.
+
+    Attributes:
+        max_connections: connections served here at once.
+        idle_s: how long a connection may be idle, or a request head may take.
+        stall_s: how long a reader may take no byte of an answer.
+        max_head_bytes: longer request heads are refused.
+        lifespan_s: how long the pages may take to start, and to end.
+        calls: bounds of one request.
+        stream: pace of event streams that go back to the table.
+        socket: bounds of WebSockets that do.
+    """
+
+    max_connections: int = attrs.field(default=2_000, validator=gt(0))
+    idle_s: float = attrs.field(default=75.0, validator=gt(0))
+    stall_s: float = attrs.field(default=20.0, validator=gt(0))
+    max_head_bytes: int = attrs.field(default=16_384, validator=gt(0))
+    lifespan_s: float = attrs.field(default=5.0, validator=gt(0))
+    calls: CallSettings = attrs.field(factory=CallSettings)
+    stream: StreamSettings = attrs.field(factory=StreamSettings)
+    socket: SocketSettings = attrs.field(factory=SocketSettings)
+
+
+@attrs.frozen(kw_only=True)
+class ColdStatistics:
+    """A look at the cold lane. The first three are now, the rest since the start.
+
+    Attributes:
+        connections: connections served here.
+        max_connections: their bound.
+        idle: those of them without a request.
+        entered: connections taken over from the table.
+        refused: connections answered with 503 because the lane was full or stopping.
+        evicted: idle connections closed to make room.
+        returned: connections given back to the table as event streams or WebSockets.
+    """
+
+    connections: int
+    max_connections: int
+    idle: int
+    entered: int
+    refused: int
+    evicted: int
+    returned: int
+
+
+class ColdLane:
+    """Serves connections that the table lets go.
+
+    Args:
+        api: what transports share.
+        adopt: `Table.adopt`; a socket goes back there for a stream, and to be closed without losing the last answer.
+        settings: bounds.
+    """
+
+    def __init__(self, api: Api, adopt: Adopt, settings: ColdSettings) -> None:
+        self._api = api
+        self._adopt = adopt
+        self._settings = settings
+        self._pages = cast(AsgiApp, build_pages())
+        self._calls = ColdCalls(self._route, self._pages, self._take_back, settings.calls)
+        self._hypercorn = Hypercorn(
+            idle_s=settings.idle_s, max_head_bytes=settings.max_head_bytes, lifespan_s=settings.lifespan_s
+        )
+        self._streams: set[ColdStream] = set()
+        self._idle: dict[ColdStream, None] = {}  # ordered: the first has been idle longest
+        self._nursery: trio.Nursery | None = None
+        self._all_gone = trio.Event()
+        self._entered = self._refused = self._evicted = self._returned = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Serve until cancelled; runs once. When it is cancelled every socket is closed."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._hypercorn.live, self._pages)
+            async with trio.open_nursery() as connections:
+                self._nursery = connections
+                try:
+                    task_status.started()
+                    await trio.sleep_forever()
+                finally:
+                    self._nursery = None
+                    for stream in tuple(self._streams):
+                        stream.abort()
+        raise AssertionError("only cancelling ends the lane")
+
+    def leave(self, conn: Connection, raw: bytes) -> None:
+        """Take a connection out of the table and serve it here.
+
+        Args:
+            conn: nothing may be unsent.
+            raw: what was read from it and not used, beginning with a request head.
+        """
+        if self._nursery is None or self._calls.draining or not self._make_room():
+            self._refused += 1
+            full = problem(503, "The server has no room for this now.")
+            conn.write(encode(attrs.evolve(full, headers=(*full.headers, ("retry-after", "5"))), keep_alive=False))
+            conn.close()
+            return
+        stream = ColdStream(conn.release(), raw, self._settings.stall_s, self._dispose)
+        self._entered += 1
+        self._streams.add(stream)
+        self._nursery.start_soon(self._serve, stream)
+
+    async def drain(self, grace_s: float) -> None:
+        """Close idle connections, and the others after their present answer.
+
+        Args:
+            grace_s: what is still served then is cut off.
+        """
+        self._calls.draining = True
+        await self._hypercorn.stop_keeping_alive()
+        with trio.move_on_after(grace_s):
+            while self._streams:
+                await self._all_gone.wait()
+        for stream in tuple(self._streams):
+            stream.abort()
+            stream.scope.cancel()
+
+    def statistics(self) -> ColdStatistics:
+        """Return how full the lane is and what it has done."""
+        return ColdStatistics(
+            connections=len(self._streams),
+            max_connections=self._settings.max_connections,
+            idle=len(self._idle),
+            entered=self._entered,
+            refused=self._refused,
+            evicted=self._evicted,
+            returned=self._returned,
+        )
+
+    # -- one connection
+
+    async def _serve(self, stream: ColdStream) -> None:
+        try:
+            with stream.scope:
+                await self._hypercorn.serve(partial(self._request, stream), stream)
+        except* Exception as errors:  # noqa: BLE001  a bug met by one connection must not end the others
+            report(errors)
+        finally:
+            stream.abort()
+            self._forget(stream)
+
+    async def _request(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
+        self._idle.pop(stream, None)
+        stream.begin()
+        try:
+            await self._calls.serve(stream, scope, receive, send)
+        finally:
+            stream.finish()
+            if stream.gone:
+                stream.scope.cancel()  # Hypercorn's reader may be waiting for room in a queue that nobody empties any more
+            elif stream in self._streams:
+                self._idle[stream] = None
+
+    def _make_room(self) -> bool:
+        if len(self._streams) < self._settings.max_connections:
+            return True
+        stream = next(iter(self._idle), None)
+        if stream is None:
+            return False
+        self._evicted += 1
+        self._dispose(stream.take())
+        stream.scope.cancel()
+        self._forget(stream)
+        return True
+
+    def _forget(self, stream: ColdStream) -> None:
+        self._streams.discard(stream)
+        self._idle.pop(stream, None)
+        if not self._streams:
+            self._all_gone.set()
+            self._all_gone = trio.Event()
+
+    # -- back to the table
+
+    def _take_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> None:
+        sock = stream.take()
+        stream.scope.cancel()
+        self._returned += 1
+        try:
+            self._adopt(sock, lambda conn: make(conn, head))
+        except (OSError, RuntimeError):  # the peer has gone, or the table has ended
+            sock.close()
+
+    def _dispose(self, sock: socket.socket) -> None:
+        """Have the table close a socket: it reads on for a while, so that no reset overtakes the answer."""
+        try:
+            self._adopt(sock, _linger)
+        except (OSError, RuntimeError):
+            sock.close()
+
+    # -- the way of a request, as in the door
+
+    def _route(self, head: RequestHead) -> Route:
+        if head.path == WEBSOCKET_PATH:
+            return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self._api, self._settings.socket))
+        found = self._api.routes.match(head.method, head.path)
+        if not isinstance(found, Matched):
+            if found or head.path.startswith("/api/"):
+                return Hot(lambda _, respond: respond(nowhere(found)))
+            return Cold(self.leave)
+        if not found.route.stream:
+            return Hot(lambda request, respond: self._api.dispatch(found, request, respond), found.route.max_body_bytes)
+        if head.method != "GET":
+            return Hot(lambda _, respond: respond(nowhere(frozenset({"GET"}))))
+        name = found.params["id"]
+        return Stream(lambda conn, head: EventStream(conn, head, self._api, name, self._settings.stream))
+
+
+def _linger(conn: Connection) -> Machine:
+    conn.close()
+    return NOBODY

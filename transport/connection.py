@@ -2,7 +2,7 @@
 
 Invariants:
 - Bytes leave in the order of the calls. At most one write waits unsent because of `push`; `write` queues behind it, and
-  all that waits is bounded by `max_unsent_bytes`.
+  all that waits is bounded by `max_unsent_bytes` and one write.
 - Nothing here blocks, awaits, or raises for a peer's fault. A failed socket is aborted, and leaves the table, with its
   descriptor, at the end of a turn, never in the midst of one: so an event of this turn cannot meet a reused descriptor.
 - A phase never goes back: OPEN, CLOSING (unsent bytes, then the peer's end), DEAD (to be buried by the table), GONE.
@@ -144,9 +144,14 @@ class TableConnection(Timed):
     def write(self, data: bytes) -> None:
         """Send `data`, now or behind what waits. Ignored once closing.
 
-        More than `max_unsent_bytes` waiting means that the peer asks without reading: it is cut off.
+        More than `max_unsent_bytes` waiting already means that the peer asks without reading: it is cut off. One long
+        answer is kept whole, whoever made it bounds it; how fast it is taken is for the stall time to judge.
         """
         if self.blocked and self._phase is Phase.OPEN:
+            if self._unsent_bytes > self._ledger.settings.max_unsent_bytes:
+                self._ledger.overflowed += 1
+                self.abort()
+                return
             self._keep(data)
         elif not self._refuses:
             try:
@@ -160,9 +165,6 @@ class TableConnection(Timed):
                 return
             self._keep(data[taken:])
             self._block()
-        if self._unsent_bytes > self._ledger.settings.max_unsent_bytes and self._phase is Phase.OPEN:
-            self._ledger.overflowed += 1
-            self.abort()
 
     def close(self) -> None:
         """Close once all unsent bytes have gone, at the latest after `linger_s`; no reading, push or write from now on.

@@ -14,7 +14,7 @@ import structlog
 from .api import Api, Matched, problem
 from .centrifugal import CentrifugalConnection, SocketSettings
 from .http import HttpMachine, HttpSettings
-from .http_message import Request, RequestHead, Response
+from .http_message import Refused, Request, RequestHead, Response
 from .http_route import Cold, Hot, Respond, Route, Stream, Upgrade
 from .ports import Connection, Machine
 from .sse import EventStream, StreamSettings
@@ -28,8 +28,7 @@ def nowhere(allowed: frozenset[str]) -> Response:
     """The answer to a path or method that no endpoint has; the same in both lanes."""
     if not allowed:
         return problem(HTTPStatus.NOT_FOUND.value, "not_found", "no such path")
-    methods = sorted(allowed | ({"HEAD"} if "GET" in allowed else frozenset()))
-    allow = ("allow", ", ".join(methods))
+    allow = ("allow", ", ".join(sorted(allowed)))
     return problem(HTTPStatus.METHOD_NOT_ALLOWED.value, "method_not_allowed", "the path has other methods", allow)
 
 
@@ -67,14 +66,19 @@ class Door:
             return self._upgrade
         found = self._api.routes.match(head.method, path)
         if not isinstance(found, Matched):
-            if found or path.startswith("/api/"):
-                return Hot(lambda _, respond: respond(nowhere(found)))
-            return self._cold
+            return self._lost(head, found) if found or path.startswith("/api/") else self._cold
         if found.route.stream and head.method == "GET":
             return Stream(lambda conn, head: self._make_stream(conn, head, found))
         if found.route.stream:
-            return Hot(lambda _, respond: respond(nowhere(frozenset({"GET"}))))
+            return self._lost(head, frozenset(found.route.methods))
         return Hot(lambda request, respond: self._dispatch(found, request, respond), found.route.max_body_bytes)
+
+    @staticmethod
+    def _lost(head: RequestHead, allowed: frozenset[str]) -> Route:
+        """Nobody serves this. Without a body the connection goes on; a body is nothing that anybody wants to read."""
+        if head.has_body:
+            raise Refused(nowhere(allowed))
+        return Hot(lambda _, respond: respond(nowhere(allowed)))
 
     def _dispatch(self, found: Matched, request: Request, respond: Respond) -> None:
         self._api.dispatch(found, request, respond)

@@ -21,6 +21,7 @@ import httptools
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
+_CODES = {400: "invalid_request", 413: "too_large", 431: "too_large", 500: "internal", 503: "outcome_unknown"}
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -86,11 +87,20 @@ class Response:
     body: bytes = b""
 
 
-def problem(status: int, detail: str) -> Response:
-    """A refusal in the form of RFC 9457, without a type of its own."""
+def problem(status: int, detail: str, *headers: tuple[str, str], code: str | None = None) -> Response:
+    """A refusal in the form of RFC 9457.
+
+    Args:
+        status: its HTTP status.
+        detail: a sentence for people; it never quotes what was sent.
+        headers: more headers.
+        code: stable, for programs; when left out, the one that goes with the status.
+    """
     title = HTTPStatus(status).phrase
-    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
-    return Response(status, (("content-type", "application/problem+json"),), body)
+    code = code or _CODES.get(status) or title.lower().replace(" ", "_")
+    document = {"type": f"urn:hubbub:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    fixed = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
+    return Response(status, fixed + headers, json.dumps(document).encode())
 
 
 def one_line(status: int, text: str) -> Response:

@@ -31,6 +31,8 @@ class TableSettings:
         accepts_per_turn: sockets accepted in one turn.
         recv_bytes: most bytes read from one socket in one turn.
         max_unsent_bytes: most bytes that may wait for one slow reader when a control reply is added.
+        system_unsent_bytes: most bytes that the system keeps for one reader beside those under way to it; past that the
+            connection is blocked.
         stall_s: how long a reader may take no byte while bytes wait for it.
         linger_s: how long closing may take while bytes are unsent.
         drain_s: how long, within `linger_s`, closing waits for the peer's own end when all has been sent.
@@ -46,6 +48,7 @@ class TableSettings:
     accepts_per_turn: int = attrs.field(default=256, validator=gt(0))
     recv_bytes: int = attrs.field(default=65_536, validator=gt(0))
     max_unsent_bytes: int = attrs.field(default=1 << 20, validator=gt(0))
+    system_unsent_bytes: int = attrs.field(default=256 * 1024, validator=gt(0))
     stall_s: float = attrs.field(default=20.0, validator=gt(0))
     linger_s: float = attrs.field(default=20.0, validator=gt(0))
     drain_s: float = attrs.field(default=5.0, validator=gt(0))

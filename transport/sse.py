@@ -5,15 +5,14 @@ Until the conversation has answered, a refusal is an ordinary HTTP answer; from 
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 import attrs
 
+from ..engine import EngineClosed, Overloaded
 from ..engine.core import framing
 from ..engine.core.errors import EngineError
 from ..engine.core.recovery import Live, Reset
 from ..engine.core.subscriber import Joined, Subscriber
-from .api import Api, problem_of
+from .api import Api, problem_of, query_of
 from .auth import Credential
 from .http_message import RequestHead, encode
 from .ports import Connection
@@ -50,7 +49,7 @@ class EventStream:
         name: the conversation id as it stood in the path.
     """
 
-    __slots__ = ("_api", "_behind", "_conn", "_head", "_name", "_open", "_settings", "_subscriber", "push")
+    __slots__ = ("_api", "_behind", "_conn", "_ended", "_head", "_name", "_open", "_settings", "_subscriber", "push")
 
     def __init__(self, conn: Connection, head: RequestHead, api: Api, name: str, settings: StreamSettings) -> None:
         self._conn = conn
@@ -61,6 +60,7 @@ class EventStream:
         self._subscriber: Subscriber | None = None
         self._open = False
         self._behind = False
+        self._ended = False
         self.push = conn.push
         conn.set_deadline(settings.join_s)
         api.authenticate(head, self._authenticated)
@@ -68,11 +68,13 @@ class EventStream:
     # -- opening ------------------------------------------------------------------------------------------------------
 
     def _authenticated(self, found: Credential | EngineError) -> None:
+        if self._ended:
+            return  # the reader left while its credential was looked up: nobody would ever end a subscription
         if isinstance(found, EngineError):
             self._refuse(found)
             return
         try:
-            query = dict(reversed(parse_qsl(self._head.query, max_num_fields=50)))
+            query = query_of(self._head)
             since = framing.since_of(self._head.header("last-event-id"), query.get("after"), query.get("epoch"))
             session = self._api.session(found.principal)
             client = self._api.engine.fresh_id()
@@ -83,10 +85,10 @@ class EventStream:
             self._api.engine.send(conversation, join)
         except EngineError as error:
             self._refuse(error)
-        except ValueError:  # more fields in the query than anybody needs
-            self._refuse_query()
 
     def _joined(self, joined: Joined | EngineError) -> None:
+        if self._ended:
+            return
         if isinstance(joined, EngineError):
             self._refuse(joined)
             return
@@ -100,14 +102,17 @@ class EventStream:
         self._conn.set_deadline(self._settings.heartbeat_s)
 
     def _refuse(self, error: EngineError) -> None:
-        if not self._open:
-            self._conn.write(encode(problem_of(error), keep_alive=False))
-            self._conn.close()
+        self._end(encode(problem_of(error), keep_alive=False))
 
-    def _refuse_query(self) -> None:
-        from ..engine import InvalidCommand
-
-        self._refuse(InvalidCommand("too many fields in the query"))
+    def _end(self, last_words: bytes) -> None:
+        """Leave the conversation, say why, and close; once."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._subscriber is not None:
+            self._subscriber.leave()
+        self._conn.write(last_words)
+        self._conn.close()
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 
@@ -130,8 +135,6 @@ class EventStream:
     def timeout(self) -> None:
         """Show life; or give up on a conversation that does not answer."""
         if not self._open:
-            from ..engine import Overloaded
-
             self._refuse(Overloaded("the conversation does not answer"))
             return
         self._conn.push(framing.HEARTBEAT)  # refused when blocked: the stall time judges that
@@ -139,12 +142,11 @@ class EventStream:
 
     def eof(self) -> None:
         """The reader has closed its side; readers of streams do that only when they leave."""
-        self._conn.close()
+        self._end(b"")
 
     def closed(self) -> None:
         """Leave the conversation."""
-        if self._subscriber is not None:
-            self._subscriber.leave()
+        self._end(b"")
 
     # -- what the room calls --------------------------------------------------------------------------------------------
 
@@ -157,9 +159,8 @@ class EventStream:
         self.end(code)
 
     def end(self, code: str) -> None:
-        """Say why, then close."""
-        if self._subscriber is not None:
-            self._subscriber.leave()
+        """Say why, then close; in HTTP while the stream has not begun."""
         if self._open:
-            self._conn.write(framing.end(code))
-        self._conn.close()
+            self._end(framing.end(code))
+        else:
+            self._refuse(EngineClosed())

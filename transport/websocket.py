@@ -36,7 +36,7 @@ def accept_key(key: bytes) -> bytes:
 def check_upgrade(head: RequestHead) -> Response | None:
     """Whether a request is an opening handshake that we can answer; if not, the answer to give instead."""
     if head.method != "GET":
-        return attrs.evolve(problem(405, "A WebSocket opens with GET."), headers=(("allow", "GET"),))
+        return problem(405, "A WebSocket opens with GET.", ("allow", "GET"))
     offered = [token.strip().lower() for token in (head.header("upgrade") or "").split(",")]
     if head.version != "1.1" or not head.upgrade or "websocket" not in offered:
         return _upgrade_required("This address speaks WebSocket: HTTP/1.1 with Upgrade: websocket.")
@@ -61,9 +61,7 @@ def handshake_response(head: RequestHead) -> bytes:
 
 
 def _upgrade_required(detail: str) -> Response:
-    refusal = problem(426, detail)
-    more = (("upgrade", "websocket"), ("sec-websocket-version", "13"))
-    return attrs.evolve(refusal, headers=refusal.headers + more)
+    return problem(426, detail, ("upgrade", "websocket"), ("sec-websocket-version", "13"))
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -45,11 +45,21 @@ class Pending:
         return all(submission.answered for submission in self.submissions)
 
     def answer(self, answer: Ack | Record | EngineError) -> None:
-        """Answer everybody; all but the first are told that theirs was a repeat."""
+        """Answer everybody; all but the first are told that theirs was a repeat.
+
+        Raises:
+            ExceptionGroup: what replies raised; the other submissions have been answered all the same.
+        """
+        failures: list[Exception] = []
         for place, submission in enumerate(self.submissions):
             if place == 1 and isinstance(answer, Ack):
                 answer = attrs.evolve(answer, repeated=True)
-            submission.answer(answer)
+            try:
+                submission.answer(answer)
+            except Exception as error:  # noqa: BLE001  one caller's bug must not cost the others their answer
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("replies failed", failures)
 
 
 @attrs.define(eq=False)
@@ -191,21 +201,14 @@ class ConversationMachine:
             now: the engine's clock, seconds.
             sent: whether the flight has left for the store (`Batch.sent`).
         """
-        expired: list[tuple[Pending, EngineError]] = []
-        if self.flight is not None:
-            for pending in self.flight.pending:
-                if now < pending.deadline or pending.row.withdrawn or pending.answered:
-                    continue
-                if sent:
-                    expired.append((pending, OutcomeUnknown()))
-                else:
-                    pending.row.withdrawn = True
-                    # A retry must not share the fate of a row that will never leave: it gets a row of its own.
-                    expired.append((self._forget(pending), StoreUnavailable()))
-        overdue = [pending for pending in self.waiting if now >= pending.deadline]
-        if overdue:
+        expired = [] if self.flight is None else overdue(self.flight.pending, now, sent=sent)
+        if not sent:
+            for pending, _ in expired:
+                self._forget(pending)  # a retry must not share the fate of a row that will never leave
+        late = [pending for pending in self.waiting if now >= pending.deadline]
+        if late:
             self.waiting = deque(pending for pending in self.waiting if now < pending.deadline)
-            expired.extend((self._forget(pending), StoreUnavailable()) for pending in overdue)
+            expired.extend((self._forget(pending), StoreUnavailable()) for pending in late)
         return expired
 
     def abandon(self) -> list[Pending]:
@@ -223,6 +226,17 @@ class ConversationMachine:
     def recover(self, since: Since | None) -> Decision:
         """Where a subscriber that left off at `since` is served from."""
         return decide(since, epoch=self.record.epoch, oldest=0, floor=self.tail.floor, head=self.tail.head)
+
+
+def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:
+    """Those of a flight whose deadline is over, each with its answer, once. What was not sent is withdrawn."""
+    expired: list[tuple[Pending, EngineError]] = []
+    for pending in flying:
+        if now < pending.deadline or pending.row.withdrawn or pending.answered:
+            continue
+        pending.row.withdrawn = not sent
+        expired.append((pending, OutcomeUnknown() if sent else StoreUnavailable()))
+    return expired
 
 
 def message_of(row: Row, offset: int, *, row_id: str | None = None, at_ms: int | None = None) -> Message:

@@ -32,6 +32,9 @@ from .subscriber import Joined, Subscriber
 
 AUTHOR_BYTES: Final = 1024
 
+_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*", re.ASCII)
+_TYPE_CHARS = 100
+_OWN_TYPES = frozenset({*(kind.value.partition(".")[0] for kind in EventType), "stream"})
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not the text backslash-u0000
 
 
@@ -273,6 +276,29 @@ def compose_post(
     return conversation, Submit(reply, principal, Verb.POST, row, stamp.deadline)
 
 
+def compose_signal(
+    settings: ConversationSettings,
+    principal: Principal,
+    name: str,
+    event_type: str,
+    data: dict[str, Any] | None,
+    at_ms: int,
+    reply: Callable[[EngineError | None], None],
+) -> tuple[ConversationId, Signal]:
+    """Check an application's own ephemeral event and make it a command.
+
+    Raises:
+        InvalidCommand: the type is malformed, or one of ours. Unprocessable, PayloadTooLarge: the data.
+    """
+    if len(event_type) > _TYPE_CHARS or _TYPE.fullmatch(event_type) is None:
+        raise InvalidCommand(f"an event type is lower-case words joined by dots, at most {_TYPE_CHARS} characters")
+    if event_type.partition(".")[0] in _OWN_TYPES:
+        raise InvalidCommand("this event type is the engine's own")
+    check_author(principal.author)
+    data_json = None if data is None else encode_meta(data, settings.meta_bytes, "data")
+    return conversation_id(name), Signal(reply, principal, event_type, at_ms, data_json)
+
+
 def check_author(author: Author) -> None:
     """Check an author that an embedder made: one that cannot be encoded would crash the conversation at every load.
 
@@ -295,8 +321,10 @@ def compose_change(
 
     Raises:
         InvalidCommand: the change is empty.
+        Unprocessable: the actor cannot be stored.
     """
     conversation = conversation_id(name)
+    check_author(principal.author)
     if change == ConversationChange():
         raise InvalidCommand("nothing to change: give 'title', 'visibility' or 'archived'")
     kind = EventType.CONVERSATION_ARCHIVED if change.archived else EventType.CONVERSATION_UPDATED
@@ -314,6 +342,7 @@ def compose_record(
     Raises:
         InvalidCommand, Unprocessable.
     """
+    check_author(owner.author)
     name = codec.get_text(body, "id")
     conversation = conversation_id(fresh_id if name is None else name)
     title = codec.get_text(body, "title")
@@ -354,7 +383,7 @@ def visibility_of(text: str | None) -> Visibility | None:
         raise InvalidCommand("'visibility' must be 'public' or 'private'") from None
 
 
-def encode_meta(meta: dict[str, Any], limit_bytes: int) -> bytes:
+def encode_meta(meta: dict[str, Any], limit_bytes: int, name: str = "meta") -> bytes:
     """Encode an application's object.
 
     Raises:
@@ -364,9 +393,9 @@ def encode_meta(meta: dict[str, Any], limit_bytes: int) -> bytes:
     try:
         data = codec.encode_json(meta)
     except (TypeError, ValueError, RecursionError):
-        raise Unprocessable("'meta' holds what JSON cannot carry") from None
+        raise Unprocessable(f"{name!r} holds what JSON cannot carry") from None
     if len(data) > limit_bytes:
-        raise PayloadTooLarge(f"'meta' is over {limit_bytes} bytes")
+        raise PayloadTooLarge(f"{name!r} is over {limit_bytes} bytes")
     if _NUL.search(data):
-        raise Unprocessable("'meta' may not hold the character NUL")
+        raise Unprocessable(f"{name!r} may not hold the character NUL")
     return data

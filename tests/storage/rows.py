@@ -112,5 +112,5 @@ async def running(store: WriterStore) -> AsyncIterator[None]:
 async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
     """Wait for something that a database or another thread does, which tells nobody."""
     with trio.fail_after(within_s):
-        while not await trio.to_thread.run_sync(condition):
-            await trio.sleep(0.01)  # noqa: ASYNC110  there is no event to wait for
+        while not await trio.to_thread.run_sync(condition):  # noqa: ASYNC110  there is no event to wait for
+            await trio.sleep(0.01)

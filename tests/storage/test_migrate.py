@@ -62,7 +62,7 @@ async def test_a_newer_schema_is_refused(postgres: PostgresServer, database: str
     async with PostgresStore.open(url) as store:
         await store.create(record())
     postgres.sql(database, "insert into migrations (number, name, sha256) values (9999, 'later', '')")
-    with pytest.raises(SchemaRefused, match="newer hubbub .*9999_later.* upgrade hubbub"):
+    with pytest.raises(SchemaRefused, match=r"newer hubbub .*9999_later.* upgrade hubbub"):
         async with PostgresStore.open(url):
             pass
     assert postgres.sql(database, "select term from server") == "1"

@@ -23,6 +23,7 @@ ROOMS = [ConversationId(f"room-{n}") for n in range(8)]
 WRITER = "select pid from pg_locks where locktype = 'advisory' and granted"
 CUT_WRITER = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
 EVENTS_LOCKED = "select count(*) from pg_locks where mode = 'ExclusiveLock' and relation = 'events'::regclass"
+WAITING_FOR_REPLICA = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
 CUT_ALL = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where application_name like 'hubbub%' and datname = current_database()
@@ -108,6 +109,28 @@ async def test_a_killed_postgres_loses_and_doubles_nothing(mortal_postgres: Post
             await trio.sleep(0.3)
             assert not load.store.health().ready
             await trio.to_thread.run_sync(mortal_postgres.start)
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_stored(mortal_postgres: PostgresServer) -> None:
+    """A commit that waits for a replica after it is durable, and then loses its connection, is acked and not repeated."""
+    database = mortal_postgres.new_database()
+    async with PostgresStore.open(mortal_postgres.url(database)) as store, running(store):
+        await store.create(record())
+        mortal_postgres.sql(database, "alter system set synchronous_standby_names = 'nobody'")
+        mortal_postgres.sql(database, "select pg_reload_conf()")
+        first = hand_in(store, message(text="1"), message(text="2", key="k"))
+        await until(lambda: mortal_postgres.sql(database, WAITING_FOR_REPLICA) == "1")
+        second = hand_in(store, message(text="3"))
+        mortal_postgres.sql(database, CUT_WRITER)
+        with trio.fail_after(20):
+            await first.done.wait()
+        assert first.results == [Committed(1), Committed(2)]
+        mortal_postgres.sql(database, "alter system reset synchronous_standby_names")
+        mortal_postgres.sql(database, "select pg_reload_conf()")
+        with trio.fail_after(20):
+            await second.done.wait()
+        assert second.results == [Committed(3)]
+        assert store.statistics().refused_rows == 0
 
 
 async def test_rows_wait_for_a_stopped_postgres_and_can_be_withdrawn(mortal_postgres: PostgresServer) -> None:

@@ -175,7 +175,7 @@ async def test_a_refused_push_goes_on_from_writable(autojump_clock):
 
 
 async def test_replies_queue_behind_the_rest_and_are_bounded(autojump_clock):
-    """A peer that asks without reading is cut off once more than the bound would wait."""
+    """A peer that asks without reading is cut off once more than the bound waits."""
     async with running(max_unsent_bytes=20_000) as table:
         conn, machine, _ = connected(table, 4096)
         fill(conn)
@@ -184,9 +184,25 @@ async def test_replies_queue_behind_the_rest_and_are_bounded(autojump_clock):
             conn.write(b"r" * 1000)
             replies += 1
             await wait_all_tasks_blocked()
-        assert 15 <= replies <= 21
+        assert 15 <= replies <= 22
         assert table.statistics().overflowed == 1
         assert table.statistics().connections == 0
+
+
+async def test_one_long_reply_is_no_offence(autojump_clock):
+    """A reply over the bound is sent whole to a peer that reads; the next one behind it cuts a peer that does not."""
+    async with running(max_unsent_bytes=20_000) as table:
+        conn, machine, peer = connected(table, 4096)
+        conn.write(b"r" * 1_000_000)
+        got = 0
+        while got < 1_000_000:
+            got += len(taken(peer)[0])
+            await trio.sleep(0.01)
+        assert not conn.blocked
+        conn.write(b"r" * 1_000_000)
+        conn.write(b"r")
+        await wait_all_tasks_blocked()
+        assert machine.told[-1] == "closed"
 
 
 async def test_a_reader_that_takes_nothing_is_reported_once(autojump_clock):

@@ -1,0 +1,77 @@
+"""Answers: how the engine's parts give them, and what the outcomes that the store and the kernel know mean to a caller.
+
+What a reply raises is logged and goes no further: it is one caller's bug, and must not cost the others their answers.
+"""
+
+from typing import Protocol, TypeVar
+
+import structlog
+
+from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull
+from .core.batch import Committed, Rejected, Repeat, Result
+from .core.conversation import Pending, message_of
+from .core.cursor import Cursor
+from .core.errors import (
+    ConversationQuarantined,
+    EngineClosed,
+    EngineError,
+    OutcomeUnknown,
+    Overloaded,
+    Unprocessable,
+)
+from .core.messages import Ack
+
+A = TypeVar("A")
+A_contra = TypeVar("A_contra", contravariant=True)
+
+_log = structlog.get_logger("hubbub.conversation")
+
+
+class Owed(Protocol[A_contra]):
+    """Something that waits for an answer."""
+
+    def answer(self, answer: A_contra) -> None:
+        """Answer, unless that was done already."""
+        ...
+
+
+def tell(owed: Owed[A], answer: A) -> None:
+    """Answer, and log what the reply raises."""
+    try:
+        owed.answer(answer)
+    except Exception:  # noqa: BLE001  one caller's bug must not cost the others their answers
+        _log.exception("a reply failed")
+
+
+def refuse(owed: Owed[EngineError], error: EngineError) -> None:
+    """Answer with an error, whatever was asked."""
+    tell(owed, error)
+
+
+def refusal_of(error: ActorError) -> EngineError:
+    """What the kernel's refusal of a message or a pin means to the caller; nothing was kept."""
+    match error:
+        case Quarantined():
+            return ConversationQuarantined()
+        case MailboxClosed():
+            return EngineClosed()
+        case RegistryFull():
+            return Overloaded("too many conversations are live")
+        case _:
+            return Overloaded("the conversation's mailbox is full")
+
+
+def late_answer(epoch: str, pending: Pending, result: Result) -> Ack | EngineError:
+    """What a settled row means to its poster when the actor that sent it is dead."""
+    match result:
+        case Rejected(error):
+            return error
+        case Committed(offset) if pending.row.change is None:
+            return Ack(message_of(pending.row, offset), Cursor(epoch, offset))
+        case Repeat() if result.digest == pending.row.digest:
+            message = message_of(pending.row, result.offset, row_id=result.id, at_ms=result.at_ms)
+            return Ack(message, Cursor(epoch, result.offset), repeated=True)
+        case Repeat():
+            return Unprocessable("the idempotency key was used for another body")
+        case Committed():
+            return OutcomeUnknown("the conversation restarted: ask for its state")

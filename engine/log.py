@@ -1,0 +1,29 @@
+"""Logging for a library: structured events that end in the standard `logging`, so that an embedder decides what is shown.
+
+structlog's own default prints to standard output, which belongs to the embedding program. Message texts and tokens are never
+logged.
+"""
+
+import logging
+from typing import cast
+
+import structlog
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger for one part of hubbub.
+
+    Args:
+        name: dotted, below ``hubbub``.
+    """
+    logger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return cast(structlog.stdlib.BoundLogger, logger)

@@ -1,0 +1,518 @@
+"""The conversation actor under crashes, a sick store and impatient callers: every command is answered once, nothing is lost."""
+
+import random
+
+import pytest
+import trio
+
+from hubbub.engine import (
+    Ack,
+    Conflict,
+    ConversationQuarantined,
+    Draft,
+    Engine,
+    EngineBroken,
+    EngineClosed,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    Record,
+    StoreUnavailable,
+    Visibility,
+)
+from hubbub.storage import MemoryStore
+
+from ..storage.torn import Fault
+from .world import (
+    ADA,
+    BOB,
+    QUERIES,
+    ROOM,
+    FaultyStore,
+    Outlet,
+    Replies,
+    is_error,
+    join,
+    poison,
+    post,
+    query,
+    subscriber_of,
+    until,
+    world,
+)
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
+
+async def joined(engine: Engine, client: str = "c1", since: int | None = None) -> tuple[Outlet, "object"]:
+    outlet = Outlet()
+    subscriber = subscriber_of(outlet, client)
+    assert not is_error(await join(engine, subscriber, since).wait())
+    return outlet, subscriber
+
+
+# -- crashes ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_crash_answers_everything_that_was_in_hand() -> None:
+    """A poisoned command among others: each of them is answered exactly once, and the next ones work."""
+    async with world(FaultyStore()) as engine:
+        await post(engine, "first").wait()
+        before = [post(engine, "a"), *(query(engine, make) for make in QUERIES)]
+        bad = poison(engine)
+        after = [post(engine, "b"), *(query(engine, make) for make in QUERIES)]
+        for replies in [*before, bad, *after]:
+            await replies.wait()
+        assert isinstance(bad.answer, Overloaded)
+        assert isinstance(await post(engine, "later").wait(), Ack)
+
+
+async def test_posts_in_flight_survive_a_crash() -> None:
+    """What was handed to the store before a crash is acked when it lands, and shown to a subscriber once, in order."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        release = store.backend.hold()
+        flying = post(engine, "flying")
+        await until(lambda: store.statistics().in_flight)
+        waiting = post(engine, "waiting")
+        await poison(engine).wait()
+        assert isinstance(waiting.answer, Overloaded)
+        assert not flying.answers
+        assert outlet.offsets == []
+        release.set()
+        ack = await flying.wait()
+        assert isinstance(ack, Ack)
+        assert ack.cursor.offset == 1
+        await until(lambda: outlet.offsets == [1])
+        assert (await post(engine, "next").wait()).cursor.offset == 2
+        await until(lambda: outlet.offsets == [1, 2])
+        assert store.texts() == ["flying", "next"]
+
+
+async def test_deadlines_are_watched_while_no_actor_lives() -> None:
+    """A post whose actor crashed while the store hangs is answered at its deadline, and others are not kept waiting."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        await post(engine, "first").wait()
+        release = store.backend.hold()
+        flying = post(engine, "flying", timeout_s=3.0)
+        await until(lambda: store.statistics().in_flight)
+        await poison(engine).wait()
+        began = trio.current_time()
+        waiting = [post(engine, "late", timeout_s=3.0), query(engine, QUERIES[0])]
+        assert isinstance(await flying.wait(), OutcomeUnknown)
+        for replies in waiting:
+            assert isinstance(await replies.wait(), Overloaded)
+        assert trio.current_time() - began < 4.0
+        release.set()
+        await until(lambda: store.texts() == ["first", "flying"])
+        assert isinstance(await post(engine, "next").wait(), Ack)
+
+
+async def test_an_orphan_that_was_not_sent_is_withdrawn() -> None:
+    """After a crash an unsent post is refused as unavailable at its deadline, and is never stored."""
+    store = FaultyStore([Fault.AWAY])
+    store.backend.away = True
+    async with world(store) as engine:
+        orphan = post(engine, "orphan", timeout_s=2.0)
+        await until(lambda: not store.health().ready)
+        await poison(engine).wait()
+        assert isinstance(await orphan.wait(), StoreUnavailable)
+        store.backend.away = False
+        await until(lambda: store.health().ready)
+        assert isinstance(await post(engine, "next").wait(), Ack)
+        assert store.texts() == ["next"]
+
+
+async def test_subscribers_are_served_after_a_crash_without_anybody_asking() -> None:
+    """The store is away when the conversation restarts; once it is back, subscribers get what landed meanwhile."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        reader = trio.Event()
+        async with engine.conversation(ROOM).subscribe() as events, trio.open_nursery() as nursery:
+
+            async def read() -> None:
+                assert (await anext(events)).offset == 1
+                reader.set()
+
+            nursery.start_soon(read)
+            release = store.backend.hold()
+            flying = post(engine, "flying")
+            await until(lambda: store.statistics().in_flight)
+            store.away = True
+            await poison(engine).wait()
+            release.set()
+            assert isinstance(await flying.wait(), Ack)
+            await trio.sleep(5.0)
+            assert outlet.offsets == []
+            store.away = False
+            with trio.fail_after(2.0):
+                await reader.wait()
+            assert outlet.offsets == [1]
+
+
+async def test_a_store_that_raises_at_submit() -> None:
+    """A bug of the store at hand-over crashes the conversation; its posters are answered and the next post works."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        store.submit_errors.append(RuntimeError("bug"))
+        assert isinstance(await post(engine, "a").wait(), EngineBroken)
+        assert isinstance(await post(engine, "b").wait(), Ack)
+        store.submit_errors.append(Overloaded())
+        assert isinstance(await post(engine, "c").wait(), Overloaded)
+        assert isinstance(await post(engine, "d").wait(), Ack)
+        assert store.texts() == ["b", "d"]
+
+
+async def test_a_crash_while_loading_keeps_the_commands() -> None:
+    """A load that fails by a bug is tried again, and the commands that woke the actor are carried out."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        store.load_errors.append(RuntimeError("bug"))
+        assert isinstance(await post(engine, "a").wait(), Ack)
+
+
+async def test_too_many_crashes_quarantine_one_conversation() -> None:
+    """Crashing at every load ends in quarantine: everybody is answered, the other conversations go on, release works."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        other = await engine.create("other")
+        store.load_errors.extend(RuntimeError("bug") for _ in range(20))
+        await poison(engine).wait()
+        answer = await post(engine, "a").wait()
+        assert isinstance(answer, ConversationQuarantined)
+        assert outlet.cut == ["quarantined"]
+        with pytest.raises(ConversationQuarantined):
+            post(engine, "b")
+        assert engine.statistics().quarantined == 1
+        store.load_errors.clear()
+        assert isinstance(await other.post(Draft("x", author="ada")), Ack)
+        assert engine.release(ROOM)
+        assert not engine.release(ROOM)
+        assert isinstance(await post(engine, "c").wait(), Ack)
+        assert engine.statistics().quarantined == 0
+
+
+async def test_a_reply_that_raises_costs_nobody_else_an_answer() -> None:
+    """A caller's broken reply is its own affair: not the others' in its batch, nor the conversation's."""
+    store = FaultyStore()
+
+    class Broken(Replies):
+        def __call__(self, answer: object) -> None:
+            super().__call__(answer)
+            raise RuntimeError("bug in a caller")
+
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        release = store.backend.hold()
+        first = post(engine, "first")
+        await until(lambda: store.statistics().in_flight)
+        replies = Broken()
+        from hubbub.engine.core.session import compose_post
+
+        for text in ("broken", "retry"):
+            draft = Draft(text, author=ADA.author)
+            where, command = compose_post(engine.settings.conversation, ADA, ROOM, draft, engine.stamp(), Broken())
+            engine.send(where, command)
+        second = post(engine, "second")
+        query(engine, lambda _: QUERIES[0](replies))
+        release.set()
+        assert isinstance(await first.wait(), Ack)
+        assert isinstance(await second.wait(), Ack)
+        assert isinstance(await replies.wait(), Record)
+        await until(lambda: outlet.offsets == [1, 2, 3, 4])
+        assert engine.tree().find(ROOM).restarts == 0 if hasattr(engine.tree(), "find") else True
+
+
+# -- the store is away -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_unsent_post_is_withdrawn_at_its_deadline() -> None:
+    """StoreUnavailable is a promise: the post never appears, and a retry with its key is a new post."""
+    store = FaultyStore([Fault.AWAY])
+    store.backend.away = True
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        began = trio.current_time()
+        replies = post(engine, "gone", key="k", timeout_s=2.0)
+        assert isinstance(await replies.wait(), StoreUnavailable)
+        assert 2.0 <= trio.current_time() - began < 2.5
+        store.backend.away = False
+        await until(lambda: store.health().ready)
+        ack = await post(engine, "gone", key="k").wait()
+        assert ack.cursor.offset == 1
+        assert not ack.repeated
+        await until(lambda: outlet.offsets == [1])
+
+
+@pytest.mark.parametrize("fault", [Fault.STORED, Fault.LATE, Fault.LOST])
+async def test_a_sent_post_is_unknown_at_its_deadline_and_a_retry_settles_it(fault: Fault) -> None:
+    """Sent and unanswered: OutcomeUnknown; the retry with its key gets the ack, and the event is published once."""
+    store = FaultyStore([fault])
+    store.backend.away = True
+    async with world(store) as engine:
+        outlet, _ = await joined(engine)
+        assert isinstance(await post(engine, "hm", key="k", timeout_s=2.0).wait(), OutcomeUnknown)
+        retry = post(engine, "hm", key="k", timeout_s=20.0)
+        await trio.sleep(1.0)
+        store.backend.away = False
+        assert (await retry.wait()).cursor.offset == 1
+        await until(lambda: outlet.offsets == [1])
+        again = await post(engine, "hm", key="k").wait()
+        assert again.repeated
+        assert again.cursor.offset == 1
+        assert store.texts() == ["hm"]
+
+
+async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away() -> None:
+    """What is in memory is served without the store; a conversation that is not loaded says so, and is not quarantined."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        await engine.create("other")
+        outlet, _ = await joined(engine)
+        await post(engine, "a").wait()
+        store.away = True
+        assert [message.text for message in (await engine.conversation(ROOM).history()).messages] == ["a"]
+        assert (await engine.conversation(ROOM).describe()).offset == 1
+        assert isinstance(await query(engine, QUERIES[5]).wait(), type(None))
+        assert outlet.signals == ["typing"]
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable):
+                await engine.conversation("other").describe()
+            await trio.sleep(0.3)
+        assert engine.statistics().quarantined == 0
+        store.away = False
+        await trio.sleep(0.3)
+        assert (await engine.conversation("other").describe()).offset == 0
+
+
+async def test_deadlines_hold_while_the_engine_drains() -> None:
+    """Leaving the block while the store is away: the caller is told at its deadline, not at the end of the drain."""
+    store = FaultyStore([Fault.AWAY])
+    store.backend.away = True
+    async with world(store, drain_s=10.0) as engine:
+        replies = post(engine, "a", timeout_s=2.0)
+        await until(lambda: not store.health().ready)
+        began = trio.current_time()
+        answered: list[float] = []
+        reply = replies._event
+
+        async def note() -> None:
+            await reply.wait()
+            answered.append(trio.current_time() - began)
+
+        nursery_cm = trio.open_nursery()
+        nursery = await nursery_cm.__aenter__()
+        nursery.start_soon(note)
+    await nursery_cm.__aexit__(None, None, None)
+    assert isinstance(replies.answer, StoreUnavailable)
+    assert answered[0] < 2.5
+    assert trio.current_time() - began < 4.0
+    assert store.texts() == []
+
+
+# -- who exists ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_conversation_made_after_it_was_missed_is_found_at_once() -> None:
+    """NotFound is never remembered past the making of the conversation."""
+    async with Engine.open(store=MemoryStore()) as engine:
+        for _ in range(3):
+            assert isinstance(await post(engine, "a").wait(), NotFound)
+        assert engine.tail_of(ROOM) is None
+        await engine.create(ROOM)
+        assert isinstance(await post(engine, "a").wait(), Ack)
+
+
+async def test_a_subscriber_that_may_no_longer_read_is_cut_off() -> None:
+    """Making a conversation private ends the subscriptions of everybody but its owner, before they see another event."""
+    async with Engine.open(store=FaultyStore()) as engine:
+        room = await engine.create(ROOM, owner=ADA.author)
+        mine, theirs = Outlet(), Outlet()
+        await join(engine, subscriber_of(mine, "c1", ADA)).wait()
+        await join(engine, subscriber_of(theirs, "c2", BOB)).wait()
+        await post(engine, "public").wait()
+        await room.update(visibility=Visibility.PRIVATE)
+        await post(engine, "secret").wait()
+        await until(lambda: mine.offsets == [1, 2, 3])
+        assert theirs.offsets == [1]
+        assert theirs.cut == ["not_found"]
+        assert isinstance(await join(engine, subscriber_of(Outlet(), "c3", BOB)).wait(), NotFound)
+        for make in QUERIES:
+            replies = Replies()
+            command = make(replies)
+            command.principal = BOB
+            engine.send(ROOM, command)
+            assert isinstance(await replies.wait(), NotFound)
+        assert isinstance(await post(engine, "x", by=BOB).wait(), NotFound)
+
+
+async def test_an_archived_conversation_can_be_read_only() -> None:
+    """Archived: posts and signals are refused as a conflict, reads go on, and unarchiving undoes it."""
+    async with world(FaultyStore()) as engine:
+        outlet, _ = await joined(engine)
+        room = engine.conversation(ROOM)
+        await room.update(archived=True)
+        assert isinstance(await post(engine, "a").wait(), Conflict)
+        assert isinstance(await query(engine, QUERIES[5]).wait(), Conflict)
+        assert (await room.describe()).archived
+        await room.update(archived=False)
+        assert isinstance(await post(engine, "a").wait(), Ack)
+        await until(lambda: outlet.offsets == [1, 2, 3])
+
+
+async def test_passivation_keeps_offsets_and_epoch() -> None:
+    """A quiet conversation leaves memory and comes back with the next post where it stood."""
+    async with world(FaultyStore(), idle_s=1.0) as engine:
+        first = await post(engine, "a", key="k").wait()
+        await until(lambda: engine.tail_of(ROOM) is None)
+        second = await post(engine, "b").wait()
+        assert (second.cursor.epoch, second.cursor.offset) == (first.cursor.epoch, 2)
+        await until(lambda: engine.tail_of(ROOM) is None)
+        again = await post(engine, "a", key="k").wait()
+        assert again.repeated
+        assert again.cursor == first.cursor
+        assert again.message == first.message
+
+
+# -- callers -------------------------------------------------------------------------------------------------------------------
+
+
+async def test_parallel_retries_of_one_post_give_one_offset() -> None:
+    """Many callers, one key: one message, one offset, one first ack."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        acks: list[Ack] = []
+
+        async def call() -> None:
+            acks.append(await engine.conversation(ROOM).post(Draft("a", author="ada", idempotency_key="k")))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(call)
+        assert {ack.cursor.offset for ack in acks} == {1}
+        assert sum(not ack.repeated for ack in acks) == 1
+        assert store.texts() == ["a"]
+
+
+async def test_a_full_mailbox_refuses_and_answers_what_it_took() -> None:
+    """Past its bound the mailbox refuses at once; everything it had taken is answered."""
+    store = FaultyStore()
+    async with world(store, mailbox_items=10, waiting_items=5) as engine:
+        taken, refused = [], 0
+        for number in range(30):
+            try:
+                taken.append(post(engine, str(number)))
+            except Overloaded:
+                refused += 1
+        assert len(taken) == 10
+        assert refused == 20
+        answers = [await replies.wait() for replies in taken]
+        acked = [answer.message.text for answer in answers if isinstance(answer, Ack)]
+        assert acked == store.texts()
+        assert all(isinstance(answer, Overloaded) for answer in answers if not isinstance(answer, Ack))
+
+
+async def test_cancelled_callers_break_nothing() -> None:
+    """Callers that leave while their post is on its way: the others get their answers, the log has no gap."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        room = engine.conversation(ROOM)
+        acked: list[str] = []
+
+        async def call(text: str, patience_s: float) -> None:
+            with trio.move_on_after(patience_s):
+                await room.post(Draft(text, author="ada"))
+                acked.append(text)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(60):
+                nursery.start_soon(call, str(number), (0.0, 0.0015, 5.0)[number % 3])
+        await until(lambda: not engine.statistics().rooms[0].waiting)
+        assert set(acked) <= set(store.texts())
+        assert {str(number) for number in range(2, 60, 3)} <= set(acked)
+        assert len(store.texts()) == len(set(store.texts()))
+
+
+async def test_a_join_that_waits_while_the_engine_drains_is_answered() -> None:
+    """A join and posts still in the mailbox when the block is left: answered, committed, and nobody crashes for it."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        await post(engine, "first").wait()
+        outlet = Outlet()
+        replies = [post(engine, "a"), join(engine, subscriber_of(outlet, "c1")), post(engine, "b")]
+    assert isinstance(replies[0].answer, Ack)
+    assert isinstance(replies[2].answer, Ack)
+    assert isinstance(replies[1].answer, EngineClosed) or outlet.cut == ["closed"]
+    assert store.texts() == ["first", "a", "b"]
+
+
+async def test_a_subscription_that_joined_while_draining_ends() -> None:
+    """An iterator whose join was still waiting when the engine closed does not wait for ever."""
+    store = FaultyStore()
+    ended: list[type[Exception]] = []
+    async with trio.open_nursery() as nursery:
+
+        async def follow(engine: Engine) -> None:
+            try:
+                async with engine.conversation(ROOM).subscribe() as events:
+                    async for _ in events:
+                        pass
+            except EngineClosed as error:
+                ended.append(type(error))
+
+        async with world(store) as engine:
+            nursery.start_soon(follow, engine)
+            await trio.lowlevel.checkpoint()
+        with trio.move_on_after(5.0):
+            while not ended:
+                await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert ended == [EngineClosed]
+
+
+# -- everything at once ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_any_mix_of_crashes_and_faults_answers_everything_once(seed: int) -> None:
+    """Random commands, crashes and faults: one answer each; acked posts are stored once; a subscriber has no gap."""
+    chance = random.Random(seed)
+    faults = [chance.choice([Fault.NONE] * 6 + [Fault.AWAY, Fault.LOST, Fault.STORED, Fault.LATE]) for _ in range(60)]
+    store = FaultyStore(faults)
+    sent: list[Replies] = []
+    async with world(store, waiting_items=50, mailbox_items=60, batch_items=chance.choice([1, 4, 64])) as engine:
+        outlet, _ = await joined(engine)
+        crashes = 0
+        for number in range(150):
+            try:
+                dice = chance.random()
+                if dice < 0.02 and crashes < 4:
+                    crashes += 1
+                    sent.append(poison(engine))
+                elif dice < 0.2:
+                    sent.append(query(engine, chance.choice(QUERIES)))
+                else:
+                    key = chance.choice([None, f"k{chance.randrange(20)}"])
+                    sent.append(post(engine, key or f"t{number}", key=key, timeout_s=chance.choice([0.05, 5.0])))
+            except Overloaded:
+                pass
+            store.read_s = chance.choice([0.0, 0.0, 0.02])
+            if chance.random() < 0.3:
+                await trio.sleep(chance.random() * 0.02)
+        if chance.random() < 0.5:
+            for replies in sent:
+                await replies.wait()
+            await until(lambda: outlet.offsets == list(range(1, len(store.texts()) + 1)))
+    acked = {replies.answer.cursor.offset: replies.answer.message for replies in sent if isinstance(replies.answer, Ack)}
+    log = store.backend.log(ROOM)
+    for offset, message in acked.items():
+        assert log[offset - 1].message == message
+    refused = [replies for replies in sent if not replies.answers]
+    assert not refused
+    keyed = [text for text in store.texts() if text.startswith("k")]
+    assert len(keyed) == len(set(keyed))
+    assert outlet.offsets == list(range(1, len(outlet.offsets) + 1))

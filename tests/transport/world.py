@@ -1,0 +1,155 @@
+"""A whole server on loopback without a store or a process: engine, table, door, cold lane. And a client that sees the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import h11
+import trio
+
+from hubbub.engine import Engine, Visibility
+from hubbub.storage import MemoryStore
+from hubbub.transport.api import Api
+from hubbub.transport.auth import Authenticator
+from hubbub.transport.cold import ColdLane, ColdSettings
+from hubbub.transport.door import Door, DoorSettings
+from hubbub.transport.endpoints import ROUTES
+from hubbub.transport.serve import ServeSettings, listen
+from hubbub.transport.table import Table, TableSettings
+
+
+@attrs.frozen
+class Answer:
+    """One answer as a client sees it; `headers` in the order sent."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return dict(self.headers).get(name)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.h11 = h11.Connection(h11.CLIENT)
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
+        """Send a request and read its answer; the connection must have been kept alive."""
+        fields = [("host", "h"), *((name.replace("_", "-"), value) for name, value in headers.items())]
+        if body or method in {"POST", "PATCH"}:
+            fields.append(("content-length", str(len(body))))
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        await self.send(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
+        return await self.answer(method)
+
+    async def answer(self, method: str = "GET") -> Answer:
+        """Read one answer."""
+        if self.h11.our_state is h11.DONE:
+            self.h11.start_next_cycle()
+        if self.h11.our_state is h11.IDLE:
+            self.h11.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
+            self.h11.send(h11.EndOfMessage())
+        response = await self._event()
+        while isinstance(response, h11.InformationalResponse):
+            response = await self._event()
+        assert isinstance(response, h11.Response), response
+        body = b""
+        while isinstance(event := await self._event(), h11.Data):
+            body += event.data
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in response.headers]
+        return Answer(response.status_code, headers, body)
+
+    async def rest(self) -> bytes:
+        """Everything up to the end of the connection."""
+        data = b""
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for piece in self.stream:
+                data += piece
+        return data
+
+    async def until(self, mark: bytes, data: bytes = b"") -> bytes:
+        """What comes, up to and with the piece that has the mark."""
+        while mark not in data:
+            piece = await self.stream.receive_some()
+            assert piece, data
+            data += piece
+        return data
+
+    async def _event(self) -> Any:
+        while (event := self.h11.next_event()) is h11.NEED_DATA:
+            self.h11.receive_data(await self.stream.receive_some())
+        return event
+
+
+@attrs.define
+class World:
+    """A running server."""
+
+    engine: Engine
+    table: Table
+    lane: ColdLane
+    api: Api
+    port: int
+    nursery: trio.Nursery
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """A connection, in the hot lane."""
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+            yield Client(stream)
+
+    @contextlib.asynccontextmanager
+    async def cold_client(self) -> AsyncIterator[Client]:
+        """A connection that has fetched the page, and so is Hypercorn's."""
+        async with self.client() as client:
+            assert (await client.ask("GET", "/")).status == 200
+            yield client
+
+    async def token(self, name: str = "Ada") -> str:
+        """A token of a new guest."""
+        async with self.client() as client:
+            answer = await client.ask("POST", "/api/v1/auth/guest", json.dumps({"name": name}).encode())
+            return str(answer.json["token"])
+
+    async def settle(self) -> None:
+        """Let everything happen that needs no time."""
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    cold: ColdSettings | None = None, table: TableSettings | None = None, api: Any = None
+) -> AsyncIterator[World]:
+    """Serve while inside; leaving cancels, as a server that is told to stop at once."""
+    async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
+        await engine.create("lobby", title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
+        found = Table(table or TableSettings())
+        auth = Authenticator(engine.store, engine.now_ms, found.start_soon)
+        made = Api(engine, auth, ROUTES, True, found.start_soon)
+        made = attrs.evolve(made, **api) if api else made
+        lane = ColdLane(made, found.adopt, cold or ColdSettings())
+        door = Door(made, lane.leave, DoorSettings())
+        sock = listen(ServeSettings(port=0))
+        port = sock.getsockname()[1]
+        found.listen(sock, door.machine)
+        await nursery.start(found.run)
+        await nursery.start(lane.run)
+        try:
+            yield World(engine, found, lane, made, port, nursery)
+        finally:
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,230 @@
+"""What is asked on a connection that Hypercorn owns, answered as the connection table would.
+
+A request that came through ASGI becomes the same head that the door reads, is routed in the same words (`http_route`), and gets
+the same answer. Pages are the only thing served here alone. What only the table can serve, an event stream or a WebSocket,
+takes its socket back there.
+
+Hypercorn puts what arrives into a small queue, and the news that a request has ended too; where nobody takes from it,
+both wait for ever. Hence a body is taken whole, or refused with the rest thrown away while the answer goes out.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import attrs
+import structlog
+import trio
+
+from .cold_server import AsgiApp, Message, Receive, Scope, Send
+from .cold_stream import ColdStream
+from .http_body import MAX_CHUNKS
+from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
+from .http_route import Cold, Handler, Hot, MakeMachine, Route
+
+_log = structlog.get_logger("hubbub.cold")
+
+_BODILESS = frozenset({204, 304})
+_LAST_MESSAGES = frozenset({"http.disconnect", "websocket.disconnect"})
+
+
+@attrs.frozen(kw_only=True)
+class CallSettings:
+    """Bounds of one request; they follow `HttpSettings`."""
+
+    max_headers: int = 100
+    body_timeout_s: float = 30.0
+    response_timeout_s: float = 60.0
+
+
+class PeerGone(Exception):
+    """The connection has ended before the request had arrived."""
+
+
+class ColdCalls:
+    """Serves each request of the cold lane.
+
+    Args:
+        route: as the door routes; `Cold` means the pages.
+        pages: the application for everything that no endpoint answers.
+        take_back: gives the socket of a stream to the connection table and to the machine made there.
+        settings: bounds.
+    """
+
+    def __init__(
+        self,
+        route: Callable[[RequestHead], Route],
+        pages: AsgiApp,
+        take_back: Callable[[ColdStream, RequestHead, MakeMachine], None],
+        settings: CallSettings,
+    ) -> None:
+        self.draining = False
+        """Every answer is the last one of its connection, and no socket goes back to the table."""
+        self._route = route
+        self._pages = pages
+        self._take_back = take_back
+        self._settings = settings
+
+    async def serve(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; an exception is ours, is logged, and gets 500 where nothing has been said yet."""
+        answer = _Answer(scope, send)
+        try:
+            await self._serve(stream, scope, receive, answer)
+        except PeerGone:
+            pass
+        except Refused as refused:
+            await answer.last(refused.response, receive)
+        except Exception as error:  # noqa: BLE001  a bug in one request must not end the others
+            report(error)
+            if answer.started:
+                stream.abort()
+            else:
+                await answer.last(_BUG, receive)
+
+    async def _serve(self, stream: ColdStream, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        head = head_of(scope, self._settings.max_headers)
+        match self._route(head):
+            case Hot(handler, max_body_bytes):
+                body = await self._body(head, receive, max_body_bytes)
+                await answer.whole(await self._ask(handler, Request(head, body)), self._keeps_alive(head))
+            case Cold():
+                if scope["type"] == "websocket":
+                    raise Refused(problem(404, "There is no WebSocket at this path."))
+                await self._body(head, receive, 0)
+                await self._pages({**scope, "path": head.path}, receive, answer.send)
+            case route:
+                self._give_back(stream, head, route.make_machine, websocket=scope["type"] == "websocket")
+                await trio.sleep_forever()  # all that served the connection is being cancelled, this too
+
+    def _keeps_alive(self, head: RequestHead) -> bool:
+        return head.keep_alive and head.version == "1.1" and not self.draining
+
+    def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine, *, websocket: bool) -> None:
+        if head.has_body:
+            raise Refused(problem(400, "No body is allowed here."))
+        if self.draining:
+            raise Refused(problem(503, "The server is stopping."))
+        if websocket and stream.answering:
+            # Frames came with the handshake: Hypercorn has taken them for its own, and has refused them.
+            raise Refused(problem(400, "Nothing may follow a handshake before it is answered."))
+        self._take_back(stream, head, make)
+
+    async def _body(self, head: RequestHead, receive: Receive, max_body_bytes: int) -> bytes:
+        if not head.has_body:
+            return b""
+        if head.content_length > max_body_bytes:
+            raise Refused(_too_long(max_body_bytes))
+        expect = head.header("expect")
+        if expect is not None and expect.lower() != "100-continue":
+            raise Refused(problem(417, "No expectation but 100-continue is supported."))
+        with trio.move_on_after(self._settings.body_timeout_s):
+            return await _collect(receive, max_body_bytes, MAX_CHUNKS if head.chunked else None)
+        raise Refused(problem(408, "The request did not arrive in time."))
+
+    async def _ask(self, handler: Handler, request: Request) -> Response:
+        """Carry out a call whose answer may come later."""
+        answers: list[Response] = []
+        answered = trio.Event()
+
+        def respond(response: Response) -> None:
+            answers.append(response)
+            answered.set()
+
+        handler(request, respond)
+        with trio.move_on_after(self._settings.response_timeout_s):
+            await answered.wait()
+            return answers[0]
+        report(TimeoutError("no answer in time"))
+        raise Refused(problem(503, "No answer in time; whether the request was carried out is not known."))
+
+
+class _Answer:
+    """Writes the one answer to a request.
+
+    The last message of an answer is sent shielded from cancellation. While Hypercorn sends it, it reports the end of the request;
+    Quart-Trio then cancels the task that is still sending, and Hypercorn would neither close the connection nor start its
+    idle timer (pgjones/hypercorn 106, 210). The shield ends: every write has its own limit in `ColdStream`.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.started = False
+        self._send = send
+        self._prefix = "websocket." if scope["type"] == "websocket" else ""
+
+    async def send(self, message: Message) -> None:
+        """As ASGI's own; for applications."""
+        self.started = True
+        with trio.CancelScope(shield=message["type"].endswith("http.response.body") and not message.get("more_body")):
+            await self._send(message)
+
+    async def whole(self, response: Response, keep_alive: bool) -> None:
+        """Send a response as `http_message.encode` writes it."""
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
+        if response.status not in _BODILESS:
+            headers.append((b"content-length", b"%d" % len(response.body)))
+        headers.append((b"connection", b"keep-alive" if keep_alive else b"close"))
+        start = f"{self._prefix}http.response.start"
+        await self.send({"type": start, "status": response.status, "headers": headers})
+        await self.send({"type": f"{self._prefix}http.response.body", "body": response.body, "more_body": False})
+
+    async def last(self, response: Response, receive: Receive) -> None:
+        """Send a response that ends the connection, while input is thrown away."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_discard, receive)
+            await self.whole(response, keep_alive=False)
+            nursery.cancel_scope.cancel()
+
+
+def head_of(scope: Scope, max_headers: int) -> RequestHead:
+    """The head of an ASGI request, read by the reader of the other lane.
+
+    Raises:
+        Refused: as there.
+    """
+    query = scope["query_string"]
+    target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
+    line = b"%b %b HTTP/%b" % (scope.get("method", "GET").encode(), target, scope["http_version"].encode())
+    reader = HeadReader(max_headers)
+    fields = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"])
+    reader.feed(b"%b\r\n%b\r\n" % (line, fields), is_last=True)
+    return reader.head(line)
+
+
+def report(error: BaseException) -> None:
+    """Log a bug by its types and places; its text could quote a request."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            report(each)
+        return
+    places = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("cold.request_failed", error=type(error).__name__, traceback=places)
+
+
+async def _collect(receive: Receive, max_body_bytes: int, max_pieces: int | None) -> bytes:
+    body = bytearray()
+    pieces = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise PeerGone
+        body += message["body"]
+        pieces += 1
+        if len(body) > max_body_bytes:
+            raise Refused(_too_long(max_body_bytes))
+        if max_pieces is not None and pieces > max_pieces:
+            raise Refused(problem(413, f"The body has more than {max_pieces} chunks."))
+        if not message["more_body"]:
+            return bytes(body)
+
+
+async def _discard(receive: Receive) -> None:
+    while (await receive())["type"] not in _LAST_MESSAGES:
+        pass
+
+
+def _too_long(max_body_bytes: int) -> Response:
+    return problem(413, f"The body is longer than {max_body_bytes} bytes.")
+
+
+_BUG = problem(500, "Something went wrong here; the request may or may not have been carried out.")

@@ -1,0 +1,152 @@
+"""Hypercorn, as far as we use it: one accepted stream served over HTTP/1.1 by an ASGI application.
+
+Hypercorn has no public way to be handed one connection, so parts of its inside are used, all of them in this file. That is
+why it is pinned to 0.18; a contract test names what a new version has changed.
+
+Other than Hypercorn's own server this one never becomes HTTP/2 (an `Upgrade: h2c`, which some clients send always, is
+ignored, `PRI` is a request like any other), names no server and no date, and logs no text that a peer has sent.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import h11
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
+
+from .cold_stream import ColdStream
+
+_log = structlog.get_logger("hubbub.cold")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Hypercorn:
+    """Serves streams; what its connections have in common.
+
+    Args:
+        idle_s: how long a connection may wait for a whole request head.
+        max_head_bytes: longer heads are refused.
+        lifespan_s: how long the application may take to start, and to end.
+    """
+
+    def __init__(self, *, idle_s: float, max_head_bytes: int, lifespan_s: float) -> None:
+        config = Config()
+        config.accesslog = config.errorlog = None
+        config.logger_class = _DiscreetLogger
+        config.include_date_header = config.include_server_header = False
+        config.keep_alive_timeout = idle_s
+        config.h11_max_incomplete_size = max_head_bytes
+        config.startup_timeout = config.shutdown_timeout = lifespan_s
+        self._config = config
+        self._context = WorkerContext(None)
+
+    async def serve(self, app: AsgiApp, stream: ColdStream) -> None:
+        """Serve one connection to its end; the stream has been let go of when this returns or raises."""
+        await _Http1Server(_wrap(app), self._config, self._context, ConnectionState({}), stream).run()  # type: ignore[arg-type]
+
+    async def stop_keeping_alive(self) -> None:
+        """Close idle connections now and the others after their present answer."""
+        await self._context.terminated.set()
+
+    async def live(self, app: AsgiApp, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start an application, and when cancelled end it, both within the time that the settings allow."""
+        lifespan = Lifespan(_wrap(app), self._config, {})
+        scope = trio.CancelScope(shield=True)
+
+        async def handle() -> None:
+            with scope:
+                await lifespan.handle_lifespan()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(handle)
+            try:
+                await lifespan.wait_for_startup()
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                if not lifespan.shutdown.is_set():
+                    with trio.CancelScope(shield=True):
+                        await _end(lifespan)
+                scope.cancel()
+
+
+class _Http1Server(TCPServer):
+    """Hypercorn's connection without the ways into TLS and HTTP/2."""
+
+    async def run(self) -> None:
+        try:
+            sock = self.stream.socket
+            client = parse_socket_addr(sock.family, sock.getpeername())
+            server = parse_socket_addr(sock.family, sock.getsockname())
+            async with TaskGroup() as task_group:
+                self._task_group = task_group
+                self.protocol = _Http1Protocol(  # type: ignore[assignment]
+                    self.app,
+                    self.config,
+                    self.context,
+                    task_group,
+                    ConnectionState(self.state),
+                    False,
+                    client,
+                    server,
+                    self.protocol_send,
+                )
+                await self.protocol.initiate()
+                await self.idle_task.restart(task_group, self._idle_timeout)
+                await self._read_data()
+        except OSError:  # the peer has gone
+            pass
+        finally:
+            await self._close()
+
+
+class _Http1Protocol(H11Protocol):
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Stay with HTTP/1.1, whatever the request offers."""
+
+
+class _DiscreetLogger(Logger):
+    """Takes what Hypercorn reports. Its texts name events only; an exception's text could quote a request."""
+
+    async def exception(self, message: str, *args: object, **kwargs: object) -> None:
+        kind, _, trace = sys.exc_info()
+        places = "".join(traceback.format_tb(trace))
+        _log.error("cold.server_failed", what=message, error=kind.__name__ if kind else None, traceback=places)
+
+    async def critical(self, message: str, *args: object, **kwargs: object) -> None:
+        _log.error("cold.server", what=message)
+
+    async def error(self, message: str, *args: object, **kwargs: object) -> None:
+        _log.error("cold.server", what=message)
+
+    async def warning(self, message: str, *args: object, **kwargs: object) -> None:
+        _log.warning("cold.server", what=message)
+
+
+async def _end(lifespan: Lifespan) -> None:
+    try:
+        await lifespan.wait_for_shutdown()
+    except LifespanTimeoutError:
+        _log.warning("cold.application_did_not_end")
+
+
+def _wrap(app: AsgiApp) -> AppWrapper:
+    return wrap_app(app, 0, "asgi")  # type: ignore[arg-type]

@@ -1,0 +1,180 @@
+"""The stream that Hypercorn reads and writes: a socket that left the connection table, and may go back to it.
+
+Invariants:
+- What was read before the socket came here is read first.
+- The socket is let go of once: disposed of by `aclose`, closed by `abort`, given away by `take`. Whoever waits on it then
+  wakes with an error, nothing is written any more, and the system's descriptor is watched by no task of trio.
+- A reader that takes nothing for the stall time loses its connection, since Hypercorn writes where it cannot be cancelled.
+- The peer's end is kept from Hypercorn while an answer is owed: it would drop the answer, and half-closing is allowed.
+
+`send_eof` and `aclose` have no checkpoint on purpose: Hypercorn calls one after the other from tasks that may be cancelled
+already, and a checkpoint in the first would skip the second and leak the socket.
+
+Left out: TLS, what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import trio
+
+_RECV_BYTES = 65_536
+
+Socket = socket.socket  # the stream has a property of the module's name
+
+
+class ColdStream:
+    """One connection of the cold lane.
+
+    Args:
+        sock: connected and non-blocking; owned from now on.
+        raw: what was read from it already.
+        stall_s: how long a write may wait for a reader that takes nothing.
+        dispose: closes the socket in a way that the last answer survives; owns it from then on.
+    """
+
+    def __init__(self, sock: Socket, raw: bytes, stall_s: float, dispose: Callable[[Socket], None]) -> None:
+        self.scope = trio.CancelScope()
+        """Everything that serves this connection runs inside."""
+        self.answering = False
+        """Something was sent after the last bytes came."""
+        self._sock = sock
+        self._raw = raw
+        self._stall_s = stall_s
+        self._dispose = dispose
+        self._gone = False
+        self._owed = 0
+        self._settled = trio.Event()
+
+    @property
+    def socket(self) -> Socket:
+        """The socket, to ask it for addresses."""
+        return self._sock
+
+    @property
+    def gone(self) -> bool:
+        """The socket has been let go of."""
+        return self._gone
+
+    @property
+    def owed(self) -> bool:
+        """A request is being served."""
+        return self._owed > 0
+
+    def begin(self) -> None:
+        """A request is being served from now on."""
+        self._owed += 1
+
+    def finish(self) -> None:
+        """It is not served any more."""
+        self._owed -= 1
+        if not self._owed:
+            self._wake()
+
+    # -- what Hypercorn calls
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Read what there is; b"" at the peer's end.
+
+        Raises:
+            trio.BrokenResourceError: the connection is lost.
+            trio.ClosedResourceError: the socket has been let go of.
+        """
+        await trio.lowlevel.checkpoint()
+        limit = max_bytes or _RECV_BYTES
+        if self._raw:
+            data, self._raw = self._raw[:limit], self._raw[limit:]
+        else:
+            data = await self._receive(limit)
+        self.answering = False
+        if not data:
+            await self._until_settled()
+        return data
+
+    async def send_all(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            trio.BrokenResourceError: the connection is lost, or the reader took nothing for the stall time.
+            trio.ClosedResourceError: the socket has been let go of.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.answering = True
+        rest = memoryview(data)
+        while rest:
+            if self._gone:
+                raise trio.ClosedResourceError("the socket has been let go of")
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except BlockingIOError:
+                await self._until_writable()
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is lost") from error
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def send_eof(self) -> None:
+        """Nothing to do: `aclose` follows, and it ends both directions in the right order."""
+
+    async def aclose(self) -> None:
+        """Dispose of the socket, once."""
+        if not self._gone:
+            self._dispose(self._let_go())
+
+    # -- what the lane calls
+
+    def abort(self) -> None:
+        """Close the socket now, unless it has been let go of."""
+        if not self._gone:
+            self._let_go().close()
+
+    def take(self) -> Socket:
+        """Give the socket away.
+
+        Raises:
+            trio.ClosedResourceError: it has been let go of.
+        """
+        if self._gone:
+            raise trio.ClosedResourceError("the socket has been let go of")
+        return self._let_go()
+
+    # -- inside
+
+    def _let_go(self) -> Socket:
+        self._gone = True
+        self._raw = b""
+        trio.lowlevel.notify_closing(self._sock)
+        self._wake()
+        return self._sock
+
+    def _wake(self) -> None:
+        self._settled.set()
+        self._settled = trio.Event()
+
+    async def _receive(self, limit: int) -> bytes:
+        while not self._gone:
+            try:
+                return self._sock.recv(limit)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is lost") from error
+        raise trio.ClosedResourceError("the socket has been let go of")
+
+    async def _until_settled(self) -> None:
+        for _ in range(2):  # rounds of the scheduler, after which a task just started for a request has begun it
+            await trio.lowlevel.checkpoint()
+        while self._owed and not self._gone:
+            await self._settled.wait()
+
+    async def _until_writable(self) -> None:
+        with trio.move_on_after(self._stall_s) as waited:
+            await trio.lowlevel.wait_writable(self._sock)
+        if waited.cancelled_caught:
+            self._give_up()
+
+    def _give_up(self) -> NoReturn:
+        self.abort()
+        raise trio.BrokenResourceError("the reader takes nothing")
