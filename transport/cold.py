@@ -26,7 +26,7 @@ from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
 from .cold_stream import ColdStream
 from .connection import NOBODY
 from .door import WEBSOCKET_PATH, nowhere
-from .http_message import RequestHead, encode, problem
+from .http_message import Refused, RequestHead, encode, problem
 from .http_route import Cold, Hot, MakeMachine, Route, Stream, Upgrade
 from .pages import build_pages
 from .ports import Connection, Machine
@@ -131,8 +131,9 @@ class ColdLane:
         """
         if self._nursery is None or self._calls.draining or not self._make_room():
             self._refused += 1
-            full = problem(503, "The server has no room for this now.")
-            conn.write(encode(attrs.evolve(full, headers=(*full.headers, ("retry-after", "5"))), keep_alive=False))
+            conn.write(
+                encode(problem(503, "The server has no room for this now.", ("retry-after", "5")), keep_alive=False)
+            )
             conn.close()
             return
         stream = ColdStream(conn.release(), raw, self._settings.stall_s, self._dispose)
@@ -235,15 +236,19 @@ class ColdLane:
             return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self._api, self._settings.socket))
         found = self._api.routes.match(head.method, head.path)
         if not isinstance(found, Matched):
-            if found or head.path.startswith("/api/"):
-                return Hot(lambda _, respond: respond(nowhere(found)))
-            return Cold(self.leave)
+            return _lost(head, found) if found or head.path.startswith("/api/") else Cold(self.leave)
         if not found.route.stream:
             return Hot(lambda request, respond: self._api.dispatch(found, request, respond), found.route.max_body_bytes)
         if head.method != "GET":
-            return Hot(lambda _, respond: respond(nowhere(frozenset({"GET"}))))
+            return _lost(head, frozenset(found.route.methods))
         name = found.params["id"]
         return Stream(lambda conn, head: EventStream(conn, head, self._api, name, self._settings.stream))
+
+
+def _lost(head: RequestHead, allowed: frozenset[str]) -> Route:
+    if head.has_body:
+        raise Refused(nowhere(allowed))
+    return Hot(lambda _, respond: respond(nowhere(allowed)))
 
 
 def _linger(conn: Connection) -> Machine:

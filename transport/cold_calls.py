@@ -91,11 +91,21 @@ class ColdCalls:
             case Cold():
                 if scope["type"] == "websocket":
                     raise Refused(problem(404, "There is no WebSocket at this path."))
-                await self._body(head, receive, 0)
-                await self._pages({**scope, "path": head.path}, receive, answer.send)
+                await self._page(head, {**scope, "path": head.path}, receive, answer)
             case route:
                 self._give_back(stream, head, route.make_machine, websocket=scope["type"] == "websocket")
                 await trio.sleep_forever()  # all that served the connection is being cancelled, this too
+
+    async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Have the pages answer. They read no body: one that comes all the same is thrown away, and ends the connection."""
+        answer.closing = head.has_body or self.draining
+        if not head.has_body:
+            await self._pages(scope, receive, answer.send)
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_discard, receive)
+            await self._pages(scope, trio.sleep_forever, answer.send)
+            nursery.cancel_scope.cancel()
 
     def _keeps_alive(self, head: RequestHead) -> bool:
         return head.keep_alive and head.version == "1.1" and not self.draining
@@ -149,11 +159,15 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = False
+        self.closing = False
+        """Say that the connection ends, for an application that does not know."""
         self._send = send
         self._prefix = "websocket." if scope["type"] == "websocket" else ""
 
     async def send(self, message: Message) -> None:
         """As ASGI's own; for applications."""
+        if not self.started and self.closing:
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
         self.started = True
         with trio.CancelScope(shield=message["type"].endswith("http.response.body") and not message.get("more_body")):
             await self._send(message)

@@ -4,11 +4,7 @@ A `Server` keeps one data directory and one port, so that one killed and started
 Everything that is started here is stopped here, by its own handle.
 """
 
-import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +12,8 @@ import attrs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
-URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
+from ..serverproc import ServerProcess, data_folder, start_server
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -37,7 +32,7 @@ class Server:
 
     data: Path
     port: int = 0
-    _process: "subprocess.Popen[str] | None" = None
+    _process: ServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -45,48 +40,25 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Starts the process and waits for its ready line, at most START_TIMEOUT_S."""
-        command = [sys.executable, "-m", "hubbub", "serve", "--guests"]
-        command += ["--port", str(self.port), "--data", str(self.data)]
-        with (self.data.parent / "server.log").open("a", encoding="utf-8") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        process = self._process
-        watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
-        watchdog.start()
-        assert process.stdout is not None
-        ready = None
-        while ready is None and (line := process.stdout.readline()):
-            ready = URL.search(line)
-        watchdog.cancel()
-        if ready is None:
-            self.kill()
-            said = (self.data.parent / "server.log").read_text(encoding="utf-8")
-            pytest.fail(f"the server did not become ready: {said[-4000:]}")
-        self.port = int(ready[1])
+        """Starts the process and waits for its ready line."""
+        self._process = start_server(self.data, port=self.port)
+        self.port = self._process.port
 
     def kill(self) -> None:
         """Kills the process without warning (SIGKILL) and waits until it is gone."""
-        self._end(kill=True)
+        if self._process is not None:
+            self._process.kill()
 
     def stop(self) -> None:
-        """Asks the process to drain (SIGTERM); kills it when it takes longer than STOP_TIMEOUT_S."""
-        self._end(kill=False)
+        """Asks the process to drain (SIGTERM) and waits until it has; a drained server ends with 0."""
+        if self._process is not None:
+            self._process.terminate()
+            assert self._process.wait() == 0
 
-    def _end(self, *, kill: bool) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if kill:
-            process.kill()
-        else:
-            process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_TIMEOUT_S)
-        if process.stdout is not None:
-            process.stdout.close()
+    def close(self) -> None:
+        """Ends whatever is left."""
+        if self._process is not None:
+            self._process.close()
 
 
 @attrs.define(eq=False)
@@ -130,12 +102,15 @@ class Windows:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """A running server on an empty data directory."""
-    server = Server(tmp_path / "data")
-    server.start()
-    yield server
-    server.stop()
+    with data_folder() as data:
+        server = Server(data)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
 
 
 @pytest.fixture(scope="session")

@@ -224,7 +224,7 @@ async def test_a_reply_that_raises_costs_nobody_else_an_answer() -> None:
         assert isinstance(await second.wait(), Ack)
         assert isinstance(await replies.wait(), Record)
         await until(lambda: outlet.offsets == [1, 2, 3, 4])
-        assert engine.tree().find(ROOM).restarts == 0 if hasattr(engine.tree(), "find") else True
+        assert "restarts" not in engine.tree().render()
 
 
 # -- the store is away -------------------------------------------------------------------------------------------------------
@@ -297,19 +297,8 @@ async def test_deadlines_hold_while_the_engine_drains() -> None:
         replies = post(engine, "a", timeout_s=2.0)
         await until(lambda: not store.health().ready)
         began = trio.current_time()
-        answered: list[float] = []
-        reply = replies._event
-
-        async def note() -> None:
-            await reply.wait()
-            answered.append(trio.current_time() - began)
-
-        nursery_cm = trio.open_nursery()
-        nursery = await nursery_cm.__aenter__()
-        nursery.start_soon(note)
-    await nursery_cm.__aexit__(None, None, None)
     assert isinstance(replies.answer, StoreUnavailable)
-    assert answered[0] < 2.5
+    assert replies.at - began < 2.5
     assert trio.current_time() - began < 4.0
     assert store.texts() == []
 

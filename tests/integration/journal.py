@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ async def until(condition: Callable[[], bool], within_s: float, what: str) -> No
     """Wait for the world outside to become so. The poll is short and the deadline says what was missing."""
     try:
         async with asyncio.timeout(within_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  it may be another process's doing
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"not within {within_s:g} s: {what}") from None
@@ -58,8 +60,8 @@ class Journal:
             return
         offsets = [row.offset for row in self.seen]
         missing = sorted({row.offset for row in expected} - set(offsets))
-        doubled = sorted({offset for offset in offsets if offsets.count(offset) > 1}) if len(offsets) < 20_000 else []
-        turned = [(a, b) for a, b in zip(offsets, offsets[1:], strict=False) if b <= a]
+        doubled = [offset for offset, times in Counter(offsets).items() if times > 1]
+        turned = [(a, b) for a, b in itertools.pairwise(offsets) if b <= a]
         raise AssertionError(
             f"{self.name} saw {len(self.seen)} of {len(expected)}: {len(missing)} missing {missing[:10]},"
             f" {len(doubled)} doubled {doubled[:10]}, {len(turned)} out of order {turned[:10]}"

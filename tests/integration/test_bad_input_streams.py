@@ -53,7 +53,7 @@ async def _blocks(peer: Peer, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while len(found) < count:
         block = (await peer.until(b"\n\n")).decode()
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if line and line[0] != ":")
         if fields:
             found.append(fields)
     return found

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
@@ -16,7 +16,7 @@ from .journal import Journal
 from .processes import Server
 from .protocol import peer
 from .rest import Guest, guest
-from .streams import Cut, RawStream, note
+from .streams import Cut, RawStream, connected_socket, note
 from .tables import Tables, read_tables
 
 pytestmark = pytest.mark.server
@@ -29,6 +29,8 @@ CUTS = READERS * CUTS_EACH
 AWAY_S = 0.2  # at most; something is missed meanwhile
 TAIL_EVENTS = 4_096
 LONG_LOG = 6_000
+MEANWHILE = 300
+BIG_POSTS, BIG_BYTES = 500, 8_000
 WITHIN_S = 60.0
 SEED = int(os.getenv("HUBBUB_RESUME_SEED", "0")) or random.randrange(1 << 30)
 
@@ -133,7 +135,9 @@ def _compare(journals: list[Journal], tables: Tables) -> None:
 async def _cut_sockets(server: Server, token: str, epoch: str, journal: Journal, rng: random.Random) -> None:
     """Subscribe with recovery, read, be cut (abort, or a close frame); ten times."""
     for _ in range(CUTS_EACH):
-        await _recover_to(server, token, epoch, journal, journal.offset + rng.randrange(1, 40), polite=rng.random() < 0.3)
+        await _recover_to(
+            server, token, epoch, journal, journal.offset + rng.randrange(1, 40), polite=rng.random() < 0.3
+        )
         await asyncio.sleep(rng.random() * AWAY_S)
 
 
@@ -166,9 +170,7 @@ async def _sockets_cut(server: Server) -> None:
     async with guest(server.url, "Bea") as who:
         tables = await read_tables(server, ROOM)
         tables.check()
-        await asyncio.gather(
-            *[_recover_to(server, who.token, epoch, journal, tables.head) for journal in journals]
-        )
+        await asyncio.gather(*[_recover_to(server, who.token, epoch, journal, tables.head) for journal in journals])
     _compare(journals, tables)
     print(f"seed {SEED}: {CUTS} cuts of sockets during {tables.head} posts, {time.monotonic() - began:.1f} s")
 
@@ -184,41 +186,45 @@ def test_resume_beyond_the_tail(server: Server) -> None:
 async def _beyond_the_tail(server: Server) -> None:
     async with guest(server.url, "Ada") as who:
         await who.create(ROOM)
-        await _fill(server, who, LONG_LOG)
-        tables = await read_tables(server, ROOM)
-        assert tables.head == LONG_LOG > TAIL_EVENTS
-        await _all_from(server, who, tables, "full tail")
+        await _fill(server, who, LONG_LOG, "first")
+        assert (await read_tables(server, ROOM)).head == LONG_LOG > TAIL_EVENTS
+        await _all_from(server, who, "full tail")
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
-        await _all_from(server, who, tables, "after a restart")
+        await _all_from(server, who, "after a restart")
 
 
-async def _fill(server: Server, who: Guest, count: int) -> None:
-    """Post many, 64 on their way at a time, over one connection."""
+async def _fill(server: Server, who: Guest, count: int, name: str, *, lanes: int = 64, text_bytes: int = 0) -> None:
+    """Post many, `lanes` on their way at a time, over one connection."""
     async with peer(server.websocket_url, who.token, Journal("filler")) as hand:
 
         async def lane(numbers: range) -> None:
             for number in numbers:
-                await hand.publish(ROOM, f"fill-{number}", f"filler {number}")
+                await hand.publish(ROOM, f"{name}-{number}", f"{name} {number} ".ljust(text_bytes, "."))
 
-        lanes = 64
         async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(*[lane(range(first, count, lanes)) for first in range(lanes)])
 
 
-async def _all_from(server: Server, who: Guest, tables: Tables, when: str) -> None:
-    """Readers of both kinds from the beginning, from the middle, and while somebody posts."""
+async def _all_from(server: Server, who: Guest, when: str) -> None:
+    """Readers of both kinds from the beginning, the middle and the end, while somebody posts."""
+    before = await read_tables(server, ROOM)
+    epoch, head = before.epoch, before.head
     starts = [0, 1, 1_000, LONG_LOG - TAIL_EVENTS, LONG_LOG - 500, LONG_LOG - 1, LONG_LOG]
     streams = [(start, Journal(f"stream from {start}, {when}")) for start in starts]
     sockets = [(start, Journal(f"socket from {start}, {when}")) for start in starts]
     began = time.monotonic()
     await asyncio.gather(
-        *[_stream_from(server, who, start, journal, tables.head) for start, journal in streams],
-        *[_socket_from(server, who, start, journal, tables) for start, journal in sockets],
+        _fill(server, who, MEANWHILE, when.replace(" ", "-"), lanes=4),
+        *[_stream_from(server, who, start, journal, head + MEANWHILE) for start, journal in streams],
+        *[_socket_from(server, who, start, journal, epoch, head + MEANWHILE) for start, journal in sockets],
     )
+    tables = await read_tables(server, ROOM)
+    tables.check()
+    assert tables.head == head + MEANWHILE
     for start, journal in streams + sockets:
         journal.check(tables.events[start:])
-    print(f"{len(streams + sockets)} readers of up to {LONG_LOG} events, {when}: {time.monotonic() - began:.2f} s")
+    print(f"{len(streams + sockets)} readers of up to {tables.head} events, {when}: {time.monotonic() - began:.2f} s")
 
 
 async def _stream_from(server: Server, who: Guest, start: int, journal: Journal, head: int) -> None:
@@ -230,12 +236,39 @@ async def _stream_from(server: Server, who: Guest, start: int, journal: Journal,
     await stream.cut(Cut.RESET)
 
 
-async def _socket_from(server: Server, who: Guest, start: int, journal: Journal, tables: Tables) -> None:
+async def _socket_from(server: Server, who: Guest, start: int, journal: Journal, epoch: str, head: int) -> None:
     async with peer(server.websocket_url, who.token, journal) as hand:
-        reply = await hand.subscribe(ROOM, start, tables.epoch)
+        reply = await hand.subscribe(ROOM, start, epoch)
         assert reply["subscribe"]["recovered"] is True, reply
-        if start < tables.head:
-            await journal.reach(tables.head, WITHIN_S)
+        await journal.reach(head, WITHIN_S)
+
+
+def test_live_readers_fall_out_of_the_tail(server: Server) -> None:
+    """Live readers that stop for a while, until the tail has gone on without them, read on where they were, and miss nothing."""
+    asyncio.run(_out_of_the_tail(server))
+
+
+async def _out_of_the_tail(server: Server) -> None:
+    paused, held = Journal("paused socket"), Journal("paused stream")
+    async with guest(server.url, "Ada") as who:
+        await who.create(ROOM)
+        narrow = await connected_socket(server.url, 4_096)
+        stream = await RawStream.open(server.url, who.token, ROOM, sock=await connected_socket(server.url, 4_096))
+        async with peer(server.websocket_url, who.token, paused, narrow) as hand:
+            assert "subscribe" in await hand.subscribe(ROOM)
+            hand.reading.clear()
+            await _fill(server, who, BIG_POSTS, "big", text_bytes=BIG_BYTES)  # twice what the tail holds
+            hand.reading.set()
+            async with asyncio.timeout(WITHIN_S):
+                while held.offset < BIG_POSTS:
+                    for block in await stream.blocks():
+                        note(held, block)
+            await paused.reach(BIG_POSTS, WITHIN_S)
+            assert hand.close is None, "it was cut off"
+        await stream.cut(Cut.RESET)
+        tables = await read_tables(server, ROOM)
+        tables.check()
+        _compare([paused, held], tables)
 
 
 # -- cursors that cannot be served --------------------------------------------------------------------------------------

@@ -91,7 +91,9 @@ async def _post_rest(server: Server, count: int, name: str = "rest") -> list[Ack
             for number in numbers:
                 key = f"{name}-{number}"
                 twice = 2 if number % 10 == 0 else 1
-                found = await asyncio.gather(*[who.post(ROOM, key, f"from {key} \u00e9\U0001f389") for _ in range(twice)])
+                found = await asyncio.gather(
+                    *[who.post(ROOM, key, f"from {key} \u00e9\U0001f389") for _ in range(twice)]
+                )
                 assert len({(ack.id, ack.offset) for ack in found}) == 1, "one key, two acks"
                 acks += found
             return acks
@@ -116,7 +118,7 @@ async def _pipeline(server: Server, count: int, how: str) -> list[Ack]:
         async def post_some(numbers: range) -> list[Ack]:
             acks = []
             for number in numbers:
-                key, text = f"{how}-{number}", f"from {how} {number} \"quoted\" \\ \u2028 end"
+                key, text = f"{how}-{number}", f'from {how} {number} "quoted" \\ \u2028 end'
                 if how == "rpc":
                     acks.append(await hand.post(ROOM, key, text))
                 else:

@@ -154,9 +154,7 @@ async def _told_to_resume(slow_peer: Peer, slow_stream: RawStream, drowsy: Journ
     await slow_stream.cut(Cut.RESET)
 
 
-async def _catch_up(
-    server: Server, who: Guest, epoch: str, tables: Tables, sleepy: Journal, drowsy: Journal
-) -> None:
+async def _catch_up(server: Server, who: Guest, epoch: str, tables: Tables, sleepy: Journal, drowsy: Journal) -> None:
     """They come back from where they were, and miss nothing from the first event that they saw."""
     for journal in (sleepy, drowsy):
         assert 0 < journal.offset < tables.head, f"{journal.name} was not behind"

@@ -174,6 +174,16 @@ async def test_a_refused_push_goes_on_from_writable(autojump_clock):
         assert table.statistics().blocked == 0
 
 
+async def test_the_system_keeps_little_for_a_reader_that_has_stopped():
+    """A push is refused when the system holds its bound and what the peer's own buffer takes, not megabytes later."""
+    async with running(system_unsent_bytes=100_000) as table:
+        conn, _, peer = connected(table)
+        sent = fill(conn)
+        assert conn.blocked
+        buffer_bytes = peer.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert 100_000 <= len(sent) <= 200_000 + 2 * buffer_bytes
+
+
 async def test_replies_queue_behind_the_rest_and_are_bounded(autojump_clock):
     """A peer that asks without reading is cut off once more than the bound waits."""
     async with running(max_unsent_bytes=20_000) as table:
