@@ -68,10 +68,13 @@ def serve_command(
         raise click.UsageError("--data is for the embedded Postgres, --database-url for your own: give one of them")
     configure_logs(log_level)
     settings = ServeSettings(host=host, port=port, guests=guests)
+    failures: list[str] = []
     try:
         trio.run(_serve, settings, data, database_url)
     except* (AddressInUse, EmbeddedError, StoreError) as group:
-        click.echo("hubbub: " + "\n".join(str(error) for error in _leaves(group)), err=True)
+        failures += [str(error) for error in _leaves(group)]
+    if failures:
+        click.echo("hubbub: " + "\n".join(failures), err=True)
         sys.exit(1)
 
 

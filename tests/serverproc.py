@@ -17,8 +17,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -74,6 +75,15 @@ class ServerProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.wait()
         _end(self._process, self.data_dir)
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+    """Look again and again until `condition` holds; fails, naming `what`, when it does not within the time."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        pause.wait(_POLL_S)
 
 
 @contextlib.contextmanager

@@ -182,11 +182,9 @@ class ColdLane:
 
     async def _request(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         self._idle.pop(stream, None)
-        stream.begin()
         try:
             await self._calls.serve(stream, scope, receive, send)
         finally:
-            stream.finish()
             if stream.gone:
                 stream.scope.cancel()  # Hypercorn's reader may be waiting for room in a queue that nobody empties any more
             elif stream in self._streams:

@@ -9,6 +9,7 @@ ignored, `PRI` is a request like any other), names no server and no date, and lo
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,11 +19,12 @@ import h11
 import structlog
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.logging import Logger
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
@@ -36,6 +38,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+_HEARD = frozenset({h11.DONE, h11.MUST_CLOSE})
+_ANSWERING = frozenset({h11.SEND_RESPONSE, h11.SEND_BODY})
 
 
 class Hypercorn:
@@ -89,7 +95,9 @@ class Hypercorn:
 
 
 class _Http1Server(TCPServer):
-    """Hypercorn's connection without the ways into TLS and HTTP/2."""
+    """Hypercorn's connection without the ways into TLS and HTTP/2, and with answers for peers that have ended their side."""
+
+    _half_closed = False
 
     async def run(self) -> None:
         try:
@@ -116,6 +124,22 @@ class _Http1Server(TCPServer):
             pass
         finally:
             await self._close()
+
+    async def _read_data(self) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await self.stream.receive_some(MAX_RECV):
+                await self.protocol.handle(RawData(bytes(data)))
+            connection = self.protocol.connection  # type: ignore[attr-defined]
+            if connection.their_state in _HEARD and connection.our_state in _ANSWERING:
+                self._half_closed = True
+                return
+            await self.protocol.handle(RawData(b""))
+        await self.protocol.handle(Closed())
+
+    async def protocol_send(self, event: Event) -> None:
+        if self._half_closed and event == Updated(idle=True):
+            event = Closed()
+        await super().protocol_send(event)
 
 
 class _Http1Protocol(H11Protocol):

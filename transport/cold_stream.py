@@ -5,7 +5,6 @@ Invariants:
 - The socket is let go of once: disposed of by `aclose`, closed by `abort`, given away by `take`. Whoever waits on it then
   wakes with an error, nothing is written any more, and the system's descriptor is watched by no task of trio.
 - A reader that takes nothing for the stall time loses its connection, since Hypercorn writes where it cannot be cancelled.
-- The peer's end is kept from Hypercorn while an answer is owed: it would drop the answer, and half-closing is allowed.
 
 `send_eof` and `aclose` have no checkpoint on purpose: Hypercorn calls one after the other from tasks that may be cancelled
 already, and a checkpoint in the first would skip the second and leak the socket.
@@ -46,8 +45,6 @@ class ColdStream:
         self._stall_s = stall_s
         self._dispose = dispose
         self._gone = False
-        self._owed = 0
-        self._settled = trio.Event()
 
     @property
     def socket(self) -> Socket:
@@ -58,21 +55,6 @@ class ColdStream:
     def gone(self) -> bool:
         """The socket has been let go of."""
         return self._gone
-
-    @property
-    def owed(self) -> bool:
-        """A request is being served."""
-        return self._owed > 0
-
-    def begin(self) -> None:
-        """A request is being served from now on."""
-        self._owed += 1
-
-    def finish(self) -> None:
-        """It is not served any more."""
-        self._owed -= 1
-        if not self._owed:
-            self._wake()
 
     # -- what Hypercorn calls
 
@@ -90,8 +72,6 @@ class ColdStream:
         else:
             data = await self._receive(limit)
         self.answering = False
-        if not data:
-            await self._until_settled()
         return data
 
     async def send_all(self, data: bytes) -> None:
@@ -146,12 +126,7 @@ class ColdStream:
         self._gone = True
         self._raw = b""
         trio.lowlevel.notify_closing(self._sock)
-        self._wake()
         return self._sock
-
-    def _wake(self) -> None:
-        self._settled.set()
-        self._settled = trio.Event()
 
     async def _receive(self, limit: int) -> bytes:
         while not self._gone:
@@ -162,12 +137,6 @@ class ColdStream:
             except OSError as error:
                 raise trio.BrokenResourceError("the connection is lost") from error
         raise trio.ClosedResourceError("the socket has been let go of")
-
-    async def _until_settled(self) -> None:
-        for _ in range(2):  # rounds of the scheduler, after which a task just started for a request has begun it
-            await trio.lowlevel.checkpoint()
-        while self._owed and not self._gone:
-            await self._settled.wait()
 
     async def _until_writable(self) -> None:
         with trio.move_on_after(self._stall_s) as waited:

@@ -4,6 +4,7 @@ import random
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from hubbub.engine import (
     Ack,
@@ -20,6 +21,7 @@ from hubbub.engine import (
     StoreUnavailable,
     Visibility,
 )
+from hubbub.engine.core.session import compose_post
 from hubbub.storage import MemoryStore
 
 from ..storage.torn import Fault
@@ -41,8 +43,6 @@ from .world import (
     world,
 )
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 async def joined(engine: Engine, client: str = "c1", since: int | None = None) -> tuple[Outlet, "object"]:
     outlet = Outlet()
@@ -54,7 +54,7 @@ async def joined(engine: Engine, client: str = "c1", since: int | None = None) -
 # -- crashes ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_crash_answers_everything_that_was_in_hand() -> None:
+async def test_a_crash_answers_everything_that_was_in_hand(autojump_clock: MockClock) -> None:
     """A poisoned command among others: each of them is answered exactly once, and the next ones work."""
     async with world(FaultyStore()) as engine:
         await post(engine, "first").wait()
@@ -67,7 +67,7 @@ async def test_a_crash_answers_everything_that_was_in_hand() -> None:
         assert isinstance(await post(engine, "later").wait(), Ack)
 
 
-async def test_posts_in_flight_survive_a_crash() -> None:
+async def test_posts_in_flight_survive_a_crash(autojump_clock: MockClock) -> None:
     """What was handed to the store before a crash is acked when it lands, and shown to a subscriber once, in order."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -90,7 +90,7 @@ async def test_posts_in_flight_survive_a_crash() -> None:
         assert store.texts() == ["flying", "next"]
 
 
-async def test_deadlines_are_watched_while_no_actor_lives() -> None:
+async def test_deadlines_are_watched_while_no_actor_lives(autojump_clock: MockClock) -> None:
     """A post whose actor crashed while the store hangs is answered at its deadline, and others are not kept waiting."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -110,7 +110,7 @@ async def test_deadlines_are_watched_while_no_actor_lives() -> None:
         assert isinstance(await post(engine, "next").wait(), Ack)
 
 
-async def test_an_orphan_that_was_not_sent_is_withdrawn() -> None:
+async def test_an_orphan_that_was_not_sent_is_withdrawn(autojump_clock: MockClock) -> None:
     """After a crash an unsent post is refused as unavailable at its deadline, and is never stored."""
     store = FaultyStore([Fault.AWAY])
     store.backend.away = True
@@ -125,7 +125,7 @@ async def test_an_orphan_that_was_not_sent_is_withdrawn() -> None:
         assert store.texts() == ["next"]
 
 
-async def test_subscribers_are_served_after_a_crash_without_anybody_asking() -> None:
+async def test_subscribers_are_served_after_a_crash_without_anybody_asking(autojump_clock: MockClock) -> None:
     """The store is away when the conversation restarts; once it is back, subscribers get what landed meanwhile."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -153,7 +153,7 @@ async def test_subscribers_are_served_after_a_crash_without_anybody_asking() -> 
             assert outlet.offsets == [1]
 
 
-async def test_a_store_that_raises_at_submit() -> None:
+async def test_a_store_that_raises_at_submit(autojump_clock: MockClock) -> None:
     """A bug of the store at hand-over crashes the conversation; its posters are answered and the next post works."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -166,7 +166,7 @@ async def test_a_store_that_raises_at_submit() -> None:
         assert store.texts() == ["b", "d"]
 
 
-async def test_a_crash_while_loading_keeps_the_commands() -> None:
+async def test_a_crash_while_loading_keeps_the_commands(autojump_clock: MockClock) -> None:
     """A load that fails by a bug is tried again, and the commands that woke the actor are carried out."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -174,7 +174,7 @@ async def test_a_crash_while_loading_keeps_the_commands() -> None:
         assert isinstance(await post(engine, "a").wait(), Ack)
 
 
-async def test_too_many_crashes_quarantine_one_conversation() -> None:
+async def test_too_many_crashes_quarantine_one_conversation(autojump_clock: MockClock) -> None:
     """Crashing at every load ends in quarantine: everybody is answered, the other conversations go on, release works."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -196,7 +196,7 @@ async def test_too_many_crashes_quarantine_one_conversation() -> None:
         assert engine.statistics().quarantined == 0
 
 
-async def test_a_reply_that_raises_costs_nobody_else_an_answer() -> None:
+async def test_a_reply_that_raises_costs_nobody_else_an_answer(autojump_clock: MockClock) -> None:
     """A caller's broken reply is its own affair: not the others' in its batch, nor the conversation's."""
     store = FaultyStore()
 
@@ -211,7 +211,6 @@ async def test_a_reply_that_raises_costs_nobody_else_an_answer() -> None:
         first = post(engine, "first")
         await until(lambda: store.statistics().in_flight)
         replies = Broken()
-        from hubbub.engine.core.session import compose_post
 
         for text in ("broken", "retry"):
             draft = Draft(text, author=ADA.author)
@@ -230,7 +229,7 @@ async def test_a_reply_that_raises_costs_nobody_else_an_answer() -> None:
 # -- the store is away -------------------------------------------------------------------------------------------------------
 
 
-async def test_an_unsent_post_is_withdrawn_at_its_deadline() -> None:
+async def test_an_unsent_post_is_withdrawn_at_its_deadline(autojump_clock: MockClock) -> None:
     """StoreUnavailable is a promise: the post never appears, and a retry with its key is a new post."""
     store = FaultyStore([Fault.AWAY])
     store.backend.away = True
@@ -249,7 +248,9 @@ async def test_an_unsent_post_is_withdrawn_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.STORED, Fault.LATE, Fault.LOST])
-async def test_a_sent_post_is_unknown_at_its_deadline_and_a_retry_settles_it(fault: Fault) -> None:
+async def test_a_sent_post_is_unknown_at_its_deadline_and_a_retry_settles_it(
+    fault: Fault, autojump_clock: MockClock
+) -> None:
     """Sent and unanswered: OutcomeUnknown; the retry with its key gets the ack, and the event is published once."""
     store = FaultyStore([fault])
     store.backend.away = True
@@ -267,7 +268,7 @@ async def test_a_sent_post_is_unknown_at_its_deadline_and_a_retry_settles_it(fau
         assert store.texts() == ["hm"]
 
 
-async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away() -> None:
+async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away(autojump_clock: MockClock) -> None:
     """What is in memory is served without the store; a conversation that is not loaded says so, and is not quarantined."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -277,7 +278,7 @@ async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away() -> N
         store.away = True
         assert [message.text for message in (await engine.conversation(ROOM).history()).messages] == ["a"]
         assert (await engine.conversation(ROOM).describe()).offset == 1
-        assert isinstance(await query(engine, QUERIES[5]).wait(), type(None))
+        assert await query(engine, QUERIES[5]).wait() is None
         assert outlet.signals == ["typing"]
         for _ in range(20):
             with pytest.raises(StoreUnavailable):
@@ -289,7 +290,7 @@ async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away() -> N
         assert (await engine.conversation("other").describe()).offset == 0
 
 
-async def test_deadlines_hold_while_the_engine_drains() -> None:
+async def test_deadlines_hold_while_the_engine_drains(autojump_clock: MockClock) -> None:
     """Leaving the block while the store is away: the caller is told at its deadline, not at the end of the drain."""
     store = FaultyStore([Fault.AWAY])
     store.backend.away = True
@@ -306,7 +307,7 @@ async def test_deadlines_hold_while_the_engine_drains() -> None:
 # -- who exists ----------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_conversation_made_after_it_was_missed_is_found_at_once() -> None:
+async def test_a_conversation_made_after_it_was_missed_is_found_at_once(autojump_clock: MockClock) -> None:
     """NotFound is never remembered past the making of the conversation."""
     async with Engine.open(store=MemoryStore()) as engine:
         for _ in range(3):
@@ -316,7 +317,7 @@ async def test_a_conversation_made_after_it_was_missed_is_found_at_once() -> Non
         assert isinstance(await post(engine, "a").wait(), Ack)
 
 
-async def test_a_subscriber_that_may_no_longer_read_is_cut_off() -> None:
+async def test_a_subscriber_that_may_no_longer_read_is_cut_off(autojump_clock: MockClock) -> None:
     """Making a conversation private ends the subscriptions of everybody but its owner, before they see another event."""
     async with Engine.open(store=FaultyStore()) as engine:
         room = await engine.create(ROOM, owner=ADA.author)
@@ -339,7 +340,7 @@ async def test_a_subscriber_that_may_no_longer_read_is_cut_off() -> None:
         assert isinstance(await post(engine, "x", by=BOB).wait(), NotFound)
 
 
-async def test_an_archived_conversation_can_be_read_only() -> None:
+async def test_an_archived_conversation_can_be_read_only(autojump_clock: MockClock) -> None:
     """Archived: posts and signals are refused as a conflict, reads go on, and unarchiving undoes it."""
     async with world(FaultyStore()) as engine:
         outlet, _ = await joined(engine)
@@ -353,7 +354,7 @@ async def test_an_archived_conversation_can_be_read_only() -> None:
         await until(lambda: outlet.offsets == [1, 2, 3])
 
 
-async def test_passivation_keeps_offsets_and_epoch() -> None:
+async def test_passivation_keeps_offsets_and_epoch(autojump_clock: MockClock) -> None:
     """A quiet conversation leaves memory and comes back with the next post where it stood."""
     async with world(FaultyStore(), idle_s=1.0) as engine:
         first = await post(engine, "a", key="k").wait()
@@ -370,7 +371,7 @@ async def test_passivation_keeps_offsets_and_epoch() -> None:
 # -- callers -------------------------------------------------------------------------------------------------------------------
 
 
-async def test_parallel_retries_of_one_post_give_one_offset() -> None:
+async def test_parallel_retries_of_one_post_give_one_offset(autojump_clock: MockClock) -> None:
     """Many callers, one key: one message, one offset, one first ack."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -387,7 +388,7 @@ async def test_parallel_retries_of_one_post_give_one_offset() -> None:
         assert store.texts() == ["a"]
 
 
-async def test_a_full_mailbox_refuses_and_answers_what_it_took() -> None:
+async def test_a_full_mailbox_refuses_and_answers_what_it_took(autojump_clock: MockClock) -> None:
     """Past its bound the mailbox refuses at once; everything it had taken is answered."""
     store = FaultyStore()
     async with world(store, mailbox_items=10, waiting_items=5) as engine:
@@ -405,7 +406,7 @@ async def test_a_full_mailbox_refuses_and_answers_what_it_took() -> None:
         assert all(isinstance(answer, Overloaded) for answer in answers if not isinstance(answer, Ack))
 
 
-async def test_cancelled_callers_break_nothing() -> None:
+async def test_cancelled_callers_break_nothing(autojump_clock: MockClock) -> None:
     """Callers that leave while their post is on its way: the others get their answers, the log has no gap."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -426,7 +427,7 @@ async def test_cancelled_callers_break_nothing() -> None:
         assert len(store.texts()) == len(set(store.texts()))
 
 
-async def test_a_join_that_waits_while_the_engine_drains_is_answered() -> None:
+async def test_a_join_that_waits_while_the_engine_drains_is_answered(autojump_clock: MockClock) -> None:
     """A join and posts still in the mailbox when the block is left: answered, committed, and nobody crashes for it."""
     store = FaultyStore()
     async with world(store) as engine:
@@ -439,7 +440,7 @@ async def test_a_join_that_waits_while_the_engine_drains_is_answered() -> None:
     assert store.texts() == ["first", "a", "b"]
 
 
-async def test_a_subscription_that_joined_while_draining_ends() -> None:
+async def test_a_subscription_that_joined_while_draining_ends(autojump_clock: MockClock) -> None:
     """An iterator whose join was still waiting when the engine closed does not wait for ever."""
     store = FaultyStore()
     ended: list[type[Exception]] = []
@@ -467,7 +468,7 @@ async def test_a_subscription_that_joined_while_draining_ends() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_any_mix_of_crashes_and_faults_answers_everything_once(seed: int) -> None:
+async def test_any_mix_of_crashes_and_faults_answers_everything_once(seed: int, autojump_clock: MockClock) -> None:
     """Random commands, crashes and faults: one answer each; acked posts are stored once; a subscriber has no gap."""
     chance = random.Random(seed)
     faults = [chance.choice([Fault.NONE] * 6 + [Fault.AWAY, Fault.LOST, Fault.STORED, Fault.LATE]) for _ in range(60)]
@@ -496,7 +497,9 @@ async def test_any_mix_of_crashes_and_faults_answers_everything_once(seed: int) 
             for replies in sent:
                 await replies.wait()
             await until(lambda: outlet.offsets == list(range(1, len(store.texts()) + 1)))
-    acked = {replies.answer.cursor.offset: replies.answer.message for replies in sent if isinstance(replies.answer, Ack)}
+    acked = {
+        replies.answer.cursor.offset: replies.answer.message for replies in sent if isinstance(replies.answer, Ack)
+    }
     log = store.backend.log(ROOM)
     for offset, message in acked.items():
         assert log[offset - 1].message == message

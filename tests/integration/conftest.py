@@ -14,5 +14,6 @@ def server() -> Iterator[Server]:
     try:
         found.start()
         yield found
+        found.check_log()
     finally:
         found.discard()

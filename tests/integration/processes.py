@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import attrs
+import psutil
 
 from ..serverproc import ServerProcess, start_server
 
@@ -82,6 +83,13 @@ class Server:
         assert self.process is not None
         self.process.terminate()
         return self.process.wait()
+
+    def check_log(self) -> None:
+        """It runs, and has not met a bug of its own."""
+        assert self.process is not None
+        said = self.process.output()
+        assert "Traceback" not in said, said[-8000:]
+        assert psutil.pid_exists(self.pid), f"the server ended:\n{said[-8000:]}"
 
     def discard(self) -> None:
         """End it and what it left, and remove its files."""

@@ -67,7 +67,8 @@ def note(journal: Journal, block: Block) -> None:
     elif block.event == "stream.reset":
         journal.resets += 1
     elif block.event.startswith("message."):
-        assert block.id == str(block.data["offset"]), f"{journal.name}: the block and its event disagree"
+        said = (block.data["type"], str(block.data["offset"]))
+        assert (block.event, block.id) == said, f"{journal.name}: the block and its event disagree"
         journal.take(block.data)
 
 

@@ -73,10 +73,8 @@ class Room:
 
     async def resumed(self, times: int) -> None:
         """Wait until every reader has come back so often."""
-        for reader in self.readers:
-            await until(
-                lambda: reader.resumed >= times, MENDED_S, f"{reader.name} back {times} times, not {reader.resumed}"
-            )
+        what = f"all readers back {times} times"
+        await until(lambda: min(reader.resumed for reader in self.readers) >= times, MENDED_S, what)
 
     async def settle(self, server: Server, posters: list[asyncio.Task[None]]) -> Tables:
         """Let the posters finish, and compare everybody with the tables."""

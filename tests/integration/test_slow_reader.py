@@ -45,6 +45,7 @@ def impatient() -> Iterator[Server]:
     try:
         found.start()
         yield found
+        found.check_log()
     finally:
         found.discard()
 

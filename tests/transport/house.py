@@ -1,0 +1,150 @@
+"""An Api on a real engine in memory, for machines on fake connections: no socket, no real time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from hubbub.engine import Engine, TokenRecord
+from hubbub.storage import MemoryStore
+from hubbub.transport.api import Api, Matched
+from hubbub.transport.auth import Authenticator
+from hubbub.transport.endpoints import ROUTES
+from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
+
+
+class GatedStore(MemoryStore):
+    """A store whose look-ups of tokens wait for `gate`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        await self.gate.wait()
+        return await super().find_token(digest)
+
+
+@attrs.define(eq=False)
+class House:
+    """What a test holds."""
+
+    engine: Engine
+    store: GatedStore
+    api: Api
+    token: str
+
+    def restart_auth(self) -> None:
+        """Forget which tokens were seen, as after a restart."""
+        auth = Authenticator(self.store, self.engine.now_ms, self.api.start_soon)
+        self.api = attrs.evolve(self.api, auth=auth)
+
+    def close_gate(self) -> None:
+        """Keep look-ups waiting from now on."""
+        self.store.gate = trio.Event()
+
+    async def open_gate(self) -> None:
+        """Let them through, and let everything settle."""
+        self.store.gate.set()
+        await wait_all_tasks_blocked()
+
+    async def call(self, method: str, path: str, body: Any = None, *headers: str) -> Response:
+        """Dispatch one REST request and wait for its answer."""
+        head = head_of(method, path, f"Authorization: Bearer {self.token}", *headers)
+        return await self.dispatch(head, b"" if body is None else json.dumps(body).encode())
+
+    async def dispatch(self, head: RequestHead, body: bytes = b"") -> Response:
+        """As `call`, for a head that a test made itself."""
+        matched = self.api.routes.match(head.method, head.path)
+        assert isinstance(matched, Matched)
+        answers: list[Response] = []
+        answered = trio.Event()
+
+        def respond(response: Response) -> None:
+            answers.append(response)
+            answered.set()
+
+        self.api.dispatch(matched, Request(head, body), respond)
+        with trio.fail_after(60):
+            await answered.wait()
+        await wait_all_tasks_blocked()
+        [answer] = answers
+        return answer
+
+    @property
+    def subscribers(self) -> int:
+        return sum(room.subscribers for room in self.engine.statistics().rooms)
+
+
+@asynccontextmanager
+async def house(*, guests: bool = True) -> AsyncIterator[House]:
+    """A running engine with the public conversation `lobby` and one guest, Eve."""
+    store = GatedStore()
+    async with Engine.open(store=store) as engine, trio.open_nursery() as nursery:
+
+        def start_soon(work: Callable[[], Awaitable[None]]) -> None:
+            nursery.start_soon(work)
+
+        auth = Authenticator(store, engine.now_ms, start_soon)
+        await engine.create("lobby")
+        token = (await auth.issue_guest("Eve")).token
+        yield House(engine, store, Api(engine, auth, ROUTES, guests, start_soon), token)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
+def head_of(method: str, target: str, *headers: str) -> RequestHead:
+    """The head of a request, read as the server reads it."""
+    line = f"{method} {target} HTTP/1.1"
+    reader = HeadReader(100)
+    reader.feed("\r\n".join([line, "Host: test", *headers, "", ""]).encode("latin-1"), is_last=True)
+    return reader.head(line.encode())
+
+
+@attrs.frozen
+class Closed:
+    """A Close frame."""
+
+    code: int
+
+
+def documents(data: bytes) -> list[Any]:
+    """What a server's frames hold: decoded JSON documents, and the Close at the end."""
+    found: list[Any] = []
+    while data:
+        first, length, at = data[0], data[1], 2
+        if length >= 126:
+            at = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:at], "big")
+        payload, data = data[at : at + length], data[at + length :]
+        assert len(payload) == length, "a whole frame"
+        if first == 0x88:
+            assert data == b"", "nothing after a Close"
+            found.append(Closed(int.from_bytes(payload[:2], "big")))
+        elif first == 0x81:
+            found += [json.loads(line) for line in payload.split(b"\n")]
+        else:
+            assert first == 0x8A, "a pong"
+    return found
+
+
+def frame(payload: bytes, first: int = 0x81) -> bytes:
+    """A client's frame with a mask of zeros, which is a mask."""
+    length = len(payload)
+    if length < 126:
+        return bytes((first, 0x80 | length)) + bytes(4) + payload
+    if length < 65_536:
+        return bytes((first, 0xFE)) + length.to_bytes(2, "big") + bytes(4) + payload
+    return bytes((first, 0xFF)) + length.to_bytes(8, "big") + bytes(4) + payload
+
+
+def commands(*each: dict[str, Any]) -> bytes:
+    """Commands joined in one frame."""
+    return frame(b"\n".join(json.dumps(command).encode() for command in each))
