@@ -3,6 +3,7 @@
 What a reply raises is logged and goes no further: it is one caller's bug, and must not cost the others their answers.
 """
 
+import traceback
 from typing import Protocol, TypeVar
 
 import structlog
@@ -39,8 +40,16 @@ def tell(owed: Owed[A], answer: A) -> None:
     """Answer, and log what the reply raises."""
     try:
         owed.answer(answer)
-    except Exception:  # noqa: BLE001  one caller's bug must not cost the others their answers
-        _log.exception("a reply failed")
+    except Exception as error:  # noqa: BLE001  one caller's bug must not cost the others their answers
+        log_failure("a reply failed", error)
+
+
+def log_failure(event: str, error: Exception, **context: str) -> None:
+    """Log a bug of a caller's in one line, with the place it was raised at. Rendering a stack could take the engine's thread
+    most of a second (structlog with rich), and a broken transport may fail for every connection."""
+    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+    where = "" if frame is None else f"{frame.filename}:{frame.lineno} in {frame.name}"
+    _log.error(event, error=repr(error), where=where, **context)
 
 
 def refuse(owed: Owed[EngineError], error: EngineError) -> None:

@@ -260,7 +260,7 @@ def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:
     if isinstance(error, ActorDied):  # the end of the engine
         refusal = EngineClosed()
     else:
-        _log.error("conversation crashed", conversation=room.id, error=repr(error), exc_info=error)
+        _log.error("conversation crashed", conversation=room.id, error=repr(error))  # the kernel logs the stack
         refusal = Overloaded("the conversation restarted; nothing of this was kept")
     room.crashed(refusal)
     flying = {id(submission) for pending in room.flying for submission in pending.submissions}

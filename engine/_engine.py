@@ -21,7 +21,7 @@ import trio
 
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
 from ..actors import Slot as ActorSlot
-from ._answers import refuse
+from ._answers import log_failure, refuse
 from ._conversation import ConversationActor, on_crash
 from ._handles import SYSTEM, Conversation
 from ._reads import Reads
@@ -326,8 +326,8 @@ class Engine:
     async def _guarded(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except Exception:  # noqa: BLE001  a bug in one read must not end the others
-            _log.exception("a read failed")  # its own finally has answered; other reads go on
+        except Exception as error:  # noqa: BLE001  a bug in one read must not end the others
+            log_failure("a read failed", error)  # whoever waited for it has been answered
 
     async def _run_reads(self, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

@@ -58,8 +58,8 @@ async def _serve(
                 subscriber.cursor = upto
             else:
                 subscriber.outlet.fell_behind(subscriber)
-        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
-            room.drop_broken(subscriber)
+        except Exception as error:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+            room.drop_broken(subscriber, error)
         done += 1
         if done % pass_items == 0:
             await trio.lowlevel.checkpoint()

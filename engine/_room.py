@@ -13,26 +13,20 @@ from itertools import islice
 from typing import Final, Protocol
 
 import attrs
-import structlog
 import trio
 
 from ..actors import ActorError
-from ._answers import late_answer, refusal_of, refuse, tell
+from ._answers import late_answer, log_failure, refusal_of, refuse, tell
 from .core.batch import Batch, Result
 from .core.codec import event_json
 from .core.commands import Command, Roster
 from .core.conversation import ConversationMachine, Pending, overdue
-from .core.errors import (
-    EngineBroken,
-    EngineError,
-)
+from .core.errors import EngineBroken, EngineError
 from .core.ids import ConversationId
 from .core.messages import Event, Principal, Record
 from .core.permissions import Verb, check
 from .core.subscriber import Progress, Stage, Subscriber
 from .core.tail import Tail
-
-_log = structlog.get_logger("hubbub.conversation")
 
 
 class Nudge:
@@ -307,20 +301,20 @@ class Room:
                     self._pager.start_pager(self, subscriber)
                 case Progress.AT_HEAD:
                     pass
-        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
-            self.drop_broken(subscriber)
+        except Exception as error:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
+            self.drop_broken(subscriber, error)
 
-    def drop_broken(self, subscriber: Subscriber) -> None:
-        """Let go of a subscriber whose outlet raised (called while that is handled): what it took is not known."""
-        _log.exception("an outlet failed", conversation=self.id, client=subscriber.client)
+    def drop_broken(self, subscriber: Subscriber, error: Exception) -> None:
+        """Let go of a subscriber whose outlet raised: what it took is not known."""
+        log_failure("an outlet failed", error, conversation=self.id, client=subscriber.client)
         self.cut(subscriber, EngineBroken())
 
     def cut(self, subscriber: Subscriber, error: EngineError) -> None:
         """End one subscription."""
         try:
             subscriber.outlet.cut_off(subscriber, error.code)
-        except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
-            _log.exception("an outlet failed", conversation=self.id, client=subscriber.client)
+        except Exception as failure:  # noqa: BLE001  as in `resume`
+            log_failure("an outlet failed", failure, conversation=self.id, client=subscriber.client)
         finally:
             subscriber.leave()
 
@@ -349,8 +343,8 @@ class Room:
                         data = subscriber.format.encode(event, body)
                     try:
                         subscriber.signal(event, data)
-                    except Exception:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
-                        self.drop_broken(subscriber)
+                    except Exception as error:  # noqa: BLE001  as in `resume`
+                        self.drop_broken(subscriber, error)
 
 
 @attrs.frozen

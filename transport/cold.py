@@ -118,8 +118,7 @@ class ColdLane:
                     await trio.sleep_forever()
                 finally:
                     self._nursery = None
-                    for stream in tuple(self._streams):
-                        stream.abort()
+                    self._cut_off()
         raise AssertionError("only cancelling ends the lane")
 
     def leave(self, conn: Connection, raw: bytes) -> None:
@@ -152,9 +151,7 @@ class ColdLane:
         with trio.move_on_after(grace_s):
             while self._streams:
                 await self._all_gone.wait()
-        for stream in tuple(self._streams):
-            stream.abort()
-            stream.scope.cancel()
+        self._cut_off()
 
     def statistics(self) -> ColdStatistics:
         """Return how full the lane is and what it has done."""
@@ -175,7 +172,8 @@ class ColdLane:
             with stream.scope:
                 await self._hypercorn.serve(partial(self._request, stream), stream)
         except* Exception as errors:  # noqa: BLE001  a bug met by one connection must not end the others
-            report(errors)
+            if not stream.scope.cancel_called:  # where Hypercorn is cancelled in the midst of an answer, h11 complains
+                report(errors)
         finally:
             stream.abort()
             self._forget(stream)
@@ -202,6 +200,11 @@ class ColdLane:
         self._forget(stream)
         return True
 
+    def _cut_off(self) -> None:
+        for stream in tuple(self._streams):
+            stream.abort()
+            stream.scope.cancel()
+
     def _forget(self, stream: ColdStream) -> None:
         self._streams.discard(stream)
         self._idle.pop(stream, None)
@@ -212,11 +215,19 @@ class ColdLane:
     # -- back to the table
 
     def _take_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> None:
+        rest = stream.unused()
         sock = stream.take()
         stream.scope.cancel()
         self._returned += 1
+
+        def equip(conn: Connection) -> Machine:
+            machine = conn.machine = make(conn, head)
+            if rest:
+                machine.received(rest)
+            return machine
+
         try:
-            self._adopt(sock, lambda conn: make(conn, head))
+            self._adopt(sock, equip)
         except (OSError, RuntimeError):  # the peer has gone, or the table has ended
             sock.close()
 

@@ -26,7 +26,6 @@ from .http_route import Cold, Handler, Hot, MakeMachine, Route
 _log = structlog.get_logger("hubbub.cold")
 
 _BODILESS = frozenset({204, 304})
-_LAST_MESSAGES = frozenset({"http.disconnect", "websocket.disconnect"})
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +67,7 @@ class ColdCalls:
 
     async def serve(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an exception is ours, is logged, and gets 500 where nothing has been said yet."""
-        answer = _Answer(scope, send)
+        answer = _Answer(send)
         try:
             await self._serve(stream, scope, receive, answer)
         except PeerGone:
@@ -89,11 +88,9 @@ class ColdCalls:
                 body = await self._body(head, receive, max_body_bytes)
                 await answer.whole(await self._ask(handler, Request(head, body)), self._keeps_alive(head))
             case Cold():
-                if scope["type"] == "websocket":
-                    raise Refused(problem(404, "There is no WebSocket at this path."))
                 await self._page(head, {**scope, "path": head.path}, receive, answer)
             case route:
-                self._give_back(stream, head, route.make_machine, websocket=scope["type"] == "websocket")
+                self._give_back(stream, head, route.make_machine)
                 await trio.sleep_forever()  # all that served the connection is being cancelled, this too
 
     async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -110,14 +107,11 @@ class ColdCalls:
     def _keeps_alive(self, head: RequestHead) -> bool:
         return head.keep_alive and head.version == "1.1" and not self.draining
 
-    def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine, *, websocket: bool) -> None:
+    def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> None:
         if head.has_body:
             raise Refused(problem(400, "No body is allowed here."))
         if self.draining:
             raise Refused(problem(503, "The server is stopping."))
-        if websocket and stream.answering:
-            # Frames came with the handshake: Hypercorn has taken them for its own, and has refused them.
-            raise Refused(problem(400, "Nothing may follow a handshake before it is answered."))
         self._take_back(stream, head, make)
 
     async def _body(self, head: RequestHead, receive: Receive, max_body_bytes: int) -> bytes:
@@ -157,19 +151,18 @@ class _Answer:
     idle timer (pgjones/hypercorn 106, 210). The shield ends: every write has its own limit in `ColdStream`.
     """
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, send: Send) -> None:
         self.started = False
         self.closing = False
         """Say that the connection ends, for an application that does not know."""
         self._send = send
-        self._prefix = "websocket." if scope["type"] == "websocket" else ""
 
     async def send(self, message: Message) -> None:
         """As ASGI's own; for applications."""
         if not self.started and self.closing:
             message["headers"] = [*message["headers"], (b"connection", b"close")]
         self.started = True
-        with trio.CancelScope(shield=message["type"].endswith("http.response.body") and not message.get("more_body")):
+        with trio.CancelScope(shield=message["type"] == "http.response.body" and not message.get("more_body")):
             await self._send(message)
 
     async def whole(self, response: Response, keep_alive: bool) -> None:
@@ -178,9 +171,8 @@ class _Answer:
         if response.status not in _BODILESS:
             headers.append((b"content-length", b"%d" % len(response.body)))
         headers.append((b"connection", b"keep-alive" if keep_alive else b"close"))
-        start = f"{self._prefix}http.response.start"
-        await self.send({"type": start, "status": response.status, "headers": headers})
-        await self.send({"type": f"{self._prefix}http.response.body", "body": response.body, "more_body": False})
+        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": response.body, "more_body": False})
 
     async def last(self, response: Response, receive: Receive) -> None:
         """Send a response that ends the connection, while input is thrown away."""
@@ -198,7 +190,7 @@ def head_of(scope: Scope, max_headers: int) -> RequestHead:
     """
     query = scope["query_string"]
     target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
-    line = b"%b %b HTTP/%b" % (scope.get("method", "GET").encode(), target, scope["http_version"].encode())
+    line = b"%b %b HTTP/%b" % (scope["method"].encode(), target, scope["http_version"].encode())
     reader = HeadReader(max_headers)
     fields = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"])
     reader.feed(b"%b\r\n%b\r\n" % (line, fields), is_last=True)
@@ -233,7 +225,7 @@ async def _collect(receive: Receive, max_body_bytes: int, max_pieces: int | None
 
 
 async def _discard(receive: Receive) -> None:
-    while (await receive())["type"] not in _LAST_MESSAGES:
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 

@@ -21,7 +21,9 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.logging import Logger
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
@@ -40,7 +42,7 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-_HEARD = frozenset({h11.DONE, h11.MUST_CLOSE})
+_HEARD = frozenset({h11.DONE, h11.MUST_CLOSE, h11.MIGHT_SWITCH_PROTOCOL})  # type: ignore[attr-defined]
 _ANSWERING = frozenset({h11.SEND_RESPONSE, h11.SEND_BODY})
 
 
@@ -97,7 +99,9 @@ class Hypercorn:
 class _Http1Server(TCPServer):
     """Hypercorn's connection without the ways into TLS and HTTP/2, and with answers for peers that have ended their side."""
 
-    _half_closed = False
+    protocol: _Http1Protocol  # type: ignore[assignment]
+    stream: ColdStream  # type: ignore[assignment]
+    _input_ended = False
 
     async def run(self) -> None:
         try:
@@ -106,7 +110,7 @@ class _Http1Server(TCPServer):
             server = parse_socket_addr(sock.family, sock.getsockname())
             async with TaskGroup() as task_group:
                 self._task_group = task_group
-                self.protocol = _Http1Protocol(  # type: ignore[assignment]
+                self.protocol = _Http1Protocol(
                     self.app,
                     self.config,
                     self.context,
@@ -117,34 +121,80 @@ class _Http1Server(TCPServer):
                     server,
                     self.protocol_send,
                 )
+                self.stream.unused = self._unused
                 await self.protocol.initiate()
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
+                self._input_ended = True
+                await self.idle_task.stop()  # the task group would wait for it
         except OSError:  # the peer has gone
             pass
         finally:
             await self._close()
 
+    def _unused(self) -> bytes:
+        return self.protocol.connection.trailing_data[0]
+
     async def _read_data(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self.stream.receive_some(MAX_RECV):
                 await self.protocol.handle(RawData(bytes(data)))
-            connection = self.protocol.connection  # type: ignore[attr-defined]
+            connection = self.protocol.connection
             if connection.their_state in _HEARD and connection.our_state in _ANSWERING:
-                self._half_closed = True
-                return
+                return  # the answer that is owed is still given
             await self.protocol.handle(RawData(b""))
         await self.protocol.handle(Closed())
 
     async def protocol_send(self, event: Event) -> None:
-        if self._half_closed and event == Updated(idle=True):
+        if self._input_ended and event == Updated(idle=True):
             event = Closed()
         await super().protocol_send(event)
 
 
+class _Parser(h11.Connection):
+    """h11, deaf behind the last request of a connection: more bytes there are no reason to keep its answer back."""
+
+    def receive_data(self, data: bytes) -> None:
+        if self.their_state is not h11.MUST_CLOSE:
+            super().receive_data(data)
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+
+
 class _Http1Protocol(H11Protocol):
+    connection: _Parser
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connection = _Parser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Stay with HTTP/1.1, whatever the request offers."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """As Hypercorn's, but a WebSocket handshake is a request like any other: the table answers it."""
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
 
 
 class _DiscreetLogger(Logger):

@@ -14,9 +14,11 @@ Left out: TLS, what the bytes mean.
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import Callable
-from typing import NoReturn
 
 import trio
 
@@ -38,8 +40,8 @@ class ColdStream:
     def __init__(self, sock: Socket, raw: bytes, stall_s: float, dispose: Callable[[Socket], None]) -> None:
         self.scope = trio.CancelScope()
         """Everything that serves this connection runs inside."""
-        self.answering = False
-        """Something was sent after the last bytes came."""
+        self.unused: Callable[[], bytes] = bytes
+        """What was read and belongs to no request yet; whoever reads says so."""
         self._sock = sock
         self._raw = raw
         self._stall_s = stall_s
@@ -69,10 +71,8 @@ class ColdStream:
         limit = max_bytes or _RECV_BYTES
         if self._raw:
             data, self._raw = self._raw[:limit], self._raw[limit:]
-        else:
-            data = await self._receive(limit)
-        self.answering = False
-        return data
+            return data
+        return await self._receive(limit)
 
     async def send_all(self, data: bytes) -> None:
         """Write all of it.
@@ -82,7 +82,6 @@ class ColdStream:
             trio.ClosedResourceError: the socket has been let go of.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self.answering = True
         rest = memoryview(data)
         while rest:
             if self._gone:
@@ -139,11 +138,17 @@ class ColdStream:
         raise trio.ClosedResourceError("the socket has been let go of")
 
     async def _until_writable(self) -> None:
-        with trio.move_on_after(self._stall_s) as waited:
-            await trio.lowlevel.wait_writable(self._sock)
-        if waited.cancelled_caught:
-            self._give_up()
+        """Wait for room. The system reports it late, a third of its buffer at a time, so the reader is judged by bytes."""
+        while True:
+            unread = _unread_bytes(self._sock)
+            with trio.move_on_after(self._stall_s):
+                await trio.lowlevel.wait_writable(self._sock)
+                return
+            if _unread_bytes(self._sock) == unread:
+                self.abort()
+                raise trio.BrokenResourceError("the reader takes nothing")
 
-    def _give_up(self) -> NoReturn:
-        self.abort()
-        raise trio.BrokenResourceError("the reader takes nothing")
+
+def _unread_bytes(sock: Socket) -> int:
+    """How much was sent and not acknowledged by the peer's system."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -310,7 +310,7 @@ async def test_one_subscription_too_many() -> None:
         assert push["push"]["channel"] == "room-7"
 
 
-HURRY = SocketSettings(handshake_s=0.2, ping_s=0.2, pong_s=0.2)
+HURRY = SocketSettings(handshake_s=0.2, ping_s=0.2, pong_s=0.6)
 
 
 async def test_who_says_nothing_is_disconnected() -> None:
