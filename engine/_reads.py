@@ -334,10 +334,6 @@ def page_of(
 
 def empty_page(head: int, *, after: int | None, before: int | None) -> MessagePage:
     """No message on the side that was asked for: the page still leads to the other side, where it began."""
-    previous = None if after is None else min(after, head) + 1
-    following = None if before is None else before - 1
-    return MessagePage(
-        (),
-        following if following is not None and 0 <= following < head else None,
-        previous if previous is not None and previous > 1 else None,
-    )
+    newer = head if before is None else max(before - 1, 0)
+    older = 0 if after is None else min(after, head)
+    return MessagePage((), newer if newer < head else None, older + 1 if older > 0 else None)

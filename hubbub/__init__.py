@@ -2,56 +2,62 @@
 
 This module is the public face: what an embedder needs, re-exported. `hubbub.actors` is the kernel of actors for its own sake,
 `hubbub.transport` the server, `hubbub.storage` the stores. Everything else may change without notice.
+
+Names are imported when they are first used: who takes the kernel of actors alone does not load a database driver.
 """
 
-from .engine import (
-    SYSTEM,
-    Ack,
-    Author,
-    ClientError,
-    Conflict,
-    Conversation,
-    ConversationQuarantined,
-    ConversationSettings,
-    Cursor,
-    Draft,
-    Engine,
-    EngineBroken,
-    EngineClosed,
-    EngineError,
-    EngineSettings,
-    Event,
-    EventType,
-    Forbidden,
-    InvalidCommand,
-    LimitExceeded,
-    Message,
-    MessagePage,
-    NotFound,
-    OutcomeUnknown,
-    Overloaded,
-    PayloadTooLarge,
-    Principal,
-    RateLimited,
-    Record,
-    RecoveryFailed,
-    RecoveryReason,
-    Retry,
-    SlowSubscriber,
-    Store,
-    StoreError,
-    StoreFenced,
-    StoreHealth,
-    StoreUnavailable,
-    Subscription,
-    Unauthenticated,
-    Unprocessable,
-    Visibility,
-    WriterSettings,
-)
-from .storage import MemoryStore, PostgresStore
-from .storage.embedded import EmbeddedSettings, open_embedded
-from .transport.serve import ServeSettings, Serving, serve
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engine import (
+        SYSTEM,
+        Ack,
+        Author,
+        ClientError,
+        Conflict,
+        Conversation,
+        ConversationQuarantined,
+        ConversationSettings,
+        Cursor,
+        Draft,
+        Engine,
+        EngineBroken,
+        EngineClosed,
+        EngineError,
+        EngineSettings,
+        Event,
+        EventType,
+        Forbidden,
+        InvalidCommand,
+        LimitExceeded,
+        Message,
+        MessagePage,
+        NotFound,
+        OutcomeUnknown,
+        Overloaded,
+        PayloadTooLarge,
+        Principal,
+        RateLimited,
+        Record,
+        RecoveryFailed,
+        RecoveryReason,
+        Retry,
+        SlowSubscriber,
+        Store,
+        StoreError,
+        StoreFenced,
+        StoreHealth,
+        StoreUnavailable,
+        Subscription,
+        Unauthenticated,
+        Unprocessable,
+        Visibility,
+        WriterSettings,
+    )
+    from .storage import MemoryStore, PostgresStore
+    from .storage.embedded import EmbeddedSettings, open_embedded
+    from .transport.serve import ServeSettings, Serving, serve
 
 __all__ = [
     "SYSTEM",
@@ -105,3 +111,26 @@ __all__ = [
     "open_embedded",
     "serve",
 ]
+
+_ELSEWHERE = {
+    "EmbeddedSettings": ".storage.embedded",
+    "MemoryStore": ".storage",
+    "PostgresStore": ".storage",
+    "ServeSettings": ".transport.serve",
+    "Serving": ".transport.serve",
+    "open_embedded": ".storage.embedded",
+    "serve": ".transport.serve",
+}
+"""Where the names come from that are not the engine's."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_ELSEWHERE.get(name, ".engine"), __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -272,7 +272,7 @@ async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait, in the test's time, until a condition holds."""
     with trio.fail_after(within_s):
         while not condition():
-            await trio.sleep(0.02)  # noqa: ASYNC110  what is waited for lies inside the engine
+            await trio.sleep(0.02)
 
 
 def is_error(answer: Any) -> bool:

@@ -33,7 +33,7 @@ TEXT_BYTES = 4_000
 NARROW_BYTES = 4_096
 STALL_S = float(os.getenv("HUBBUB_STALL_S", "1"))
 CALM_S = 2.0
-FILL_S = 20.0  # more than enough for the buffers of the system between the two to be full
+FILL_S = 60.0  # more than enough for the buffers of the system between the two to be full
 GROWTH_BYTES = 32 * 1024 * 1024
 WITHIN_S = 30.0
 

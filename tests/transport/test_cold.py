@@ -12,7 +12,9 @@ from pathlib import Path
 
 import h11
 import httpx
+import hypercorn.protocol.events
 import hypercorn.protocol.h11
+import hypercorn.protocol.http_stream
 import hypercorn.trio.lifespan
 import hypercorn.trio.tcp_server
 import pytest
@@ -534,7 +536,14 @@ def test_hypercorn_is_still_what_we_use_of_it():
     ]
     for name in ("_read_data", "_close", "_idle_timeout", "protocol_send", "run"):
         assert inspect.iscoroutinefunction(getattr(server, name)), f"TCPServer.{name}"
-    for name in ("_check_protocol", "initiate", "handle", "stream_send"):
+    stream = hypercorn.protocol.http_stream.HTTPStream
+    assert list(inspect.signature(stream).parameters) == [
+        *("app", "config", "context", "task_group", "ssl", "client", "server", "send", "stream_id")
+    ]
+    assert list(inspect.signature(hypercorn.protocol.events.Request).parameters) == [
+        *("stream_id", "headers", "http_version", "method", "raw_path", "state")
+    ]
+    for name in ("_check_protocol", "_create_stream", "initiate", "handle", "stream_send"):
         assert inspect.iscoroutinefunction(getattr(protocol, name)), f"H11Protocol.{name}"
     made = server(None, Config(), WorkerContext(None), {}, None)
     assert inspect.iscoroutinefunction(made.idle_task.restart)

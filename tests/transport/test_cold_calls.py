@@ -10,8 +10,10 @@ import structlog
 import trio
 
 from hubbub.transport.api import Route, Routes
+from hubbub.transport.cold_calls import CallSettings, ColdCalls
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import RequestHead, Response
+from hubbub.transport.http_route import Cold
 from hubbub.transport.sse import EventStream
 
 from .world import Answer, Client, World, serving
@@ -290,6 +292,38 @@ async def test_endless_body_gets_its_refusal_and_leaves_nothing(autojump_clock, 
         await trio.sleep(10)
         assert world.lane.statistics().connections == 0
         assert world.table.statistics().connections == 0
+
+
+async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
+    """However long a page takes, nobody who puts parts of a body into the queue has to wait for it."""
+    sender, receiver = trio.open_memory_channel[dict[str, object]](0)
+    sent = []
+
+    async def pages(scope, receive, send):
+        await trio.sleep(5)
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def keep(message):
+        sent.append(message)
+
+    calls = ColdCalls(lambda head: Cold(lambda conn, raw: None), pages, lambda *args: None, CallSettings())
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "raw_path": b"/",
+        "query_string": b"",
+        "headers": [(b"host", b"h"), (b"transfer-encoding", b"chunked")],
+    }
+    with trio.fail_after(100):
+        async with sender, receiver, trio.open_nursery() as nursery:
+            nursery.start_soon(calls.serve, None, scope, receiver.receive, keep)
+            began = trio.current_time()
+            for _ in range(100):
+                await sender.send({"type": "http.request", "body": b"x", "more_body": True})
+            assert trio.current_time() == began
+    assert [message.get("headers") for message in sent] == [[(b"connection", b"close")], None]
 
 
 async def test_unread_body_does_not_reset_the_answer(autojump_clock):

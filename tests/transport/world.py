@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import h11
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine import Engine, Visibility
 from hubbub.storage import MemoryStore
@@ -128,21 +129,27 @@ class World:
 
     async def settle(self) -> None:
         """Let everything happen that needs no time."""
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    cold: ColdSettings | None = None, table: TableSettings | None = None, api: Any = None
+    cold: ColdSettings | None = None, table: TableSettings | None = None, api: dict[str, Any] | None = None
 ) -> AsyncIterator[World]:
-    """Serve while inside; leaving cancels, as a server that is told to stop at once."""
+    """Serve while inside, a thousand seconds at most; leaving cancels, as a server that is told to stop at once."""
+    with trio.fail_after(1_000):
+        async with _serving(cold or ColdSettings(), table or TableSettings(), api or {}) as world:
+            yield world
+
+
+@contextlib.asynccontextmanager
+async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, Any]) -> AsyncIterator[World]:
     async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
         await engine.create("lobby", title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
-        found = Table(table or TableSettings())
+        found = Table(table)
         auth = Authenticator(engine.store, engine.now_ms, found.start_soon)
-        made = Api(engine, auth, ROUTES, True, found.start_soon)
-        made = attrs.evolve(made, **api) if api else made
-        lane = ColdLane(made, found.adopt, cold or ColdSettings())
+        made = attrs.evolve(Api(engine, auth, ROUTES, True, found.start_soon), **changes)
+        lane = ColdLane(made, found.adopt, cold)
         door = Door(made, lane.leave, DoorSettings())
         sock = listen(ServeSettings(port=0))
         port = sock.getsockname()[1]

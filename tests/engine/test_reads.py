@@ -1,0 +1,179 @@
+"""History and replay against the log itself: every page, both ways, with events between the messages, from memory and store."""
+
+import random
+
+import pytest
+from trio.testing import MockClock
+
+from hubbub.engine import Engine, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
+from hubbub.engine.core.commands import Replay, Replayed
+from hubbub.engine.core.recovery import Since
+
+from .world import ADA, ROOM, FaultyStore, Replies, post, world
+
+_SHAPES = [
+    "mmmmmmmm",
+    "ccmmcmcccmmmcc",
+    "cccc",
+    "m",
+    "",
+    "cmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmc",
+]
+"""Logs: m is a message, c a change of the conversation, which takes an offset and shows in no page of messages."""
+
+
+async def write(engine: Engine, shape: str) -> list[int]:
+    """Write a log of this shape; returns the offsets of its messages."""
+    room = engine.conversation(ROOM)
+    for number, kind in enumerate(shape, 1):
+        if kind == "m":
+            await post(engine, f"m{number}").wait()
+        else:
+            await room.update(title=f"t{number}")
+    return [number for number, kind in enumerate(shape, 1) if kind == "m"]
+
+
+def offsets(page: MessagePage) -> list[int]:
+    """The offsets of a page."""
+    return [message.offset for message in page.messages]
+
+
+@pytest.mark.parametrize("tail_items", [4, 100])
+@pytest.mark.parametrize("shape", _SHAPES)
+async def test_every_page_of_history(shape: str, tail_items: int, autojump_clock: MockClock) -> None:
+    """Any bound and any limit gives the messages that a list would give, and leads on exactly when there is more."""
+    async with world(FaultyStore(), tail_items=tail_items, tail_load_items=3) as engine:
+        there = await write(engine, shape)
+        room, head = engine.conversation(ROOM), len(shape)
+        for limit in (1, 2, 3, 7, 100):
+            assert offsets(await room.history(limit=limit)) == there[-limit:]
+            for bound in range(head + 3):
+                newer = [offset for offset in there if offset > bound]
+                page = await room.history(after=bound, limit=limit)
+                assert offsets(page) == newer[:limit]
+                assert (page.next is not None) or len(newer) <= limit
+                older = [offset for offset in there if offset < bound]
+                page = await room.history(before=bound, limit=limit)
+                assert offsets(page) == older[-limit:]
+                assert (page.previous is not None) or len(older) <= limit
+        for middle in there:
+            [message] = (await room.history(after=middle - 1, limit=1)).messages
+            for limit in (1, 2, 5, 100):
+                page = offsets(await room.history(around=message.id, limit=limit))
+                place = there.index(middle)
+                older = there[:place][-(limit // 2) :] if limit // 2 else []
+                assert page == older + there[place : place + limit - len(older)]
+
+
+@pytest.mark.parametrize("tail_items", [4, 100])
+@pytest.mark.parametrize("shape", _SHAPES)
+async def test_pages_lead_through_everything_once(shape: str, tail_items: int, autojump_clock: MockClock) -> None:
+    """From any first page `previous` and `next` lead over every other message exactly once, then end."""
+    async with world(FaultyStore(), tail_items=tail_items, tail_load_items=3) as engine:
+        there = await write(engine, shape)
+        room = engine.conversation(ROOM)
+        first_pages = [await room.history(limit=2)]
+        for bound in range(len(shape) + 2):
+            first_pages += [await room.history(after=bound, limit=2), await room.history(before=bound, limit=2)]
+        for first in first_pages:
+            seen, page = offsets(first), first
+            for _ in range(50):
+                if page.previous is None:
+                    break
+                page = await room.history(before=page.previous, limit=3)
+                seen = offsets(page) + seen
+            assert page.previous is None
+            page = first
+            for _ in range(50):
+                if page.next is None:
+                    break
+                page = await room.history(after=page.next, limit=3)
+                seen += offsets(page)
+            assert page.next is None
+            assert seen == there
+
+
+@pytest.mark.parametrize("tail_items", [4, 100])
+async def test_every_page_of_replay(tail_items: int, autojump_clock: MockClock) -> None:
+    """The log forwards and backwards, from any position, by any limit, from memory and from the store."""
+    shape = "ccmmcmcccmmmcc"
+    async with world(FaultyStore(), tail_items=tail_items) as engine:
+        await write(engine, shape)
+        head = len(shape)
+        log = list(range(1, head + 1))
+
+        async def replay(since: int | None, limit: int, *, reverse: bool) -> list[int | None]:
+            replies = Replies()
+            where = None if since is None else Since(since)
+            engine.send(ROOM, Replay(replies, ADA, where, limit, reverse))
+            answer = await replies.wait()
+            assert isinstance(answer, Replayed)
+            assert answer.record.offset == head
+            return [event.offset for event in answer.events]
+
+        for limit in (0, 1, 2, 5, 100):
+            assert await replay(None, limit, reverse=False) == log[:limit]
+            assert await replay(None, limit, reverse=True) == log[::-1][:limit]
+            for since in range(head + 1):
+                assert await replay(since, limit, reverse=False) == [o for o in log if o > since][:limit]
+                assert await replay(since, limit, reverse=True) == [o for o in log if o < since][::-1][:limit]
+
+
+async def test_a_replay_that_cannot_be_served_says_why(autojump_clock: MockClock) -> None:
+    """Beyond the head, or of another epoch: RecoveryFailed with the reason."""
+    async with world(FaultyStore()) as engine:
+        await write(engine, "mm")
+        for since, reason in ((Since(3), "ahead"), (Since(1, "other"), "epoch_changed")):
+            replies = Replies()
+            engine.send(ROOM, Replay(replies, ADA, since, 10, reverse=False))
+            answer = await replies.wait()
+            assert isinstance(answer, RecoveryFailed)
+            assert answer.reason == reason
+
+
+async def test_large_pages_are_cut_and_go_on(autojump_clock: MockClock) -> None:
+    """A replay page bounded in bytes holds at least one event, and going on from its last gives the whole log."""
+    async with world(FaultyStore(), tail_items=2, page_bytes=1000) as engine:
+        chance = random.Random(7)
+        for _ in range(30):
+            await post(engine, "x" * chance.choice([10, 900, 3000])).wait()
+        seen: list[int] = []
+        while len(seen) < 30:
+            replies = Replies()
+            engine.send(ROOM, Replay(replies, ADA, Since(len(seen)), 100, reverse=False))
+            events = (await replies.wait()).events
+            assert events
+            seen += [event.offset for event in events]
+        assert seen == list(range(1, 31))
+
+
+async def test_history_refuses_nonsense(autojump_clock: MockClock) -> None:
+    """Two bounds, a limit out of range, a message that is not there: each its own refusal."""
+    async with world(FaultyStore()) as engine:
+        room = engine.conversation(ROOM)
+        for wrong in ({"after": 1, "before": 2}, {"limit": 0}, {"limit": 501}, {"around": "x"}):
+            with pytest.raises(InvalidCommand):
+                await room.history(**wrong)
+        with pytest.raises(NotFound):
+            await room.history(around=engine.fresh_id())
+
+
+async def test_reads_of_history_are_bounded_and_fail_alone(autojump_clock: MockClock) -> None:
+    """Past the bound of pages being read a further one is refused; a bug in one read answers it, and only it."""
+    store = FaultyStore()
+    async with world(store, tail_items=2) as engine:
+        await write(engine, "mmmmmm")
+        store.read_s = 1.0
+
+        def ask() -> Replies:
+            replies = Replies()
+            engine.send(ROOM, Replay(replies, ADA, Since(0), 10, reverse=False))
+            return replies
+
+        store.event_errors.append(RuntimeError("bug"))
+        asked = [ask() for _ in range(70)]
+        answers = [await replies.wait() for replies in asked]
+        assert sum(isinstance(answer, Overloaded) for answer in answers) == 6
+        assert sum(getattr(answer, "code", "") == "internal" for answer in answers) == 1
+        assert sum(isinstance(answer, Replayed) for answer in answers) == 63
+        assert isinstance(await ask().wait(), Replayed)
