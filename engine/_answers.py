@@ -6,8 +6,6 @@ What a reply raises is logged and goes no further: it is one caller's bug, and m
 import traceback
 from typing import Protocol, TypeVar
 
-import structlog
-
 from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull
 from .core.batch import Committed, Rejected, Repeat, Result
 from .core.conversation import Pending, message_of
@@ -21,11 +19,12 @@ from .core.errors import (
     Unprocessable,
 )
 from .core.messages import Ack
+from .log import get_logger
 
 A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
 
-_log = structlog.get_logger("hubbub.conversation")
+_log = get_logger("hubbub.engine._answers")
 
 
 class Owed(Protocol[A_contra]):

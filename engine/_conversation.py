@@ -6,7 +6,6 @@ It never waits for a subscriber or for a commit. The only waits are loading (bef
 
 from collections.abc import Callable
 
-import structlog
 import trio
 
 from ..actors import Actor, ActorDied
@@ -33,11 +32,12 @@ from .core.permissions import Verb, check
 from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
 from .core.tail import Entry, Tail
+from .log import get_logger
 from .ports import Store
 
 Query = Join | Describe | History | Replay | Signal | Presence
 
-_log = structlog.get_logger("hubbub.conversation")
+_log = get_logger("hubbub.engine._conversation")
 
 _NO_SUCH = "no such conversation"
 _SETTLE_WAIT_S = 1.0  # a healthy store settles within milliseconds; callers are not kept waiting for a sick one

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
-import structlog
 import trio
 
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
@@ -33,9 +32,10 @@ from .core.ids import ConversationId, conversation_id, uuid7
 from .core.messages import Author, Event, EventType, Principal, Record, Visibility, as_author
 from .core.session import SessionSettings, Stamp, compose_record
 from .core.tail import Tail
+from .log import get_logger
 from .ports import Store, StoreHealth
 
-_log = structlog.get_logger("hubbub.engine")
+_log = get_logger("hubbub.engine._engine")
 
 _SWEEP_S = 5.0
 

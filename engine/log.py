@@ -5,9 +5,17 @@ logged.
 """
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 import structlog
+
+_render = structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)
+
+
+def _to_record(logger: logging.Logger, method: str, event: structlog.typing.EventDict) -> tuple[tuple[str], dict[str, Any]]:
+    """A line for people, and the fields for handlers that want them (`record.fields`)."""
+    line = _render(logger, method, dict(event))
+    return (line.replace("%", "%%"),), {"extra": {"fields": dict(event)}}
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -18,11 +26,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """
     logger = structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True),
-        ],
+        processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _to_record],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )

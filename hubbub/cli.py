@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import structlog
 import trio
 
 from .bench.cli import bench
@@ -80,18 +79,10 @@ def serve_command(
 
 def configure_logs(level: str) -> None:
     """Send logs to standard error, one line each; message texts and tokens are never in them."""
-    number = getattr(logging, level.upper())
-    logging.basicConfig(level=number, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+    logging.basicConfig(
+        level=getattr(logging, level.upper()),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
 
 

@@ -14,9 +14,9 @@ import signal
 from collections.abc import Collection
 from pathlib import Path
 
-import structlog
 import trio
 
+from ..engine.log import get_logger
 from ._embedded_errors import PostgresFailed
 
 _EXECUTABLES = frozenset({"postgres", "initdb"})
@@ -24,7 +24,7 @@ _POLL_S = 0.02
 _CHILD_GRACE_S = 1.0
 _QUIT_GRACE_S = 6.0  # a postmaster on SIGQUIT kills slow children itself after 5 s
 _KILL_GRACE_S = 5.0
-_logger = structlog.get_logger(__name__)
+_logger = get_logger("hubbub.storage._orphan")
 
 
 def postmaster_pid(directory: Path) -> int | None:

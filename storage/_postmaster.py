@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import attrs
-import structlog
 import trio
 
+from ..engine.log import get_logger
 from ._account import Account, spawn
 from ._binaries import Binaries
 from ._cluster import PORT, Layout
@@ -25,7 +25,7 @@ _QUIT_GRACE_S = 6.0  # on SIGQUIT Postgres kills slow children itself after 5 s
 _KILL_GRACE_S = 5.0
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
-_logger = structlog.get_logger(__name__)
+_logger = get_logger("hubbub.storage._postmaster")
 
 
 @attrs.frozen

@@ -25,10 +25,10 @@ from typing import TypedDict
 from urllib.parse import quote
 
 import attrs
-import structlog
 import trio
 
 from ..actors.restart import GiveUp, RestartIntensity, RestartWindow
+from ..engine.log import get_logger
 from ._account import Account, choose_account
 from ._binaries import SHARED_DIR, Binaries, find_binaries
 from ._cluster import (
@@ -71,7 +71,7 @@ __all__ = [
 
 _LOG_CHECK_S = 10.0
 _RESTARTS = RestartIntensity(max_restarts=5, within_s=60.0, backoff_first_s=0.05, backoff_factor=3.0, backoff_max_s=5.0)
-_logger = structlog.get_logger(__name__)
+_logger = get_logger("hubbub.storage.embedded")
 
 
 @attrs.frozen

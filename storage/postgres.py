@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
-import structlog
 import trio
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.config import WriterSettings
 from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
+from ..engine.log import get_logger
 from . import sql
 from .body import encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
@@ -39,7 +39,7 @@ _POLL_S: Final = 0.05
 _READERS: Final = 4
 _RESENT_WINDOW: Final = 1024
 
-_log = structlog.get_logger(__name__)
+_log = get_logger("hubbub.storage.postgres")
 
 
 class PostgresBackend(PostgresReads):

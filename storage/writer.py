@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
-import structlog
 import trio
 
 from ..actors import ChildSpec
@@ -35,12 +34,13 @@ from ..engine.core.errors import (
     StoreFenced,
     StoreUnavailable,
 )
+from ..engine.log import get_logger
 from ..engine.ports import StoreHealth
 from .flight import Flight, Settled
 from .ports import Backend, RowsRefused
 
 _TICK_S: Final = 0.25
-_log = structlog.get_logger(__name__)
+_log = get_logger("hubbub.storage.writer")
 
 
 @attrs.frozen(kw_only=True)

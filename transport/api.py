@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
-import structlog
 
 from ..engine import (
     Engine,
@@ -27,12 +26,13 @@ from ..engine import (
 from ..engine.core import codec
 from ..engine.core.errors import WIRE
 from ..engine.core.session import Session
+from ..engine.log import get_logger
 from .auth import Authenticator, Credential
 from .http_message import Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
 
-_log = structlog.get_logger("hubbub.api")
+_log = get_logger("hubbub.transport.api")
 
 COOKIE = "hubbub_session"
 MAX_QUERY_FIELDS = 50

@@ -12,12 +12,12 @@ from typing import Any
 
 import attrs
 import msgspec
-import structlog
 
 from ..engine import EngineError, Overloaded, Principal
 from ..engine.core import codec
 from ..engine.core.errors import ClientError, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
+from ..engine.log import get_logger
 from . import centrifugal_wire as wire
 from .api import Api, bearer_of, cookie_of, foreign_origin, problem, problem_of
 from .auth import Credential
@@ -40,7 +40,7 @@ from .websocket import (
 )
 from .websocket import pong_frame as pong
 
-_log = structlog.get_logger("hubbub.websocket")
+_log = get_logger("hubbub.transport.centrifugal")
 
 
 @attrs.frozen(kw_only=True)

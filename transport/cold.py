@@ -19,18 +19,15 @@ import attrs
 import trio
 from attrs.validators import gt
 
-from .api import Api, Matched
-from .centrifugal import CentrifugalConnection, SocketSettings
 from .cold_calls import CallSettings, ColdCalls, report
 from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
 from .cold_stream import ColdStream
 from .connection import NOBODY
-from .door import WEBSOCKET_PATH, nowhere
-from .http_message import Refused, RequestHead, encode, problem
-from .http_route import Cold, Hot, MakeMachine, Route, Stream, Upgrade
+from .http_message import RequestHead, encode, problem
+from .http_route import MakeMachine
 from .pages import build_pages
 from .ports import Connection, Machine
-from .sse import EventStream, StreamSettings
+from .router import Router
 
 Adopt = Callable[[socket.socket, Callable[[Connection], Machine]], object]
 
@@ -46,8 +43,6 @@ class ColdSettings:
         max_head_bytes: longer request heads are refused.
         lifespan_s: how long the pages may take to start, and to end.
         calls: bounds of one request.
-        stream: pace of event streams that go back to the table.
-        socket: bounds of WebSockets that do.
     """
 
     max_connections: int = attrs.field(default=2_000, validator=gt(0))
@@ -56,8 +51,6 @@ class ColdSettings:
     max_head_bytes: int = attrs.field(default=16_384, validator=gt(0))
     lifespan_s: float = attrs.field(default=5.0, validator=gt(0))
     calls: CallSettings = attrs.field(factory=CallSettings)
-    stream: StreamSettings = attrs.field(factory=StreamSettings)
-    socket: SocketSettings = attrs.field(factory=SocketSettings)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,17 +80,16 @@ class ColdLane:
     """Serves connections that the table lets go.
 
     Args:
-        api: what transports share.
+        router: where requests are served, as in the table.
         adopt: `Table.adopt`; a socket goes back there for a stream, and to be closed without losing the last answer.
         settings: bounds.
     """
 
-    def __init__(self, api: Api, adopt: Adopt, settings: ColdSettings) -> None:
-        self._api = api
+    def __init__(self, router: Router, adopt: Adopt, settings: ColdSettings) -> None:
         self._adopt = adopt
         self._settings = settings
         self._pages = cast(AsgiApp, build_pages())
-        self._calls = ColdCalls(self._route, self._pages, self._take_back, settings.calls)
+        self._calls = ColdCalls(router.route, self._pages, self._take_back, settings.calls)
         self._hypercorn = Hypercorn(
             idle_s=settings.idle_s, max_head_bytes=settings.max_head_bytes, lifespan_s=settings.lifespan_s
         )
@@ -237,27 +229,6 @@ class ColdLane:
             self._adopt(sock, _linger)
         except (OSError, RuntimeError):
             sock.close()
-
-    # -- the way of a request, as in the door
-
-    def _route(self, head: RequestHead) -> Route:
-        if head.path == WEBSOCKET_PATH:
-            return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self._api, self._settings.socket))
-        found = self._api.routes.match(head.method, head.path)
-        if not isinstance(found, Matched):
-            return _lost(head, found) if found or head.path.startswith("/api/") else Cold(self.leave)
-        if not found.route.stream:
-            return Hot(lambda request, respond: self._api.dispatch(found, request, respond), found.route.max_body_bytes)
-        if head.method != "GET":
-            return _lost(head, frozenset(found.route.methods))
-        name = found.params["id"]
-        return Stream(lambda conn, head: EventStream(conn, head, self._api, name, self._settings.stream))
-
-
-def _lost(head: RequestHead, allowed: frozenset[str]) -> Route:
-    if head.has_body:
-        raise Refused(nowhere(allowed))
-    return Hot(lambda _, respond: respond(nowhere(allowed)))
 
 
 def _linger(conn: Connection) -> Machine:

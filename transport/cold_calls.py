@@ -14,16 +14,16 @@ import traceback
 from collections.abc import Callable
 
 import attrs
-import structlog
 import trio
 
+from ..engine.log import get_logger
 from .cold_server import AsgiApp, Message, Receive, Scope, Send
 from .cold_stream import ColdStream
 from .http_body import MAX_CHUNKS
 from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
-from .http_route import Cold, Handler, Hot, MakeMachine, Route
+from .http_route import Handler, Hot, MakeMachine, Served, Stream, Upgrade
 
-_log = structlog.get_logger("hubbub.cold")
+_log = get_logger("hubbub.transport.cold_calls")
 
 _BODILESS = frozenset({204, 304})
 
@@ -45,7 +45,7 @@ class ColdCalls:
     """Serves each request of the cold lane.
 
     Args:
-        route: as the door routes; `Cold` means the pages.
+        route: `Router.route`; None means the pages.
         pages: the application for everything that no endpoint answers.
         take_back: gives the socket of a stream to the connection table and to the machine made there.
         settings: bounds.
@@ -53,7 +53,7 @@ class ColdCalls:
 
     def __init__(
         self,
-        route: Callable[[RequestHead], Route],
+        route: Callable[[RequestHead], Served | None],
         pages: AsgiApp,
         take_back: Callable[[ColdStream, RequestHead, MakeMachine], None],
         settings: CallSettings,
@@ -87,10 +87,10 @@ class ColdCalls:
             case Hot(handler, max_body_bytes):
                 body = await self._body(head, receive, max_body_bytes)
                 await answer.whole(await self._ask(handler, Request(head, body)), self._keeps_alive(head))
-            case Cold():
+            case None:
                 await self._page(head, {**scope, "path": head.path}, receive, answer)
-            case route:
-                self._give_back(stream, head, route.make_machine)
+            case Stream(make_machine) | Upgrade(make_machine):
+                self._give_back(stream, head, make_machine)
                 await trio.sleep_forever()  # all that served the connection is being cancelled, this too
 
     async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import h11
-import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -31,9 +30,10 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
 
+from ..engine.log import get_logger
 from .cold_stream import ColdStream
 
-_log = structlog.get_logger("hubbub.cold")
+_log = get_logger("hubbub.transport.cold_server")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

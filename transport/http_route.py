@@ -47,4 +47,6 @@ class Stream:
     make_machine: MakeMachine
 
 
-Route = Hot | Cold | Upgrade | Stream
+Served = Hot | Upgrade | Stream
+"""In the connection table."""
+Route = Served | Cold

@@ -18,8 +18,8 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, NotFound
 
 from .api import problem
-from .door import nowhere
 from .http_message import Response as Plain
+from .router import nowhere
 
 _HEADERS = {
     "content-security-policy": (

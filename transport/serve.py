@@ -11,10 +11,10 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import attrs
-import structlog
 import trio
 
 from ..engine import Engine, Visibility
+from ..engine.log import get_logger
 from .api import Api
 from .auth import Authenticator
 from .centrifugal import CentrifugalConnection
@@ -22,10 +22,11 @@ from .centrifugal_wire import Disconnect
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
 
-_log = structlog.get_logger("hubbub.serve")
+_log = get_logger("hubbub.transport.serve")
 
 LOBBY = "lobby"
 
@@ -127,8 +128,9 @@ async def serve(
         api = Api(engine, Authenticator(engine.store, engine.now_ms, start_soon), ROUTES, settings.guests, start_soon)
         from .cold import ColdLane, ColdSettings
 
-        cold = ColdLane(api, table.adopt, ColdSettings())
-        door = Door(api, cold.leave, settings.door)
+        router = Router(api, settings.door.socket, settings.door.stream)
+        cold = ColdLane(router, table.adopt, ColdSettings())
+        door = Door(router, cold.leave, settings.door.http)
         serving = Serving(url_of(sock), trio.Event())
         async with trio.open_nursery() as nursery:
             await nursery.start(table.run)

@@ -22,9 +22,9 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVarTuple
 
 import attrs
-import structlog
 import trio
 
+from ..engine.log import get_logger
 from .connection import TableConnection
 from .ledger import Blockage, Ledger, TableSettings, TableStatistics
 from .poller import READABLE, EpollPoller, Poller
@@ -32,7 +32,7 @@ from .ports import Connection, Machine
 
 __all__ = ["Table", "TableConnection", "TableSettings", "TableStatistics"]
 
-log = structlog.get_logger(__name__)
+log = get_logger("hubbub.transport.table")
 
 Args = TypeVarTuple("Args")
 MakeMachine = Callable[[Connection], Machine]

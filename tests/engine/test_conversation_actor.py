@@ -457,10 +457,7 @@ async def test_a_subscription_that_joined_while_draining_ends(autojump_clock: Mo
         async with world(store) as engine:
             nursery.start_soon(follow, engine)
             await trio.lowlevel.checkpoint()
-        with trio.move_on_after(5.0):
-            while not ended:
-                await trio.sleep(0.1)
-        nursery.cancel_scope.cancel()
+        await until(lambda: bool(ended))
     assert ended == [EngineClosed]
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import structlog
 import trio
 
 from hubbub.engine import Engine
@@ -26,6 +25,8 @@ from hubbub.transport.http import HttpSettings
 from hubbub.transport.serve import ServeSettings, serve
 from hubbub.transport.sse import StreamSettings
 from hubbub.transport.table import TableSettings
+
+from ..logs import capture_logs
 
 PATIENCE_S = 10.0
 """How long anything may take before a test gives up."""
@@ -300,7 +301,7 @@ def no_errors_logged() -> Any:
     handler = _Errors()
     logging.getLogger().addHandler(handler)
     try:
-        with structlog.testing.capture_logs() as entries:
+        with capture_logs() as entries:
             yield entries
     finally:
         logging.getLogger().removeHandler(handler)

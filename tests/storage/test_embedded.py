@@ -51,11 +51,11 @@ trio.run(main)
 """
 
 OWNER = """
-import structlog, sys, trio
+import logging, sys, trio
 from hubbub.storage.embedded import EmbeddedSettings, open_embedded
 
 async def main():
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     print("go", flush=True)
     async with open_embedded(EmbeddedSettings(sys.argv[1])) as postgres:
         print(postgres.pid, flush=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import pytest
-import structlog
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import EngineError, InvalidCommand, Overloaded, StoreUnavailable
@@ -26,11 +25,12 @@ from hubbub.transport.api import (
     query_of,
     same_origin,
 )
-from hubbub.transport.door import nowhere
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.http_route import Respond
+from hubbub.transport.router import nowhere
 
+from ..logs import capture_logs
 from .house import head_of, house
 
 # -- routes -----------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ async def test_a_request_is_answered_whatever_happens(
         route = Route(method="GET", path="/x", endpoint=endpoint)
         answers: list[Response] = []
         head = head_of("GET", "/x", f"Authorization: Bearer {there.token}")
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             there.api.dispatch(Matched(route, {}), Request(head, b""), answers.append)
             await wait_all_tasks_blocked()
         [answer] = answers

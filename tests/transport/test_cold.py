@@ -18,7 +18,6 @@ import hypercorn.protocol.http_stream
 import hypercorn.trio.lifespan
 import hypercorn.trio.tcp_server
 import pytest
-import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
@@ -31,6 +30,7 @@ from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
 from hubbub.transport.sse import EventStream
 
+from ..logs import capture_logs
 from .world import Client, serving
 
 VERSION = b"GET /api/v1/version HTTP/1.1\r\nhost: h\r\n\r\n"
@@ -69,7 +69,7 @@ def events(token: str, query: str = "") -> bytes:
 @pytest.fixture(autouse=True)
 def quiet(caplog):
     """Nothing may be logged but by tests that say so: every test here has peers at fault only."""
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         yield
     assert logs == []
     assert [record for record in caplog.records if record.levelno >= logging.INFO and record.name != "httpx"] == []

@@ -6,16 +6,15 @@ import json
 import re
 
 import pytest
-import structlog
 import trio
 
 from hubbub.transport.api import Route, Routes
 from hubbub.transport.cold_calls import CallSettings, ColdCalls
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import RequestHead, Response
-from hubbub.transport.http_route import Cold
 from hubbub.transport.sse import EventStream
 
+from ..logs import capture_logs
 from .world import Answer, Client, World, serving
 
 ROOM = "/api/v1/conversations/lobby"
@@ -86,7 +85,7 @@ async def in_both(scenario):
     """The answers of one scenario in the hot lane and in the cold lane, each with a server of its own."""
     found = []
     for cold in (False, True):
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             async with serving() as world:
                 token = await world.token()
                 async with world.cold_client() if cold else world.client() as client:
@@ -232,7 +231,7 @@ class BrokenRoutes(Routes):
 
 async def test_bug_of_ours_ends_one_connection(autojump_clock):
     """The peer sees 500, the log the kind of error and its place but nothing of the request, and the lane goes on."""
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         async with serving(api={"routes": BrokenRoutes(ROUTES.routes)}) as world:
             async with world.cold_client() as client:
                 answer = await client.ask("GET", "/broken?secret")
@@ -307,7 +306,7 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
     async def keep(message):
         sent.append(message)
 
-    calls = ColdCalls(lambda head: Cold(lambda conn, raw: None), pages, lambda *args: None, CallSettings())
+    calls = ColdCalls(lambda head: None, pages, lambda *args: None, CallSettings())
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -337,7 +336,7 @@ async def test_unread_body_does_not_reset_the_answer(autojump_clock):
 
 async def test_peer_that_leaves_in_a_body_is_forgotten(autojump_clock):
     """Half a body and the end of the connection: no answer, nothing logged, nothing kept."""
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         async with serving() as world:
             async with world.cold_client() as client:
                 await client.send(raw(GUEST, "Content-Length: 100", body=b"{"))

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-import structlog
 
+from ..logs import capture_logs
 from .world import serving
 
 POLICY = (
@@ -111,7 +111,7 @@ async def test_head_has_the_length_and_no_body(autojump_clock):
 )
 async def test_no_path_leads_out(autojump_clock, path):
     """Only the files of the page are served; anything else is the same problem document as in the other lane."""
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         async with serving() as world, world.client() as client:
             answer = await client.ask("OPTIONS" if path == "*" else "GET", path)
             assert (answer.status, answer.json["code"]) == (404, "not_found")

@@ -9,11 +9,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.table import Table, TableSettings
+
+from ..logs import capture_logs
 
 
 class Echo:
@@ -152,7 +153,7 @@ async def test_a_machines_exception_ends_its_connection_only(autojump_clock, met
             setattr(machines[0], method, explode)
         return machines[-1]
 
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         async with serving(make, stall_s=1) as (table, address):
             bad = await trio.open_tcp_stream(*address)
             await wait_all_tasks_blocked()
@@ -299,7 +300,7 @@ async def test_a_tasks_exception_stays_its_own():
     async def fail(word):
         raise KeyError(word)
 
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         async with serving() as (table, address):
             client = await trio.open_tcp_stream(*address)
             table.start_soon(fail, "secret")
@@ -312,8 +313,8 @@ async def test_a_tasks_exception_stays_its_own():
 
 
 EMFILE_SCRIPT = textwrap.dedent("""
-    import resource, socket, time
-    import structlog, trio
+    import logging, resource, socket, sys, time
+    import trio
     from hubbub.transport.connection import Nobody
     from hubbub.transport.table import Table, TableSettings
 
@@ -341,16 +342,18 @@ EMFILE_SCRIPT = textwrap.dedent("""
             print(table.statistics().failures)
             nursery.cancel_scope.cancel()
 
-    with structlog.testing.capture_logs() as logs:
-        trio.run(main)
-    print([(entry["event"], entry["error"]) for entry in logs])
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    trio.run(main)
 """)
 
 
 def test_running_out_of_descriptors_neither_spins_nor_ends_the_table():
     """With no descriptor left the listener rests, one line is logged, and accepting goes on when there is room."""
     done = subprocess.run([sys.executable, "-c", EMFILE_SCRIPT], capture_output=True, text=True, timeout=30)
-    assert done.stdout.splitlines() == ["4 True True", "0", "[('table.accept_failed', 'EMFILE')]"], done.stderr
+    said = done.stdout.splitlines()
+    assert [line for line in said if "accept_failed" not in line] == ["4 True True", "0"], done.stderr
+    assert len(said) == 3
+    assert "EMFILE" in done.stdout
 
 
 def test_refused_settings_are_named():

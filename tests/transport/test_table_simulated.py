@@ -5,12 +5,13 @@ import errno
 import socket
 import sys
 
-import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.poller import READABLE
 from hubbub.transport.table import Table, TableSettings
+
+from ..logs import capture_logs
 
 
 class Echo:
@@ -258,7 +259,7 @@ async def test_a_listener_that_fails_for_good_does_not_spin(autojump_clock):
     async with simulated(accept_pause_s=0.5) as (world, table):
         listener = world.socket(inbox=[OSError(errno.EBADF, "broken")] * 3)
         table.listen(listener, Echo)
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             world.wake()
             await wait_all_tasks_blocked()
             assert len(listener.inbox) == 2

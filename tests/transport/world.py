@@ -17,8 +17,10 @@ from hubbub.storage import MemoryStore
 from hubbub.transport.api import Api
 from hubbub.transport.auth import Authenticator
 from hubbub.transport.cold import ColdLane, ColdSettings
-from hubbub.transport.door import Door, DoorSettings
+from hubbub.transport.door import Door
 from hubbub.transport.endpoints import ROUTES
+from hubbub.transport.http import HttpSettings
+from hubbub.transport.router import Router
 from hubbub.transport.serve import ServeSettings, listen
 from hubbub.transport.table import Table, TableSettings
 
@@ -149,8 +151,9 @@ async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, 
         found = Table(table)
         auth = Authenticator(engine.store, engine.now_ms, found.start_soon)
         made = attrs.evolve(Api(engine, auth, ROUTES, True, found.start_soon), **changes)
-        lane = ColdLane(made, found.adopt, cold)
-        door = Door(made, lane.leave, DoorSettings())
+        router = Router(made)
+        lane = ColdLane(router, found.adopt, cold)
+        door = Door(router, lane.leave, HttpSettings())
         sock = listen(ServeSettings(port=0))
         port = sock.getsockname()[1]
         found.listen(sock, door.machine)

@@ -1,0 +1,65 @@
+"""The router: from a request head to what serves it, the same for the connection table and for the cold lane.
+
+Both lanes read one endpoint table through it, so that a call has one answer whichever way it came.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import attrs
+
+from .api import Api, Matched, problem
+from .centrifugal import CentrifugalConnection, SocketSettings
+from .http_message import Refused, RequestHead, Response
+from .http_route import Hot, Served, Stream, Upgrade
+from .sse import EventStream, StreamSettings
+
+WEBSOCKET_PATH = "/connection/websocket"
+
+
+@attrs.frozen
+class Router:
+    """Routes each request.
+
+    Attributes:
+        api: what transports share.
+        socket, stream: bounds and pace of what a connection may turn into.
+    """
+
+    api: Api
+    socket: SocketSettings = attrs.field(factory=SocketSettings)
+    stream: StreamSettings = attrs.field(factory=StreamSettings)
+
+    def route(self, head: RequestHead) -> Served | None:
+        """Where a request is served; None for a page.
+
+        Raises:
+            Refused: nobody serves it, and it has a body that nobody wants to read.
+        """
+        if head.path == WEBSOCKET_PATH:
+            return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self.api, self.socket))
+        found = self.api.routes.match(head.method, head.path)
+        if not isinstance(found, Matched):
+            return lost(head, found) if found or head.path.startswith("/api/") else None
+        if not found.route.stream:
+            return Hot(lambda request, respond: self.api.dispatch(found, request, respond), found.route.max_body_bytes)
+        if head.method != "GET":
+            return lost(head, frozenset(found.route.methods))
+        name = found.params["id"]
+        return Stream(lambda conn, head: EventStream(conn, head, self.api, name, self.stream))
+
+
+def lost(head: RequestHead, allowed: frozenset[str]) -> Served:
+    """Nobody serves this. Without a body the connection goes on; a body is nothing that anybody wants to read."""
+    if head.has_body:
+        raise Refused(nowhere(allowed))
+    return Hot(lambda _, respond: respond(nowhere(allowed)))
+
+
+def nowhere(allowed: frozenset[str]) -> Response:
+    """The answer to a path or method that no endpoint has; the same in both lanes."""
+    if not allowed:
+        return problem(HTTPStatus.NOT_FOUND.value, "not_found", "no such path")
+    allow = ("allow", ", ".join(sorted(allowed)))
+    return problem(HTTPStatus.METHOD_NOT_ALLOWED.value, "method_not_allowed", "the path has other methods", allow)
