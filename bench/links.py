@@ -7,6 +7,7 @@ outstanding: one command at a time for a reader, `pace.MAX_UNANSWERED` posts for
 
 from __future__ import annotations
 
+import abc
 import base64
 import enum
 import os
@@ -51,7 +52,7 @@ class Owner(Protocol):
         """A post was answered."""
 
 
-class Link:
+class Link(abc.ABC):
     """What readers and posters share."""
 
     __slots__ = ("_inbox", "_key", "_mask", "_outbox", "_owner", "_token", "phase", "sock", "started_ns")
@@ -153,14 +154,17 @@ class Link:
         self.phase = Phase.LIVE
         self._owner.joined(self)
 
+    @abc.abstractmethod
     def _hello(self) -> bytes:
-        raise NotImplementedError
+        """The commands that follow the handshake."""
 
+    @abc.abstractmethod
     def _welcome(self, documents: Sequence[wire.Document]) -> None:
-        raise NotImplementedError
+        """The replies to them have come."""
 
+    @abc.abstractmethod
     def _live(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Bytes after that."""
 
     def _answer(self, heard: Sequence[Heard]) -> None:
         for word in heard:

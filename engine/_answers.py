@@ -44,8 +44,8 @@ def tell(owed: Owed[A], answer: A) -> None:
 
 
 def log_failure(event: str, error: Exception, **context: str) -> None:
-    """Log a bug of a caller's in one line, with the place it was raised at. Rendering a stack could take the engine's thread
-    most of a second (structlog with rich), and a broken transport may fail for every connection."""
+    """Log a bug of a caller's in one line, with the place it was raised at: a broken transport may fail for each connection,
+    and a stack for each would bury the log."""
     frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
     where = "" if frame is None else f"{frame.filename}:{frame.lineno} in {frame.name}"
     _log.error(event, error=repr(error), where=where, **context)

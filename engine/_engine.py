@@ -66,7 +66,7 @@ class Engine:
         self.store = store
         self.session_settings = SessionSettings(
             history_items=settings.page_items,
-            history_default_items=settings.page_default_items,
+            history_default_items=min(settings.page_default_items, settings.page_items),
             conversation=settings.conversation,
         )
         self._clock = clock

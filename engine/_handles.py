@@ -27,7 +27,6 @@ A = TypeVar("A")
 
 _BUFFER_ITEMS = 256
 _EPHEMERAL_ITEMS = 64
-_RETRY_S = 0.25
 
 SYSTEM = Principal(Author("hubbub", "hubbub", "bot"), all_powerful=True)
 """The embedding program itself."""
@@ -267,22 +266,21 @@ class Subscription:
             if tail.covers(subscriber.cursor):
                 self._keep(tail.events(subscriber.cursor, _BUFFER_ITEMS))
             else:
-                await self._read_page()
+                await self._read_page(tail.head)
             return
         self._wake = trio.Event()
         await self._wake.wait()
 
-    async def _read_page(self) -> None:
-        limits = self._engine.settings
+    async def _read_page(self, head: int) -> None:
+        limits, after = self._engine.settings, self._subscriber.cursor
+        limit = min(limits.page_items, head - after)  # not past the head, as in `Reads`
         try:
             page = await self._engine.store.events(
-                self._conversation, after=self._subscriber.cursor, limit=limits.page_items, max_bytes=limits.page_bytes
+                self._conversation, after=after, limit=limit, max_bytes=limits.page_bytes
             )
         except StoreUnavailable as error:
             await trio.sleep(min(error.retry_after_s or 1.0, 1.0))
             return
-        if not page:  # the log ends before the tail begins: only while the conversation restarts
-            await trio.sleep(_RETRY_S)
         self._keep(page)
 
     def _keep(self, events: list[Event]) -> None:

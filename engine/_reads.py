@@ -2,6 +2,9 @@
 
 Both are bounded: so many pages of history at once, so many subscribers reading pages at once (design: G8). A subscriber that
 reads pages is paced by its own outlet: the next page is read when the last one has been taken.
+
+No read goes past the conversation's head: what is committed and not yet settled is in the store already, but a reader who had
+seen it would stand ahead of the conversation.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -123,14 +126,15 @@ class Reads:
         after, before, limit = command.after, command.before, command.limit
         if command.around is not None:
             offset = await self._store.message_offset(room.id, command.around)
-            if offset is None:
+            if offset is None or offset > head:
                 raise NotFound("no such message")
             half = limit // 2
             older = await self._store.messages(room.id, after=None, before=offset, limit=half) if half else []
-            newer = await self._store.messages(room.id, after=offset - 1, before=None, limit=limit - len(older))
+            newer = await self._store.messages(room.id, after=offset - 1, before=head + 1, limit=limit - len(older))
             found = older + newer
             return page_of(found, older=len(older) == half, newer=len(newer) == limit - len(older), head=head)
-        found = await self._store.messages(room.id, after=after, before=before, limit=limit)
+        upto = head + 1 if before is None else min(before, head + 1)
+        found = await self._store.messages(room.id, after=after, before=upto, limit=limit)
         full = len(found) == limit
         if after is not None:
             return page_of(found, older=after > 0, newer=full, head=head, after=after)
@@ -205,19 +209,23 @@ class Reads:
     async def _entries(
         self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None
     ) -> list[Entry] | None:
-        limits = self._settings
+        limits, tail = self._settings, room.tail
+        if tail is None:
+            if first is not None:
+                raise Overloaded("the conversation restarted")
+            await trio.sleep(_RETRY_S)
+            return None
         wanted = limits.page_bytes if first is None or not first[0].page_bytes else first[0].page_bytes
         try:
             events = await self._store.events(
-                room.id, after=subscriber.cursor, limit=limits.page_items, max_bytes=wanted
+                room.id,
+                after=subscriber.cursor,
+                limit=min(limits.page_items, tail.head - subscriber.cursor),
+                max_bytes=wanted,
             )
         except StoreUnavailable:
             if first is not None:
                 raise
-            await trio.sleep(_RETRY_S)
-            return None
-        if not events:
-            # The log ends before the tail begins: only while the actor restarts. It is about to be loaded anew.
             await trio.sleep(_RETRY_S)
             return None
         return [Entry(event) for event in events]

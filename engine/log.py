@@ -12,7 +12,9 @@ import structlog
 _render = structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)
 
 
-def _to_record(logger: logging.Logger, method: str, event: structlog.typing.EventDict) -> tuple[tuple[str], dict[str, Any]]:
+def _to_record(
+    logger: logging.Logger, method: str, event: structlog.typing.EventDict
+) -> tuple[tuple[str], dict[str, Any]]:
     """A line for people, and the fields for handlers that want them (`record.fields`)."""
     line = _render(logger, method, dict(event))
     return (line.replace("%", "%%"),), {"extra": {"fields": dict(event)}}

@@ -3,13 +3,16 @@
 import random
 
 import pytest
+import trio
 from trio.testing import MockClock
 
-from hubbub.engine import Engine, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
+from hubbub.engine import Ack, Engine, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
 from hubbub.engine.core.commands import Replay, Replayed
-from hubbub.engine.core.recovery import Since
+from hubbub.engine.core.recovery import FromTail, Since
+from hubbub.engine.core.subscriber import Joined
 
-from .world import ADA, ROOM, FaultyStore, Replies, post, world
+from ..storage.torn import Fault
+from .world import ADA, ROOM, FaultyStore, Outlet, Replies, join, post, subscriber_of, until, world
 
 _SHAPES = [
     "mmmmmmmm",
@@ -145,6 +148,42 @@ async def test_large_pages_are_cut_and_go_on(autojump_clock: MockClock) -> None:
             assert events
             seen += [event.offset for event in events]
         assert seen == list(range(1, 31))
+
+
+async def test_nobody_reads_past_the_head(autojump_clock: MockClock) -> None:
+    """Committed, but the answer was lost: no page, replay or late reader shows it before the conversation does."""
+    store = FaultyStore()
+    async with world(store, tail_items=2, page_items=3) as engine:
+        there = await write(engine, "mmmmmmm")
+        room = engine.conversation(ROOM)
+        store.backend.script.append(Fault.STORED)
+        store.backend.away = True
+        unsettled = post(engine, "unsettled")
+        await until(lambda: len(store.texts()) == 8)
+        message = store.backend.log(ROOM)[-1].message
+        assert message is not None
+        assert offsets(await room.history(after=0, limit=3)) == there[:3]
+        assert offsets(await room.history(after=4, limit=3)) == there[4:]
+        assert offsets(await room.history(before=100, limit=3)) == there[-3:]
+        assert offsets(await room.history(limit=3)) == there[-3:]
+        with pytest.raises(NotFound):
+            await room.history(around=message.id)
+        outlet, late = Outlet(), subscriber_of(Outlet(), "late")
+        for subscriber in (subscriber_of(outlet, "c1"), late):
+            assert isinstance(await join(engine, subscriber, 0).wait(), Joined)
+        async with room.subscribe(since=0) as events:
+            assert [(await anext(events)).offset for _ in range(7)] == there
+            with trio.move_on_after(2.0):
+                await anext(events)
+                pytest.fail("it was shown before it was settled")
+            assert outlet.offsets == there
+            late.leave()
+            again = await join(engine, subscriber_of(Outlet(), "again"), 7).wait()
+            assert isinstance(again.decision, FromTail)
+            store.backend.away = False
+            assert isinstance(await unsettled.wait(), Ack)
+            assert (await anext(events)).offset == 8
+            assert outlet.offsets == [*there, 8]
 
 
 async def test_history_refuses_nonsense(autojump_clock: MockClock) -> None:
