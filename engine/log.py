@@ -17,7 +17,7 @@ def _to_record(
 ) -> tuple[tuple[str], dict[str, Any]]:
     """A line for people, and the fields for handlers that want them (`record.fields`)."""
     line = _render(logger, method, dict(event))
-    return (line.replace("%", "%%"),), {"extra": {"fields": dict(event)}}
+    return (line,), {"extra": {"fields": dict(event)}}
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

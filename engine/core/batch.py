@@ -96,8 +96,9 @@ class Batch:
 class GroupCommit:
     """What is due, in which order, and when. Batches leave first come, first served; one transaction at a time.
 
-    The pace adapts: while few batches arrive a commit starts at once; when at least `busy_batches` arrived within the last
-    pace (many conversations posting), commits start `pace_s` apart, because a commit costs the same for one row and for ten.
+    The pace adapts: while few conversations post, a commit starts at once; when the last `busy_batches` batches came within one
+    pace and from as many conversations, commits start `pace_s` apart, because a commit costs the same for one row and for ten.
+    A single conversation is never paced: it has one batch out, so waiting would bring it nothing but the wait.
     """
 
     busy_batches: Final = 3
@@ -109,7 +110,7 @@ class GroupCommit:
         self.pace_s = pace_s
         self.items = 0
         self._queue: deque[Batch] = deque()
-        self._arrivals: deque[float] = deque(maxlen=self.busy_batches)
+        self._arrivals: deque[tuple[float, ConversationId]] = deque(maxlen=self.busy_batches)
         self._started = float("-inf")
 
     def __len__(self) -> int:
@@ -120,7 +121,7 @@ class GroupCommit:
         if self.items + len(batch.rows) > self.max_items:
             return False
         self._queue.append(batch)
-        self._arrivals.append(now)
+        self._arrivals.append((now, batch.conversation))
         self.items += len(batch.rows)
         return True
 
@@ -128,10 +129,15 @@ class GroupCommit:
         """When the next commit may start (a time of the caller's clock, possibly past); None when nothing waits."""
         if not self._queue:
             return None
-        busy = len(self._arrivals) == self.busy_batches and self._arrivals[-1] - self._arrivals[0] < self.pace_s
-        if busy and self.items < self.max_commit_items:
+        if self.items < self.max_commit_items and self._busy():
             return self._started + self.pace_s
         return self._started
+
+    def _busy(self) -> bool:
+        arrivals = self._arrivals
+        if len(arrivals) < self.busy_batches or arrivals[-1][0] - arrivals[0][0] >= self.pace_s:
+            return False
+        return len({conversation for _, conversation in arrivals}) == self.busy_batches
 
     def take(self, now: float) -> list[Batch]:
         """The batches of the next transaction: at least one when any waits, then as many as the bounds allow."""

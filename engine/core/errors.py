@@ -20,7 +20,7 @@
     │   ├── StoreUnavailable        certainly not stored, and never will be
     │   ├── OutcomeUnknown          perhaps stored; retry with the same idempotency key
     │   └── StoreFenced             another server owns the database now
-    ├── ConversationQuarantined     it crashed too often and is read-only until released
+    ├── ConversationQuarantined     it crashed too often, and takes no commands until released
     ├── EngineClosed                you, or the operator, closed the engine
     └── EngineBroken                a bug of ours; the cause is in the log, never in the answer
 

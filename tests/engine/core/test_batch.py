@@ -18,10 +18,10 @@ ROOM = ConversationId("room")
 PACE_S = 0.004
 
 
-def batch_of(rows: int, text_chars: int = 0) -> Batch:
-    """A batch with so many rows of so long a text."""
-    row = [Row(conversation=ROOM, type="t", id=str(n), actor=ADA, at_ms=0, text="x" * text_chars) for n in range(rows)]
-    return Batch(ROOM, row, lambda _batch, _results: None)
+def batch_of(rows: int, text_chars: int = 0, room: ConversationId = ROOM) -> Batch:
+    """A batch of a room with so many rows of so long a text."""
+    row = [Row(conversation=room, type="t", id=str(n), actor=ADA, at_ms=0, text="x" * text_chars) for n in range(rows)]
+    return Batch(room, row, lambda _batch, _results: None)
 
 
 def weight(batch: Batch) -> int:
@@ -38,7 +38,7 @@ class GroupCommitMachine(RuleBasedStateMachine):
         self.queue: list[Batch] = []
         self.out: list[Batch] = []
         self.now = 100.0
-        self.arrived: list[float] = []
+        self.arrived: list[tuple[float, ConversationId]] = []
         self.started = float("-inf")
 
     @property
@@ -50,15 +50,15 @@ class GroupCommitMachine(RuleBasedStateMachine):
         """The clock goes on."""
         self.now += step_s
 
-    @rule(rows=st.integers(0, 7), text_chars=st.sampled_from([0, 100, 1000]))
-    def add(self, rows: int, text_chars: int) -> None:
+    @rule(rows=st.integers(0, 7), text_chars=st.sampled_from([0, 100, 1000]), room=st.sampled_from("abcd"))
+    def add(self, rows: int, text_chars: int, room: str) -> None:
         """A batch is kept whole, or refused when it would pass the bound."""
-        batch = batch_of(rows, text_chars)
+        batch = batch_of(rows, text_chars, ConversationId(room))
         fits = self.rows + rows <= 12
         assert self.commits.add(batch, self.now) is fits
         if fits:
             self.queue.append(batch)
-            self.arrived.append(self.now)
+            self.arrived.append((self.now, batch.conversation))
 
     @rule()
     def take(self) -> None:
@@ -99,7 +99,8 @@ class GroupCommitMachine(RuleBasedStateMachine):
             return
         assert due_at is not None
         last = self.arrived[-GroupCommit.busy_batches :]
-        busy = len(last) == GroupCommit.busy_batches and max(last) - min(last) < PACE_S
+        near = len(last) == GroupCommit.busy_batches and last[-1][0] - last[0][0] < PACE_S
+        busy = near and len({room for _, room in last}) == len(last)
         if busy and self.rows < 5:
             assert due_at == self.started + PACE_S
         else:
@@ -127,7 +128,7 @@ def simulate(gaps_s: Sequence[float], rows: Sequence[int], max_commit_items: int
     for gap_s, count in zip(gaps_s, rows, strict=True):
         now += gap_s
         run_until(now)
-        batch = batch_of(count)
+        batch = batch_of(count, room=ConversationId(f"room{len(keep)}"))
         keep.append(batch)
         arrivals[id(batch)] = last = now
         assert commits.add(batch, now)
@@ -160,6 +161,19 @@ def test_an_idle_system_commits_at_once(count: int, gap_s: float) -> None:
     log = simulate([gap_s] * count, [1] * count, max_commit_items=128)
     assert len(log) == count
     assert all(start == arrived for start, arrived, _ in log)
+
+
+def test_one_conversation_is_never_paced() -> None:
+    """A poster that waits for each ack gets the next commit at once, however fast it is."""
+    commits = GroupCommit(max_items=100, max_commit_items=10, max_commit_bytes=10**6, pace_s=PACE_S)
+    now = 1000.0
+    for _ in range(20):
+        assert commits.add(batch_of(1), now)
+        due_at = commits.due_at()
+        assert due_at is not None
+        assert due_at <= now
+        assert len(commits.take(now)) == 1
+        now += PACE_S / 20
 
 
 @given(st.integers(3, 60), st.floats(0.0, PACE_S / 4))
