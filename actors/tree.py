@@ -45,7 +45,8 @@ class Node:
 
     def _lines(self, level: int) -> Iterator[str]:
         indent = "  " * level
-        mailbox = f" mailbox {self.depth}/{self.capacity}" if self.depth is not None else ""
+        what = "live" if self.kind == "registry" else "mailbox"
+        mailbox = f" {what} {self.depth}/{self.capacity}" if self.depth is not None else ""
         restarts = f" restarts {self.restarts}" if self.restarts else ""
         yield f"{indent}{self.name} ({self.kind}) {self.state}{mailbox}{restarts}"
         for child in self.children:

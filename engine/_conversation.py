@@ -39,6 +39,7 @@ Query = Join | Describe | History | Replay | Signal | Presence
 
 _log = get_logger("hubbub.engine._conversation")
 
+_QUERIES_PER_STEP = 16
 _NO_SUCH = "no such conversation"
 _SETTLE_WAIT_S = 1.0  # a healthy store settles within milliseconds; callers are not kept waiting for a sick one
 
@@ -116,6 +117,7 @@ class ConversationActor(Actor[Command | Nudge]):
             tail.append(event)
         room.epoch = record.epoch
         room.machine = ConversationMachine(record, tail, bounds)
+        room.cut_hidden(record)  # a change of visibility may have landed while no actor ran
 
     async def on_batch(self, batch: list[Command | Nudge]) -> None:
         """Settle, handle, hand over, publish; in this order."""
@@ -128,8 +130,10 @@ class ConversationActor(Actor[Command | Nudge]):
             return
         start = machine.tail.head
         self._settle(machine)
-        for command in batch:
+        for number, command in enumerate(batch, 1):
             self._handle(machine, command)
+            if not isinstance(command, Submit) and (number % _QUERIES_PER_STEP == 0 or isinstance(command, Signal)):
+                await trio.lowlevel.checkpoint()  # a page of history, or a signal to a large room, takes milliseconds
         self._hand_over(machine)
         if start < machine.tail.head:
             bounds = self._settings.conversation
@@ -138,7 +142,7 @@ class ConversationActor(Actor[Command | Nudge]):
     async def on_stop(self) -> None:
         """Drain: hand over and settle until nothing is owed."""
         room, machine = self._room, self._room.machine
-        while machine is not None and machine.busy:
+        while machine is not None and room.owing_posters:
             self._hand_over(machine)
             await room.wait_settled()
             await self.on_batch([])

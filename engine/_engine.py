@@ -156,7 +156,8 @@ class Engine:
         Args:
             name: its id; a UUID when left out.
             title: for people; the id when left out.
-            visibility: public, or private to its owner.
+            visibility: public, or private to its owner. Public by default, unlike over REST: the embedding program decides
+                who gets in at all.
             owner: who may change it.
             exist_ok: an existing conversation with this id is returned as it is.
 

@@ -147,7 +147,12 @@ class Reads:
         if len(self._pagers) >= self._settings.paging_subscribers:
             refuse(join, Overloaded("too many subscribers are catching up"))
             return
-        self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
+        room.slot.pin()  # until the first page is there, nothing else keeps the conversation from passivating
+        try:
+            self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
+        except EngineError:
+            room.slot.unpin()
+            raise
         subscriber.host = room
         subscriber.stage = Stage.PAGING
         self._pagers[subscriber] = trio.Event()
@@ -179,6 +184,7 @@ class Reads:
         return self._history_reads > 0
 
     async def _catch_up(self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
+        pinned = first is not None
         try:
             while subscriber.stage is Stage.PAGING:
                 tail = room.tail
@@ -201,6 +207,8 @@ class Reads:
             raise
         finally:
             del self._pagers[subscriber]
+            if pinned:
+                room.slot.unpin()
             if first is not None:
                 left = subscriber.stage is Stage.GONE
                 refuse(first[0], Conflict("unsubscribed before it had joined") if left else EngineClosed())

@@ -155,9 +155,14 @@ class Room:
     @property
     def owing(self) -> bool:
         """Commands wait, or answers of the store are out."""
-        if self.batch is not None or len(self.slot.mailbox) or self.slot.in_hand is not None:
+        return bool(len(self.slot.mailbox)) or self.slot.in_hand is not None or self.owing_posters
+
+    @property
+    def owing_posters(self) -> bool:
+        """Somebody waits for the answer to a post. A batch that is out and of which everybody has been told is no debt."""
+        if self.machine is not None and self.machine.waiting:
             return True
-        return self.machine is not None and self.machine.busy
+        return any(not pending.answered for pending in self.flying)
 
     def tend(self, now: float) -> bool:
         """Watch deadlines, and see to it that subscribers without a loaded conversation get one; whoever lives.

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .actors import RestartsExceeded
     from .engine import (
         SYSTEM,
         Ack,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         RecoveryFailed,
         RecoveryReason,
         Retry,
+        Roster,
         SlowSubscriber,
         Store,
         StoreError,
@@ -55,13 +57,14 @@ if TYPE_CHECKING:
         Visibility,
         WriterSettings,
     )
-    from .storage import MemoryStore, PostgresStore
-    from .storage.embedded import EmbeddedSettings, open_embedded
-    from .transport.serve import ServeSettings, Serving, serve
+    from .storage import MemoryStore, PostgresStore, SchemaRefused, StoreInUse
+    from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, PostgresFailed, open_embedded
+    from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 
 __all__ = [
     "SYSTEM",
     "Ack",
+    "AddressInUse",
     "Author",
     "ClientError",
     "Conflict",
@@ -70,6 +73,8 @@ __all__ = [
     "ConversationSettings",
     "Cursor",
     "Draft",
+    "EmbeddedError",
+    "EmbeddedPostgres",
     "EmbeddedSettings",
     "Engine",
     "EngineBroken",
@@ -88,13 +93,17 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "PayloadTooLarge",
+    "PostgresFailed",
     "PostgresStore",
     "Principal",
     "RateLimited",
     "Record",
     "RecoveryFailed",
     "RecoveryReason",
+    "RestartsExceeded",
     "Retry",
+    "Roster",
+    "SchemaRefused",
     "ServeSettings",
     "Serving",
     "SlowSubscriber",
@@ -102,6 +111,7 @@ __all__ = [
     "StoreError",
     "StoreFenced",
     "StoreHealth",
+    "StoreInUse",
     "StoreUnavailable",
     "Subscription",
     "Unauthenticated",
@@ -113,11 +123,18 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "AddressInUse": ".transport.serve",
+    "EmbeddedError": ".storage.embedded",
+    "EmbeddedPostgres": ".storage.embedded",
     "EmbeddedSettings": ".storage.embedded",
     "MemoryStore": ".storage",
+    "PostgresFailed": ".storage.embedded",
     "PostgresStore": ".storage",
+    "RestartsExceeded": ".actors",
+    "SchemaRefused": ".storage",
     "ServeSettings": ".transport.serve",
     "Serving": ".transport.serve",
+    "StoreInUse": ".storage",
     "open_embedded": ".storage.embedded",
     "serve": ".transport.serve",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +19,7 @@ from ..engine import (
     EngineError,
     Forbidden,
     InvalidCommand,
+    Overloaded,
     Principal,
     Unauthenticated,
 )
@@ -35,6 +35,8 @@ from .http_route import Respond
 _log = get_logger("hubbub.transport.api")
 
 COOKIE = "hubbub_session"
+WAITS = 256
+"""Calls that may wait for the store at once."""
 MAX_QUERY_FIELDS = 50
 JSON_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
 _PROBLEM_HEADERS = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
@@ -158,6 +160,13 @@ class Routes:
         return frozenset(allowed)
 
 
+@attrs.define
+class Waits:
+    """How many calls wait for the store."""
+
+    count: int = 0
+
+
 @attrs.frozen
 class Api:
     """What transports share.
@@ -165,6 +174,7 @@ class Api:
     Attributes:
         guests: whether anyone may become a guest.
         start_soon: starts a task that lives as long as the server, for the few things that wait.
+        waits: how many of those there are.
     """
 
     engine: Engine
@@ -172,6 +182,7 @@ class Api:
     routes: Routes
     guests: bool
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
+    waits: Waits = attrs.field(factory=Waits)
 
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Authenticate a request and carry it out. `respond` is called once, with an answer or a problem document."""
@@ -220,18 +231,25 @@ class Api:
             _log.error("endpoint failed", error=repr(error), exc_info=error)
             respond(problem_of(EngineBroken()))
 
-    def later(self, work: Awaitable[Response] | Callable[[], Awaitable[Response]], respond: Respond) -> None:
-        """Carry out an endpoint that has to wait, and answer for it whatever happens."""
+    def later(self, work: Callable[[], Awaitable[Response]], respond: Respond) -> None:
+        """Carry out an endpoint that has to wait, and answer for it whatever happens. So many at once, others are refused:
+        a call outlives the connection it came by."""
+
+        if self.waits.count >= WAITS:
+            respond(problem_of(Overloaded("too many calls wait for the store")))
+            return
+        self.waits.count += 1
 
         async def run() -> None:
             answer = problem_of(EngineBroken())
             try:
-                answer = await (work() if callable(work) else work)
+                answer = await work()
             except EngineError as error:
                 answer = problem_of(error)
             except Exception as error:  # noqa: BLE001  a bug in one call must not end the others
                 _log.error("endpoint failed", error=repr(error), exc_info=error)
             finally:
+                self.waits.count -= 1
                 respond(answer)
 
         self.start_soon(run)
@@ -302,11 +320,13 @@ def cookie_of(head: RequestHead) -> str | None:
     value = head.header("cookie")
     if value is None or COOKIE not in value:
         return None
-    try:
-        morsel = SimpleCookie(value.replace(", ", "; ")).get(COOKIE)
-    except CookieError:
-        return None
-    return None if morsel is None else morsel.value
+    # Not the standard library's parser: it takes quadratic time on some input (CVE-2024-7592), and one odd cookie of another
+    # program on this host would hide ours.
+    for pair in value.replace(",", ";").split(";"):
+        name, equals, text = pair.partition("=")
+        if equals and name.strip() == COOKIE:
+            return text.strip().strip('"')
+    return None
 
 
 def same_origin(head: RequestHead) -> bool:

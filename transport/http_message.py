@@ -21,6 +21,7 @@ import httptools
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
+_PASSING = frozenset({408, 503})
 _CODES = {400: "invalid_request", 413: "too_large", 431: "too_large", 500: "internal", 503: "outcome_unknown"}
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -98,9 +99,10 @@ def problem(status: int, detail: str, *headers: tuple[str, str], code: str | Non
     """
     title = HTTPStatus(status).phrase
     code = code or _CODES.get(status) or title.lower().replace(" ", "_")
-    document = {"type": f"urn:hubbub:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    document: dict[str, object] = {"type": f"urn:hubbub:problem:{code}", "title": title, "status": status}
+    document |= {"detail": detail, "code": code, "retry": "after" if status in _PASSING else "never"}
     fixed = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
-    return Response(status, fixed + headers, json.dumps(document).encode())
+    return Response(status, fixed + headers, json.dumps(document, separators=(",", ":")).encode())
 
 
 def one_line(status: int, text: str) -> Response:

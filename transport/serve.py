@@ -150,7 +150,8 @@ async def _drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awa
     with trio.move_on_at(deadline):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drain_cold, drain_s)
-            await engine.settled()
+            with trio.move_on_at(deadline - min(3.0, drain_s / 4)):  # saying good-bye takes time, too
+                await engine.settled()
             for conn in table.connections():
                 match conn.machine:
                     case CentrifugalConnection() as peer:

@@ -151,7 +151,7 @@ def decode_object(data: bytes) -> JsonObject:
 def _holds_lone_surrogate(data: bytes) -> bool:
     """Whether lone surrogates are what is wrong; the standard library lets them pass. Only asked on the way to an error."""
     try:
-        json.dumps(json.loads(data), ensure_ascii=False).encode()
+        json.dumps(json.loads(data, parse_int=len, parse_float=len), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return True
     except (ValueError, RecursionError):

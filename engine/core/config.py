@@ -26,6 +26,7 @@ class ConversationSettings:
     tail_load_items: int = _size(500, "events read back when a conversation is activated")
     mailbox_items: int = _size(4096, "commands waiting for the conversation; more are refused")
     waiting_items: int = _size(4096, "posts waiting behind the batch in flight; more are refused")
+    waiting_bytes: int = _size(16 * _MIB, "bytes of posts waiting behind the batch in flight; more are refused")
     batch_items: int = _size(64, "posts handed to the storage actor at once")
     batch_bytes: int = _size(1 * _MIB, "bytes of posts handed to the storage actor at once")
     dedupe_items: int = _size(1024, "idempotency keys remembered in memory; the store knows all of them")

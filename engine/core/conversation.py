@@ -78,7 +78,7 @@ class ConversationMachine:
         settings: bounds.
     """
 
-    __slots__ = ("_dedupe", "_flying", "flight", "record", "settings", "tail", "waiting")
+    __slots__ = ("_dedupe", "_flying", "_waiting_bytes", "flight", "record", "settings", "tail", "waiting")
 
     def __init__(self, record: Record, tail: Tail, settings: ConversationSettings) -> None:
         self.record = record
@@ -88,6 +88,7 @@ class ConversationMachine:
         self.flight: Flight | None = None
         self._dedupe = Dedupe(settings.dedupe_items, settings.dedupe_bytes)
         self._flying: dict[Scope, Pending] = {}
+        self._waiting_bytes = 0
 
     @property
     def busy(self) -> bool:
@@ -120,12 +121,16 @@ class ConversationMachine:
                     return Overloaded("too many retries of one post")
                 if pending.answered:  # the deadlines of those before are over; only this one's counts now
                     pending.deadline = submission.deadline
+                submission.row = pending.row  # the same content: let go of the copy
                 pending.submissions.append(submission)
                 return None
-        if len(self.waiting) >= self.settings.waiting_items:
+        size = row.size_bytes
+        full = self._waiting_bytes and self._waiting_bytes + size > self.settings.waiting_bytes
+        if full or len(self.waiting) >= self.settings.waiting_items:
             return Overloaded("too many posts wait in this conversation")
         pending = Pending(row, submission.deadline, [submission])
         self.waiting.append(pending)
+        self._waiting_bytes += size
         if row.key is not None:
             self._flying[Scope(row.actor.id, row.key)] = pending
         return None
@@ -141,6 +146,7 @@ class ConversationMachine:
             if taken and size > self.settings.batch_bytes:
                 break
             taken.append(self.waiting.popleft())
+            self._waiting_bytes -= taken[-1].row.size_bytes
         self.flight = Flight(taken)
         return [pending.row for pending in taken]
 
@@ -159,9 +165,23 @@ class ConversationMachine:
         assert self.flight is not None
         flight, self.flight = self.flight, None
         answers: list[tuple[Pending, Ack | Record | EngineError]] = []
+        before = self.record
         for pending, result in zip(flight.pending, results, strict=True):
             answers.append((pending, self._settle_one(pending, result)))
+        if self.record is not before:
+            answers.extend(self._refuse_waiting())
         return answers
+
+    def _refuse_waiting(self) -> list[tuple[Pending, EngineError]]:
+        """The conversation has changed: what waits must be allowed in it as it is now."""
+        refused: list[tuple[Pending, EngineError]] = []
+        for pending in self.waiting:
+            try:
+                check(pending.submissions[0].principal, pending.submissions[0].verb, self.record)
+            except EngineError as error:
+                refused.append((pending, error))
+        self._drop([pending for pending, _ in refused])
+        return refused
 
     def _settle_one(self, pending: Pending, result: Result) -> Ack | Record | EngineError:
         self._forget(pending)
@@ -206,15 +226,22 @@ class ConversationMachine:
             for pending, _ in expired:
                 self._forget(pending)  # a retry must not share the fate of a row that will never leave
         late = [pending for pending in self.waiting if now >= pending.deadline]
-        if late:
-            self.waiting = deque(pending for pending in self.waiting if now < pending.deadline)
-            expired.extend((self._forget(pending), StoreUnavailable()) for pending in late)
+        self._drop(late)
+        expired.extend((pending, StoreUnavailable()) for pending in late)
         return expired
+
+    def _drop(self, leaving: list[Pending]) -> None:
+        if leaving:
+            gone = {id(pending) for pending in leaving}
+            self.waiting = deque(pending for pending in self.waiting if id(pending) not in gone)
+        for pending in leaving:
+            self._waiting_bytes -= self._forget(pending).row.size_bytes
 
     def abandon(self) -> list[Pending]:
         """Give up everything that waits (the actor ends): returned to be refused as certainly not stored."""
         waiting = [self._forget(pending) for pending in self.waiting]
         self.waiting.clear()
+        self._waiting_bytes = 0
         return waiting
 
     def _forget(self, pending: Pending) -> Pending:

@@ -8,11 +8,13 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import EngineError, InvalidCommand, Overloaded, StoreUnavailable
 from hubbub.engine.core.errors import WIRE, OutcomeUnknown, RateLimited, RecoveryFailed, RecoveryReason
 from hubbub.transport.api import (
+    WAITS,
     Api,
     Call,
     Matched,
@@ -107,6 +109,8 @@ def test_bearer(header: str, expected: str) -> None:
         (["x=hubbub_session"], None),
         (["hubbub_session"], None),
         ([";;;=hubbub_session=;"], None),
+        (['theme={"a":1}; foo[bar]=1; expires=foo; hubbub_session=abc'], "abc"),
+        (['hubbub_session="' + chr(92) + "1" * 50], chr(92) + "1" * 50),
     ],
 )
 def test_cookie(lines: list[str], expected: str | None) -> None:
@@ -281,3 +285,24 @@ async def test_open_routes_and_foreign_pages(method: str, status: int, autojump_
         routes = Routes((Route(method=method, path="/x", endpoint=_endpoint(lambda: 204), open=True),))
         there.api = attrs.evolve(there.api, routes=routes)
         assert (await there.dispatch(head_of(method, "/x", "Origin: http://evil"))).status == status
+
+
+async def test_calls_that_wait_for_the_store_are_bounded(autojump_clock: MockClock) -> None:
+    """They outlive their connections, so only so many may wait; the next are told to come back, and places free up."""
+    async with house() as found:
+        gate = trio.Event()
+        answers: list[Response] = []
+
+        async def wait() -> Response:
+            await gate.wait()
+            return Response(204)
+
+        for _ in range(WAITS + 3):
+            found.api.later(wait, answers.append)
+        assert [answer.status for answer in answers] == [503, 503, 503]
+        gate.set()
+        await wait_all_tasks_blocked()
+        assert [answer.status for answer in answers[3:]] == [204] * WAITS
+        found.api.later(wait, answers.append)
+        await wait_all_tasks_blocked()
+        assert answers[-1].status == 204
