@@ -67,7 +67,10 @@ _common: Final = (
     ),
     click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the posts say."),
     click.option("--pin", is_flag=True, help="Server on the first core, generators on the others."),
-    click.option("--url", help="Use this running server (http://HOST:PORT, guests allowed) and start none."),
+    click.option(
+        "--url",
+        help="Use this running server (http://HOST:PORT, guests allowed) and start none. The conversation stays on it.",
+    ),
     click.option("--pid", type=click.IntRange(1), help="Process of the --url server, for its CPU and memory."),
     click.option("--serve-args", default="", help="Further arguments for `hubbub serve`, as one string."),
     click.option("--json", "json_path", help="Also write the result as JSON to this file; - for stdout, no table."),
@@ -91,6 +94,7 @@ def bench() -> None:
     hubbub bench idle --connections 5000       memory per connection, connects/s
 
     Every delivery is checked for order, gaps, duplicates and loss; a broken promise ends with exit code 1.
+    With --url the conversation that a run makes, and all its messages, stay on that server.
     """
 
 

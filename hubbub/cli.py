@@ -13,7 +13,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
+from urllib.parse import parse_qs, urlsplit
 
 import click
 import trio
@@ -25,6 +26,8 @@ from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings,
 from .talk import follow, post
 from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 from .transport.version import version as program_version
+
+_log: Final = logging.getLogger("hubbub.cli")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,7 +53,7 @@ def show_version() -> None:
     default=None,
     help="Data directory of the embedded Postgres.  [default: ./hubbub-data, as root /var/lib/hubbub]",
 )
-@click.option("--database-url", default=None, help="Use this Postgres (13 or newer) and not the embedded one.")
+@click.option("--database-url", default=None, help="Use this Postgres (13 or newer): postgresql://...")
 @click.option("--guests", is_flag=True, help="Let anyone who reaches the port talk in the public lobby.")
 @click.option(
     "--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
@@ -65,6 +68,8 @@ def serve_command(
     """
     if database_url is not None and data is not None:
         raise click.UsageError("--data is for the embedded Postgres, --database-url for your own: give one of them")
+    if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     configure_logs(log_level)
     settings = ServeSettings(host=host, port=port, guests=guests)
     failures: list[str] = []
@@ -75,6 +80,7 @@ def serve_command(
     if failures:
         click.echo("hubbub: " + "\n".join(failures), err=True)
         sys.exit(1)
+    _log.info("stopped")
 
 
 def configure_logs(level: str) -> None:
@@ -126,6 +132,7 @@ async def _serve(settings: ServeSettings, data: Path | None, database_url: str |
             ):
                 stopping.serving = await servers.start(serve, engine, settings)
                 nursery.start_soon(_stop_when_fenced, store, stopping.serving)
+                _log.info("listening on %s", stopping.serving.url)
                 click.echo(f"hubbub {program_version()} ready at {stopping.serving.url}{_hint(settings)}")
             nursery.cancel_scope.cancel()
             if store.fenced.is_set():
@@ -145,13 +152,21 @@ def _hint(settings: ServeSettings) -> str:
 async def _open_store(data: Path | None, database_url: str | None, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
     if database_url is not None:
         async with PostgresStore.open(database_url) as store:
+            _log.info("store: Postgres at %s", _host_of(database_url))
             yield store
         return
     directory = default_data_dir() if data is None else data
     async with open_embedded(EmbeddedSettings(directory)) as postgres:
         stopping.postgres = postgres
         async with PostgresStore.open(postgres.connect_args) as store:
+            _log.info("store: embedded Postgres in %s", directory.absolute())
             yield store
+
+
+def _host_of(database_url: str) -> str:
+    """Where a database is, without the user and password of its URL."""
+    parts = urlsplit(database_url)
+    return parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ["the default host"]))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
@@ -160,6 +162,7 @@ def server_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # what cannot be looked up at all
     except ValueError:
         host, port, parts = None, None, urlsplit("")
     if parts.scheme not in {"http", "https"} or not host or parts.username is not None or parts.query or parts.fragment:
@@ -296,11 +299,31 @@ class Client:
             yield
         except httpx.RequestError as error:
             unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            if isinstance(error, httpx.TimeoutException):
-                why = "no answer in time"
-            else:
-                why = "nobody answers there" if isinstance(error, httpx.ConnectError) else "the connection broke"
-            raise Unreachable(f"cannot reach {self.url}: {why}", sent=not unsent) from error
+            raise Unreachable(f"cannot reach {self.url}: {_why(error, self.url)}", sent=not unsent) from error
+
+
+def _why(error: httpx.RequestError, url: str) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if not isinstance(error, httpx.ConnectError):
+        return "the connection broke"
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return f"unknown host {urlsplit(url).hostname} ({cause.strerror})"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the TLS handshake failed: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            plain = cause.reason == "WRONG_VERSION_NUMBER"  # what came is no TLS at all
+            why = "the port speaks plain HTTP, use http://" if plain else cause.reason
+            return f"the TLS handshake failed: {why}"
+    return "nobody answers there"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 @asynccontextmanager

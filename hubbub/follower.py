@@ -19,7 +19,6 @@ from .timeline import Due, Ended, Missing, Opened, Passed, Rewound, Step, Timeli
 
 _HTTP_UNAUTHORIZED: Final = 401
 _HTTP_GONE: Final = 410
-_LONGEST_SERVER_RETRY_S: Final = 30.0
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +31,7 @@ class Pace:
     """
 
     first_s: float = 1.0
-    most_s: float = 30.0
+    most_s: float = 5.0
 
 
 class _Enough(Exception):
@@ -67,7 +66,7 @@ class Follower:
         self._left = count
         self._backoff = Backoff(pace.first_s, pace.most_s)
         self._was_open = False
-        self._complained = False
+        self._is_away = False
 
     async def run(self) -> None:
         """Follow until the asked number of messages was shown. Cancelling it loses nothing that was shown.
@@ -95,12 +94,8 @@ class Follower:
 
     async def _pause(self, why: str, at_least_s: float | None) -> None:
         wait_s = self._backoff.next_s(at_least_s)
-        text = f"{why}; trying again in {wait_s:.1f} s"
-        if self._was_open or self._complained:
-            self._terminal.state(text)
-        else:  # it may be a wrong URL: not only for a person who watches
-            self._complained = True
-            self._terminal.warn(text)
+        self._terminal.state(f"{why}; trying again in {wait_s:.1f} s", news=not self._is_away)
+        self._is_away = True
         await trio.sleep(wait_s)
 
     async def _connect(self) -> str:
@@ -116,7 +111,7 @@ class Follower:
                 except StreamTooLong as error:
                     raise TalkError(str(error)) from error
                 if reader.retry_s is not None:
-                    self._backoff.first_s = min(reader.retry_s, _LONGEST_SERVER_RETRY_S)
+                    self._backoff.first_s = reader.retry_s
         return why
 
     async def _carry_out(self, step: Step, token: str) -> str | None:
@@ -124,8 +119,9 @@ class Follower:
         match step:
             case Opened(offset):
                 self._backoff.reset()
-                self._was_open = True
-                self._terminal.state(f"following {self._conversation} after offset {offset}")
+                again = "again " if self._was_open else ""
+                self._terminal.state(f"following {self._conversation} {again}after offset {offset}", news=self._is_away)
+                self._was_open, self._is_away = True, False
             case Due(message):
                 self._show(message)
             case Passed(offset):

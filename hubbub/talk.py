@@ -50,7 +50,14 @@ class Access:
 def _access_options(command: _Command) -> _Command:
     for option in reversed(
         (
-            click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server."),
+            click.option(
+                "--url",
+                envvar="HUBBUB_URL",
+                show_envvar=True,
+                default="http://127.0.0.1:8000",
+                show_default=True,
+                help="The server.",
+            ),
             click.option(
                 "--token",
                 envvar="HUBBUB_TOKEN",
@@ -77,7 +84,10 @@ def _access(ctx: click.Context, url: str, token: str | None, name: str | None) -
 
 @click.command()
 @_access_options
-@click.option("--key", help="Idempotency key: the same key posts the same message once.  [default: a fresh one]")
+@click.option(
+    "--key",
+    help="Idempotency key: the same author (kept guest or --token) posts once with one key.  [default: a fresh one]",
+)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -105,6 +115,9 @@ def post(
 
     The text is the rest of the command line, or standard input when there is none or it is "-". It is posted once, however
     often the connection breaks or the server restarts; when this command succeeds, it is committed.
+
+    Without a token it talks as a guest, whose token is kept in ~/.config/hubbub/credentials.json for the next time. A --key
+    holds for one author: with another name, another token, or without that file, the same key posts a second message.
 
     \b
     Examples:
@@ -149,10 +162,13 @@ def follow(
     count: int | None,
     conversation: str,
 ) -> None:
-    """Print messages as they come, from now on, until Ctrl-C.
+    """Print messages as they come, until Ctrl-C or --count.
 
-    Each message is printed once and in order, also when the network breaks or the server restarts: it reconnects and goes on
-    where it was. It ends when the server refuses (unknown conversation, token not valid).
+    It begins with what comes from now on, unless --since or --from-start say otherwise. Each message is printed once and in
+    order, also when the network breaks or the server restarts: it reconnects and goes on where it was. It ends
+    when the server refuses (unknown conversation, token not valid).
+
+    Without a token it reads as a guest, whose token is kept in ~/.config/hubbub/credentials.json for the next time.
 
     \b
     Examples:

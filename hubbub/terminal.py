@@ -53,7 +53,7 @@ class Terminal:
 
     Attributes:
         as_json: print messages as JSON, one a line; everything outside ASCII is escaped, which makes it harmless too.
-        chatty: say the state of the connection, because a person is watching.
+        chatty: say every state of the connection, because a person is watching.
     """
 
     out: TextIO
@@ -80,9 +80,9 @@ class Terminal:
         except OSError as error:
             raise TalkError(f"cannot write the output: {error.strerror}") from error
 
-    def state(self, text: str) -> None:
-        """Say how the connection is, if a person is watching."""
-        if self.chatty:
+    def state(self, text: str, *, news: bool = False) -> None:
+        """Say how the connection is: everything to a person who watches, only news to a log."""
+        if self.chatty or news:
             self.warn(text)
 
     def warn(self, text: str) -> None:

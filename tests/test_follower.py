@@ -293,8 +293,8 @@ async def test_a_server_without_guests_is_a_clear_error(tmp_path):
             )
 
 
-async def test_the_state_is_told_to_a_person_and_the_first_failure_to_everybody():
-    """A script sees that nobody answers, once; a person sees every step."""
+async def test_an_outage_is_told_to_everybody_and_each_try_to_a_person():
+    """A log gets one line when nobody answers and one when it follows; a person sees every try."""
     server = ScriptedServer()
     async with server.serving():
         server.say("hi")  # the port is ours, and nobody listens on it from here on
@@ -305,6 +305,29 @@ async def test_the_state_is_told_to_a_person_and_the_first_failure_to_everybody(
             await trio.sleep(0.1)
             async with server.serving():
                 await until(lambda shown=shown: shown.texts == ["hi"])
-        assert "nobody answers there" in shown.warnings()
-        assert (shown.warnings().count("trying again") > 1) is chatty
-        assert ("following lobby" in shown.warnings()) is chatty
+                said = shown.warnings()
+        assert "nobody answers there" in said
+        assert (said.count("trying again") > 1) is chatty
+        assert said.count("following lobby after offset 0") == 1
+
+
+async def test_a_log_gets_two_lines_for_each_outage():
+    """Lost and back, with the place it goes on from, however many tries it takes; nothing on a first connection that opens."""
+    server, shown = ScriptedServer(), screen()
+    async with trio.open_nursery() as nursery:
+        async with server.serving():
+            nursery.start_soon(lambda: follow(server, shown, after=0))
+            server.say("0")
+            await until(lambda: shown.texts == ["0"])
+            assert shown.warnings() == ""
+        for outage in range(1, 4):
+            await until(lambda: shown.warnings().count("trying again") == outage)  # noqa: B023
+            await trio.sleep(0.2)  # several tries at this pace
+            async with server.serving():
+                server.say(f"{outage}")
+                await until(lambda: len(shown.texts) == outage + 1)  # noqa: B023
+        nursery.cancel_scope.cancel()
+    lines = shown.warnings().splitlines()
+    assert ["trying again" in line for line in lines[:6]] == [True, False] * 3
+    assert lines[1:6:2] == [f"hubbub: following lobby again after offset {offset}" for offset in (1, 2, 3)]
+    assert len(lines) <= 7  # the last break may be told before it ends

@@ -116,6 +116,18 @@ async def test_what_is_typed_beats_the_environment_which_beats_a_guest(program):
     assert json.loads(server.heard[2].body) == {"name": "bob"}
 
 
+async def test_the_environment_names_the_server_unless_the_command_line_does(program):
+    """HUBBUB_URL is what --url says when it is not given."""
+    server, token = ScriptedServer(), ("--token", "good")
+    async with server.serving():
+        env = {"HUBBUB_URL": server.url}
+        assert await program.run("post", *token, ROOM, "hi", env=env) == (0, "1 e1-1\n", "")
+        code, out, _ = await program.run("follow", *token, "--from-start", "--count", "1", "--json", ROOM, env=env)
+        assert (code, json.loads(out)) == (0, server.log[0])
+        env = {"HUBBUB_URL": "ftp://x"}
+        assert await program.run("post", *token, "--url", server.url, ROOM, "hi", env=env) == (0, "2 e1-2\n", "")
+
+
 @pytest.mark.parametrize(
     ("args", "stdin", "said"),
     [
@@ -160,10 +172,12 @@ def test_help_shows_examples(command):
     result = CliRunner().invoke(command, ["--help"])
     assert result.exit_code == 0
     assert f"\n    hubbub {command.name} " in result.output
+    assert "HUBBUB_URL" in result.output
+    assert "credentials.json" in result.output
 
 
 async def test_follow_prints_lines_and_ends_quietly_on_ctrl_c(program):
-    """Time, name and text as they come; SIGINT gives 130 and nothing on standard error."""
+    """Time, name and text as they come, an outage on standard error; SIGINT gives 130 and not a word more."""
     server = ScriptedServer()
     server.say("one\x1b[2J", author="ada")
     async with server.serving(), trio.open_nursery() as nursery:
@@ -175,7 +189,10 @@ async def test_follow_prints_lines_and_ends_quietly_on_ctrl_c(program):
         assert await lines.next() == "[2026-11-21 05:36:00] ada: two"
         process.send_signal(signal.SIGINT)
         assert await lines.next() is None
-        assert await Lines(process.stderr).next() is None
+        errors = Lines(process.stderr)
+        assert "trying again" in (await errors.next() or "")
+        assert await errors.next() == f"hubbub: following {ROOM} again after offset 1"
+        assert await errors.next() is None
     assert process.returncode == 130
 
 
