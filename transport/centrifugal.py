@@ -52,6 +52,9 @@ class SocketSettings:
     ping_s: float = 25.0
     pong_s: float = 10.0
     commands_per_turn: int = 64
+    unanswered_commands: int = 128
+    """Commands of one connection that may wait for their replies; until then no more are read, so that one client cannot fill
+    a conversation's mailbox."""
     page_bytes: int = 64 * 1024
     """How much of what was missed the subscribe reply itself carries; the rest follows as pushes."""
 
@@ -74,6 +77,7 @@ class CentrifugalConnection:
         "_ended",
         "_head",
         "_last_pong",
+        "_owed",
         "_paused",
         "_reader",
         "_waiting",
@@ -97,6 +101,7 @@ class CentrifugalConnection:
         self._behind: set[Subscriber] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
         self._last_pong = True
+        self._owed = 0
         self._paused = self._ended = False
         self._head: RequestHead | None = head  # until the upgrade
         conn.set_deadline(settings.handshake_s)
@@ -165,8 +170,8 @@ class CentrifugalConnection:
         """Ping, or give up a peer that has not answered, or has not authenticated."""
         if not self.client:
             self.disconnect(Disconnect.STALE)
-        elif self._conn.blocked:
-            # It gets bytes as fast as it takes them; whether that is fast enough the stall time judges.
+        elif self._conn.blocked or self._full:
+            # Its pong may stand among what is not read now; whether it takes bytes fast enough the stall time judges.
             self._conn.set_deadline(self.settings.ping_s)
         elif self._last_pong:
             self._last_pong = False
@@ -201,7 +206,7 @@ class CentrifugalConnection:
         for _ in range(self.settings.commands_per_turn):
             if self._ended:
                 return
-            if self._waiting or self._conn.blocked:  # `_go_on` and `writable` go on
+            if self._waiting or self._conn.blocked or self._full:  # `_go_on`, `writable` and `answer` go on
                 self._hold()
                 return
             if self._documents:
@@ -225,6 +230,10 @@ class CentrifugalConnection:
         if not self._ended:
             self._hold()  # else a flood of small frames would be taken in faster than it is handled
             self._conn.again()
+
+    @property
+    def _full(self) -> bool:
+        return self._owed >= self.settings.unanswered_commands
 
     def _hold(self) -> None:
         if not self._paused:
@@ -266,10 +275,11 @@ class CentrifugalConnection:
         for name, verb in VERBS.items():
             request = getattr(command, name)
             if request is not None:
+                self._owed += 1
                 try:
                     verb(self, command.id, request)
                 except EngineError as error:
-                    self.say(wire.error_reply(command.id, error))
+                    self.answer(wire.error_reply(command.id, error))
                 return
         self.say(wire.error_reply(command.id, UnknownMethod("no such command")))
 
@@ -322,14 +332,21 @@ class CentrifugalConnection:
         else:
             self._conn.write(text_frame(reply))
 
+    def answer(self, reply: bytes) -> None:
+        """Give a command its one reply."""
+        if self._full:
+            self._conn.again()
+        self._owed -= 1
+        self.say(reply)
+
     def replying(self, command_id: int, kind: bytes, make: Callable[[Any], bytes]) -> Callable[[Any], None]:
         """A command's reply that answers the peer: an error, else what `make` makes of the answer."""
 
         def done(answer: Any) -> None:
             if isinstance(answer, EngineError):
-                self.say(wire.error_reply(command_id, answer))
+                self.answer(wire.error_reply(command_id, answer))
             else:
-                self.say(wire.reply(command_id, kind, make(answer)))
+                self.answer(wire.reply(command_id, kind, make(answer)))
 
         return done
 

@@ -35,9 +35,9 @@ def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscr
     def done(answer: Joined | EngineError) -> None:
         if isinstance(answer, EngineError):
             peer.session.unfollow(channel, join.subscriber)
-            peer.say(wire.error_reply(command_id, answer))
+            peer.answer(wire.error_reply(command_id, answer))
         else:
-            peer.say(wire.reply(command_id, b"subscribe", _subscribed(answer, recover=since is not None)))
+            peer.answer(wire.reply(command_id, b"subscribe", _subscribed(answer, recover=since is not None)))
 
     def make(principal: Any) -> Subscriber:
         return Subscriber(peer, wire.FORMAT, principal, peer.client)
@@ -69,7 +69,7 @@ def unsubscribe(peer: CentrifugalConnection, command_id: int, request: wire.Chan
     subscriber = peer.session.unfollow(request.channel)
     if subscriber is not None:
         subscriber.leave()
-    peer.say(wire.reply(command_id, b"unsubscribe", b"{}"))
+    peer.answer(wire.reply(command_id, b"unsubscribe", b"{}"))
 
 
 def publish(peer: CentrifugalConnection, command_id: int, request: wire.Publish) -> None:
@@ -133,7 +133,7 @@ def _ask_presence(peer: CentrifugalConnection, request: wire.Channel, reply: Cal
 
 def ping(peer: CentrifugalConnection, command_id: int, request: JsonObject) -> None:
     """Answer."""
-    peer.say(wire.reply(command_id, b"ping", b"{}"))
+    peer.answer(wire.reply(command_id, b"ping", b"{}"))
 
 
 def rpc(peer: CentrifugalConnection, command_id: int, request: wire.Rpc) -> None:

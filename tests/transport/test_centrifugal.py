@@ -459,3 +459,20 @@ def test_no_bytes_make_it_raise(good: list[bytes], mutations: list[Any], cuts: l
             assert there.subscribers == 0
 
     trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+async def test_no_more_is_read_while_replies_are_owed(autojump_clock: MockClock) -> None:
+    """Commands past the bound wait on the connection, and go on as replies are given: each gets exactly one."""
+    async with house() as there:
+        client = await connected(there, unanswered_commands=4)
+        wanted = range(2, 22)
+        client.send(commands(*({"id": n, "presence_stats": {"channel": "lobby"}} for n in wanted)), commands(PING))
+        assert client.said() == []
+        assert client.conn.is_paused
+        client.machine.timeout()  # a pong may stand among what is not read: no reason to end
+        seen: list[int] = []
+        for _ in range(12):
+            await client.settle()
+            seen += [reply["id"] for reply in client.said()]
+        assert sorted(seen) == sorted([*wanted, 3])
+        assert not client.conn.is_paused
