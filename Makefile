@@ -44,7 +44,9 @@ unit: $(VENV)/.dev
 
 browser: $(VENV)/.dev
 	.ci/browser
-	$(BIN)/pytest -m "browser or node" $(ARGS)
+	# Two runs: Playwright drives asyncio itself, and trio-asyncio, which other tests import, changes asyncio for the whole process.
+	$(BIN)/pytest -m browser tests/browser $(ARGS)
+	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis node_modules build dist
