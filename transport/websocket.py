@@ -69,11 +69,6 @@ def text_frame(payload: bytes) -> bytes:
     return _frame(0x81, payload)
 
 
-def ping_frame(payload: bytes = b"") -> bytes:
-    """A ping; at most 125 bytes."""
-    return _frame(0x89, payload)
-
-
 def pong_frame(payload: bytes = b"") -> bytes:
     """A pong, with the payload of the ping."""
     return _frame(0x8A, payload)

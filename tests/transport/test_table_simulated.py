@@ -12,43 +12,7 @@ from hubbub.transport.poller import READABLE
 from hubbub.transport.table import Table, TableSettings
 
 from ..logs import capture_logs
-
-
-class Echo:
-    """Sends back what it gets; notes what it is told."""
-
-    def __init__(self, conn):
-        self.conn, self.received_bytes, self.told = conn, 0, []
-
-    def received(self, data):
-        self.received_bytes += len(data)
-        self.conn.write(data)
-
-    def again(self):
-        self.told.append("again")
-
-    def writable(self):
-        self.told.append("writable")
-
-    def timeout(self):
-        self.told.append("timeout")
-
-    def stalled(self):
-        self.told.append("stalled")
-
-    def eof(self):
-        self.told.append("eof")
-        self.conn.close()
-
-    def closed(self):
-        self.told.append("closed")
-
-
-class Swallow(Echo):
-    """Counts and answers nothing."""
-
-    def received(self, data):
-        self.received_bytes += len(data)
+from .machines import Echo, Swallow
 
 
 class FakeWorld:
