@@ -13,6 +13,7 @@ from .errors import (
     RegistryFull,
     RestartsExceeded,
     StartFailed,
+    summary_of,
 )
 from .mailbox import Mailbox, MailboxStatistics
 from .place import ActorRef, Exit, Monitor
@@ -57,4 +58,5 @@ __all__ = [
     "Strategy",
     "Supervisor",
     "TaskFunction",
+    "summary_of",
 ]

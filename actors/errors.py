@@ -15,6 +15,31 @@ Errors carry named attributes, so that a caller can decide without reading the m
 the engine maps them to its own tree where it meets them.
 """
 
+import re
+from pathlib import PurePath
+from traceback import extract_tb
+
+_TEXT_CHARS = 160
+_LINE_CHARS = 300
+_QUOTED = re.compile(r"""(?<!\w)b?(["'])(?:\\.|(?!\1(?!\w)).)*(?:\1|$)""", re.DOTALL)
+
+
+def summary_of(error: BaseException) -> str:
+    """Type, text and place of an error in one short line, for people who may not see what the actor worked on.
+
+    Python's errors quote the values that they complain about, and those may be a message's: what stands in quotes is left
+    out. A text that repeats a value without quotes is not recognised.
+
+    Returns:
+        At most 300 characters, as in ``ValueError: invalid literal for int(): '...' (codec.py:89 in event_json)``.
+    """
+    text = " ".join(_QUOTED.sub("'...'", str(error)[: 10 * _TEXT_CHARS]).split())
+    if len(text) > _TEXT_CHARS:
+        text = text[: _TEXT_CHARS - 3] + "..."
+    frames = extract_tb(error.__traceback__)
+    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"[:_LINE_CHARS]
+
 
 class ActorError(Exception):
     """Base of every error that the kernel raises on purpose."""

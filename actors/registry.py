@@ -5,6 +5,7 @@ Invariants:
 - one key's crashes never restart, count against, or delay another key
 - a message put at any moment of a passivation is not lost: the key is activated again
 - a slot leaves the table when it does not run, holds no message and is not pinned; memory follows the live keys
+- a quarantined key stays in the table until it is released; with a fallback it runs that and never its own actor
 - slot tasks run in the registry's nursery, each under a shield; `run` ends with none left
 
 One sweeper looks for idle keys; there is no timer per key, and a put reads no clock. So a key passivates between
@@ -24,7 +25,7 @@ import attrs
 import trio
 
 from .actor import Actor, run_incarnation
-from .errors import ActorDied, MailboxClosed, Quarantined, RegistryFull, RestartsExceeded
+from .errors import ActorDied, MailboxClosed, Quarantined, RegistryFull, RestartsExceeded, summary_of
 from .place import Exit
 from .restart import GiveUp, RestartIntensity
 from .slot import Slot
@@ -69,7 +70,10 @@ class Registry(Generic[K, M]):
         name: for errors and the tree.
         on_crash: called, synchronously, with the slot, the error and the messages that no one will read: the batch in hand
             (some of it may have been handled), and at the end of a shutdown what was left in the mailbox.
-        on_quarantine: called, synchronously, with the slot, the reason (RestartsExceeded) and the messages refused.
+        on_quarantine: called, synchronously, with the slot, the reason (RestartsExceeded) and the messages refused: none
+            when the fallback takes over (`slot.served`), and once more when that gave up, too.
+        fallback: makes the actor that serves a quarantined key in its actor's place, until the key is released. Messages
+            that wait go to it. When it crashes more often than the intensity bears, the key refuses its messages.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Registry(Generic[K, M]):
         name: str = "registry",
         on_crash: Callable[[Slot[K, M], Exception, list[M]], None] | None = None,
         on_quarantine: Callable[[Slot[K, M], Exception, list[M]], None] | None = None,
+        fallback: Callable[[Slot[K, M]], Actor[M]] | None = None,
     ) -> None:
         self.name = name
         self._factory = factory
@@ -94,6 +99,7 @@ class Registry(Generic[K, M]):
         self._shutdown_s = shutdown_s
         self._on_crash = on_crash
         self._on_quarantine = on_quarantine
+        self._fallback = fallback
         self._nursery: trio.Nursery | None = None
         self._activations = self._passivations = self._crashes = self._refused = 0
         self._reset()
@@ -147,6 +153,11 @@ class Registry(Generic[K, M]):
             states=dict(Counter(slot.state for slot in self._slots.values())),
         )
 
+    @property
+    def crashes(self) -> int:
+        """Crashes of all keys, since the registry was made."""
+        return self._crashes
+
     def quarantined(self) -> list[Slot[K, M]]:
         """The keys that gave up, oldest first."""
         return list(self._quarantined.values())
@@ -176,7 +187,8 @@ class Registry(Generic[K, M]):
     def activate(self, slot: Slot[K, M]) -> None:
         """For slots: start its task."""
         assert self._nursery is not None
-        slot.enter("starting")
+        if slot.reason is None:
+            slot.enter("starting")
         slot.scope = trio.CancelScope(shield=True)
         self._active += 1
         self._nursery.start_soon(self._live, slot)
@@ -218,11 +230,15 @@ class Registry(Generic[K, M]):
 
     async def _run_once(self, slot: Slot[K, M]) -> bool:
         """Run one incarnation. Returns whether another is due."""
-        slot.enter("stopping" if self._closing.is_set() else "starting")
+        if self._closing.is_set():
+            slot.enter("stopping")
+        elif slot.reason is None:
+            slot.enter("starting")
+        factory = self._factory if slot.reason is None or self._fallback is None else self._fallback
         taken_before = slot.mailbox.taken
         error: Exception | None = None
         try:
-            slot.actor = self._factory(slot)
+            slot.actor = factory(slot)
             await run_incarnation(slot.actor, slot, lambda: self._ready(slot))
             if len(slot.mailbox) and slot.actor.stop_wanted and slot.mailbox.taken == taken_before:
                 # It would be activated again at once, for ever; as a crash it is bounded by the restart intensity.
@@ -242,34 +258,41 @@ class Registry(Generic[K, M]):
 
     def _ready(self, slot: Slot[K, M]) -> None:
         self._activations += 1
-        if not self._closing.is_set():
+        if slot.state == "starting":  # else it is a fallback, was released meanwhile, or the registry shuts down
             slot.quiet_since_s = trio.current_time()
             slot.enter("running")
 
     async def _after_crash(self, slot: Slot[K, M], error: Exception) -> bool:
         self._crashes += 1
+        slot.crashes += 1
         _log.warning("%s crashed", slot.name, exc_info=error)
         self._tell(self._on_crash, slot, error, slot.end_incarnation(Exit("crashed", error)))
         if self._closing.is_set():
             return False
         verdict = slot.window(self._intensity).crashed(trio.current_time())
         if isinstance(verdict, GiveUp):
-            self._quarantine(slot, RestartsExceeded(slot.name, verdict.restarts, self._intensity.within_s, error))
-            return False
-        slot.enter("backoff")
+            return self._quarantine(
+                slot, RestartsExceeded(slot.name, verdict.restarts, self._intensity.within_s, error)
+            )
+        if slot.reason is None:
+            slot.enter("backoff")
         with trio.move_on_after(verdict.after_s):
             await self._closing.wait()
         slot.restarts += 1
         return not self._closing.is_set() or len(slot.mailbox) > 0
 
-    def _quarantine(self, slot: Slot[K, M], reason: Exception) -> None:
-        slot.reason = reason
-        slot.enter("quarantined")
+    def _quarantine(self, slot: Slot[K, M], reason: Exception) -> bool:
+        """The key gave up, or its fallback did. Returns whether the fallback is due."""
+        serve = self._fallback is not None and slot.reason is None
+        slot.quarantine(reason, served=serve)
         self._quarantined[slot.key] = slot
-        slot.fail_calls(lambda: Quarantined(slot.name, reason))
-        refused = slot.finish(Exit("crashed", reason))
+        refused: list[M] = []
+        if not serve:
+            slot.fail_calls(lambda: Quarantined(slot.name, reason))
+            refused = slot.finish(Exit("crashed", reason))
         _log.error("%s is quarantined", slot.name, exc_info=reason)
         self._tell(self._on_quarantine, slot, reason, refused)
+        return serve
 
     def _tell(
         self,
@@ -282,7 +305,7 @@ class Registry(Generic[K, M]):
             return
         try:
             callback(slot, error, messages)
-        except Exception:  # noqa: BLE001  its bug must not reach the other keys  # noqa: BLE001  its bug must not reach the other keys
+        except Exception:  # noqa: BLE001  its bug must not reach the other keys
             _log.exception("a callback for %s failed", slot.name)
 
     def _retire(self, slot: Slot[K, M]) -> None:
@@ -303,6 +326,7 @@ class Registry(Generic[K, M]):
         if unread:
             self._tell(self._on_crash, slot, ActorDied(slot.name, None), unread)
         self._slots.pop(slot.key, None)
+        self._quarantined.pop(slot.key, None)
 
     async def _sweep_for_ever(self) -> None:
         pause_s = min(max(self._idle_s / 4, _SHORTEST_SWEEP_PAUSE_S), _LONGEST_SWEEP_PAUSE_S)
@@ -362,4 +386,5 @@ def _node(slot: Slot[K, M]) -> Node:
         restarts=slot.restarts,
         depth=len(slot.mailbox),
         capacity=slot.mailbox.capacity,
+        reason="" if slot.reason is None else summary_of(slot.reason.__cause__ or slot.reason),
     )

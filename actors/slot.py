@@ -4,6 +4,7 @@ Invariants:
 - a key has one slot object as long as anybody holds it; puts on it are in order and never reach two actors
 - a slot is in the registry's table while it runs, waits in backoff, is quarantined, is pinned, or holds messages
 - a message that was accepted is read by an incarnation, or reported to `on_crash` or `on_quarantine`: never dropped silently
+- `reason` is set exactly while the key is quarantined; it then has its fallback for an actor (`served`), or none
 
 Left out: the task that runs the incarnations, capacity, passivation (`registry.py`).
 """
@@ -40,8 +41,8 @@ class Slot(Place[M], Generic[K, M]):
     """The place of one key. Made by `Registry.slot` only."""
 
     __slots__ = (
-        "__weakref__", "_owner", "_state", "_window", "actor", "key", "pins", "quiet_since_s", "reason", "restarts",
-        "scope", "taken_before",
+        "__weakref__", "_owner", "_state", "_window", "actor", "crashes", "key", "pins", "quiet_since_s", "reason",
+        "restarts", "scope", "served", "taken_before",
     )  # fmt: skip
 
     def __init__(self, owner: _Owner[K, M], key: K, name: str, mailbox_capacity: int) -> None:
@@ -49,8 +50,11 @@ class Slot(Place[M], Generic[K, M]):
         self.key = key
         self.pins = 0
         self.restarts = 0
+        self.crashes = 0
         self.reason: Exception | None = None
         """Why the key is quarantined; None when it is not."""
+        self.served = False
+        """Whether the registry's fallback takes the messages of this quarantined key."""
         self.actor: Actor[M] | None = None
         self.scope: trio.CancelScope | None = None
         self.taken_before = 0
@@ -75,7 +79,7 @@ class Slot(Place[M], Generic[K, M]):
         Raises:
             MailboxFull: the key's mailbox is at its bound.
             MailboxClosed: the registry does not run or shuts down.
-            Quarantined: the key gave up.
+            Quarantined: the key gave up, and so did its fallback, or there is none.
             RegistryFull: the key is not live and there is no room for it.
         """
         state = self._state
@@ -86,10 +90,17 @@ class Slot(Place[M], Generic[K, M]):
             self.mailbox.put(message)
             self._owner.activate(self)
         elif state == "quarantined":
-            assert self.reason is not None
-            raise Quarantined(self.name, self.reason)
+            self._put_quarantined(message)
         else:
             self.mailbox.put(message)
+
+    def _put_quarantined(self, message: M) -> None:
+        if not self.served:
+            assert self.reason is not None
+            raise Quarantined(self.name, self.reason)
+        self.mailbox.put(message)
+        if self.scope is None:  # the fallback had stopped itself
+            self._owner.activate(self)
 
     def pin(self) -> None:
         """Keep the slot: no passivation until every pin is undone. Starts nothing. Raises as `put` when not live."""
@@ -104,13 +115,29 @@ class Slot(Place[M], Generic[K, M]):
         self._owner.let_go(self)
 
     def release(self) -> None:
-        """End the quarantine; the next message starts the actor, with a fresh restart intensity. No-op otherwise."""
-        if self._state == "quarantined":
+        """End the quarantine; the next message starts the actor, with a fresh restart intensity. No-op otherwise.
+
+        A fallback is stopped in order after its batch; messages that it has not read wait for the actor.
+        """
+        if self.reason is None:
+            return
+        if not self.served:
             self.reopen()
-            self._window = None
-            self.reason = None
+        self.reason = self._window = None
+        self.served = False
+        if self.scope is None:
             self._state = "idle"
-            self._owner.let_go(self)
+        else:
+            self._state = "stopping"
+            self.mailbox.interrupt()
+        self._owner.let_go(self)
+
+    def quarantine(self, reason: Exception, *, served: bool) -> None:
+        """For the registry: the key gave up; from now on its fallback serves it, with restarts of its own, or nobody."""
+        self._state = "quarantined"
+        self.reason = reason
+        self.served = served
+        self._window = None
 
     def enter(self, state: SlotState) -> None:
         """For the registry: move to a state."""

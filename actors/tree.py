@@ -22,6 +22,7 @@ class Node:
         capacity: the mailbox's bound; of a registry, most live keys.
         children: below it, in start order.
         omitted: children left out, to keep the snapshot bounded.
+        reason: why a registry's key is quarantined, in one line; empty when it is not.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Node:
     capacity: int | None = None
     children: tuple["Node", ...] = ()
     omitted: int = 0
+    reason: str = ""
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first."""
@@ -48,7 +50,8 @@ class Node:
         what = "live" if self.kind == "registry" else "mailbox"
         mailbox = f" {what} {self.depth}/{self.capacity}" if self.depth is not None else ""
         restarts = f" restarts {self.restarts}" if self.restarts else ""
-        yield f"{indent}{self.name} ({self.kind}) {self.state}{mailbox}{restarts}"
+        reason = f" because of {self.reason}" if self.reason else ""
+        yield f"{indent}{self.name} ({self.kind}) {self.state}{mailbox}{restarts}{reason}"
         for child in self.children:
             yield from child._lines(level + 1)
         if self.omitted:

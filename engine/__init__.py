@@ -1,8 +1,9 @@
 """The chat engine: conversations as supervised actors over a durable store. Knows nothing of Postgres, HTTP or sockets."""
 
-from ._engine import Engine, EngineStatistics
+from ._engine import Engine
 from ._handles import SYSTEM, Conversation, Subscription
-from ._room import RoomStatistics
+from ._quarantine import QuarantinedConversation
+from ._statistics import EngineStatistics, RoomStatistics
 from .core.commands import Roster
 from .core.config import ConversationSettings, EngineSettings, WriterSettings
 from .core.cursor import Cursor
@@ -63,6 +64,7 @@ __all__ = [
     "Overloaded",
     "PayloadTooLarge",
     "Principal",
+    "QuarantinedConversation",
     "RateLimited",
     "Record",
     "RecoveryFailed",

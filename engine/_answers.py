@@ -6,19 +6,19 @@ What a reply raises is logged and goes no further: it is one caller's bug, and m
 import traceback
 from typing import Protocol, TypeVar
 
+import attrs
+
 from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull
-from .core.batch import Committed, Rejected, Repeat, Result
-from .core.conversation import Pending, message_of
+from .core.batch import Committed, Rejected, Repeat, Result, Row
+from .core.conversation import answer_to_repeat, changed, message_of
 from .core.cursor import Cursor
 from .core.errors import (
     ConversationQuarantined,
     EngineClosed,
     EngineError,
-    OutcomeUnknown,
     Overloaded,
-    Unprocessable,
 )
-from .core.messages import Ack
+from .core.messages import Ack, Record
 from .log import get_logger
 
 A = TypeVar("A")
@@ -35,12 +35,14 @@ class Owed(Protocol[A_contra]):
         ...
 
 
-def tell(owed: Owed[A], answer: A) -> None:
-    """Answer, and log what the reply raises."""
+def tell(owed: Owed[A], answer: A) -> bool:
+    """Answer, and log what the reply raises. Returns whether it raised nothing."""
     try:
         owed.answer(answer)
     except Exception as error:  # noqa: BLE001  one caller's bug must not cost the others their answers
         log_failure("a reply failed", error)
+        return False
+    return True
 
 
 def log_failure(event: str, error: Exception, **context: str) -> None:
@@ -69,17 +71,18 @@ def refusal_of(error: ActorError) -> EngineError:
             return Overloaded("the conversation's mailbox is full")
 
 
-def late_answer(epoch: str, pending: Pending, result: Result) -> Ack | EngineError:
-    """What a settled row means to its poster when the actor that sent it is dead."""
+def late_answer(record: Record, row: Row, result: Result) -> Ack | Record | EngineError:
+    """What a settled row means to its poster when the actor that sent it is dead.
+
+    Args:
+        record: the conversation before this row.
+    """
     match result:
         case Rejected(error):
             return error
-        case Committed(offset) if pending.row.change is None:
-            return Ack(message_of(pending.row, offset), Cursor(epoch, offset))
-        case Repeat() if result.digest == pending.row.digest:
-            message = message_of(pending.row, result.offset, row_id=result.id, at_ms=result.at_ms)
-            return Ack(message, Cursor(epoch, result.offset), repeated=True)
         case Repeat():
-            return Unprocessable("the idempotency key was used for another body")
-        case Committed():
-            return OutcomeUnknown("the conversation restarted: ask for its state")
+            return answer_to_repeat(row, result, record.epoch)
+        case Committed(offset):
+            if row.change is None:
+                return Ack(message_of(row, offset), Cursor(record.epoch, offset))
+            return attrs.evolve(changed(record, row.change), offset=offset)

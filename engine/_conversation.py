@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import trio
 
-from ..actors import Actor, ActorDied
-from ._answers import refuse, tell
+from ..actors import Actor, ActorDied, summary_of
+from ._answers import Owed, refuse, tell
 from ._fanout import resume_all, run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
-from .core.batch import Batch
+from .core.batch import Batch, Row
 from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
-from .core.conversation import ConversationMachine
+from .core.conversation import ConversationMachine, Doubted
 from .core.errors import (
     Conflict,
     EngineBroken,
@@ -27,7 +27,7 @@ from .core.errors import (
     StoreError,
     StoreUnavailable,
 )
-from .core.messages import Event
+from .core.messages import Ack, Event, Record
 from .core.permissions import Verb, check
 from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
@@ -39,7 +39,7 @@ Query = Join | Describe | History | Replay | Signal | Presence
 
 _log = get_logger("hubbub.engine._conversation")
 
-_QUERIES_PER_STEP = 16
+QUERIES_PER_STEP = 16
 _NO_SUCH = "no such conversation"
 _SETTLE_WAIT_S = 1.0  # a healthy store settles within milliseconds; callers are not kept waiting for a sick one
 
@@ -54,6 +54,7 @@ class ConversationActor(Actor[Command | Nudge]):
         settings: bounds.
         clock: seconds, monotonic.
         owes: called when the room has to be tended from now on: answers are owed, or subscribers wait for a load.
+        drain_left_s: how long a drain may take from now on, seconds; infinite while the engine runs.
     """
 
     max_batch = 1024
@@ -66,6 +67,7 @@ class ConversationActor(Actor[Command | Nudge]):
         settings: EngineSettings,
         clock: Callable[[], float],
         owes: Callable[[Room], None],
+        drain_left_s: Callable[[], float],
     ) -> None:
         self._room = room
         self._store = store
@@ -73,13 +75,20 @@ class ConversationActor(Actor[Command | Nudge]):
         self._settings = settings
         self._clock = clock
         self._owes = owes
+        self._drain_left_s = drain_left_s
         self._absent: EngineError = NotFound(_NO_SUCH)
         self._retry_at = 0.0
 
     @property
     def idle(self) -> bool:
-        """Nothing in flight and nobody is owed an answer; subscribers pin the slot themselves."""
-        return self._room.batch is None and (self._room.machine is None or not self._room.machine.busy)
+        """Nothing in flight and nobody is owed an answer; subscribers pin the slot themselves.
+
+        What is loaded stays while the store is away: it could not be loaded again, and its tail can still be read.
+        """
+        room = self._room
+        if room.batch is not None:
+            return False
+        return room.machine is None or (not room.machine.busy and self._store.health().ready)
 
     async def on_start(self) -> None:
         """Load the log's end, after an earlier incarnation's batch has landed; then serve who was left behind."""
@@ -99,32 +108,34 @@ class ConversationActor(Actor[Command | Nudge]):
             self._owes(room)  # they cannot ask for another try themselves
 
     async def _load_settled(self) -> None:
-        room, bounds = self._room, self._settings.conversation
+        room = self._room
         try:
             record = await self._store.load(room.id)
             if record is None:
                 self._absent = NotFound(_NO_SUCH)
                 return
-            events = await self._store.latest(room.id, limit=bounds.tail_load_items, max_bytes=bounds.tail_bytes // 4)
+            tail = await self._load_tail(record)
         except StoreError as error:
             # The store being away is no fault of this conversation: no crash, no quarantine; it tries again when asked.
             self._absent = error
             self._retry_at = self._clock() + self._settings.tick_s
             return
+        room.machine = ConversationMachine(record, tail, self._settings.conversation)
+        room.cut_hidden(record)  # a change of visibility may have landed while no actor ran
+
+    async def _load_tail(self, record: Record) -> Tail:
+        bounds = self._settings.conversation
+        events = await self._store.latest(record.id, limit=bounds.tail_load_items, max_bytes=bounds.tail_bytes // 4)
         before = events[0].offset - 1 if events and events[0].offset is not None else record.offset
         tail = Tail(before, max_items=bounds.tail_items, max_bytes=bounds.tail_bytes)
         for event in events:
             tail.append(event)
-        room.epoch = record.epoch
-        room.machine = ConversationMachine(record, tail, bounds)
-        room.cut_hidden(record)  # a change of visibility may have landed while no actor ran
+        return tail
 
     async def on_batch(self, batch: list[Command | Nudge]) -> None:
         """Settle, handle, hand over, publish; in this order."""
         room = self._room
-        if room.machine is None and self._clock() >= self._retry_at:
-            await self._load()  # the store may be back, and who was not there may have been made since
-        machine = room.machine
+        machine = await self._loaded()
         if machine is None:
             self._refuse(batch)
             return
@@ -132,22 +143,30 @@ class ConversationActor(Actor[Command | Nudge]):
         self._settle(machine)
         for number, command in enumerate(batch, 1):
             self._handle(machine, command)
-            if not isinstance(command, Submit) and (number % _QUERIES_PER_STEP == 0 or isinstance(command, Signal)):
+            if not isinstance(command, Submit) and (number % QUERIES_PER_STEP == 0 or isinstance(command, Signal)):
                 await trio.lowlevel.checkpoint()  # a page of history, or a signal to a large room, takes milliseconds
         self._hand_over(machine)
         if start < machine.tail.head:
             bounds = self._settings.conversation
             await run_pass(room, machine.tail, start, write_bytes=bounds.write_bytes, pass_items=bounds.pass_items)
 
+    async def _loaded(self) -> ConversationMachine | None:
+        """The machine, after another try to load it when it is due."""
+        room = self._room
+        if room.machine is None and self._clock() >= self._retry_at:
+            await self._load()  # the store may be back, and who was not there may have been made since
+        return room.machine
+
     async def on_stop(self) -> None:
-        """Drain: hand over and settle until nothing is owed."""
+        """Drain: hand over and settle until nothing is owed, or until the engine's drain is over."""
         room, machine = self._room, self._room.machine
-        while machine is not None and room.owing_posters:
-            self._hand_over(machine)
-            await room.wait_settled()
-            await self.on_batch([])
-            if room.batch is None and machine.waiting:  # the store refuses: nothing more can be done for them
-                break
+        with trio.move_on_after(self._drain_left_s()):
+            while machine is not None and room.owing_posters:
+                self._hand_over(machine)
+                await room.wait_settled()
+                await self.on_batch([])
+                if room.batch is None and machine.waiting:  # the store refuses: nothing more can be done for them
+                    break
         if machine is not None:
             for pending in machine.abandon():
                 refuse(pending, StoreUnavailable("the server is shutting down"))
@@ -170,7 +189,7 @@ class ConversationActor(Actor[Command | Nudge]):
         answers = machine.settle(room.settled)
         room.land()
         for pending, answer in answers:
-            tell(pending, answer)
+            self._answer(pending, pending.row, answer)
         if machine.record.visibility is not before:
             room.cut_hidden(machine.record)
 
@@ -180,7 +199,7 @@ class ConversationActor(Actor[Command | Nudge]):
         if rows is None or machine.flight is None:
             return
         batch = Batch(room.id, rows, room.on_settled)
-        room.depart(batch, machine.flight.pending)
+        room.depart(batch, machine.flight.pending, machine.record)
         try:
             self._store.submit(batch)
         except EngineError as error:
@@ -199,7 +218,7 @@ class ConversationActor(Actor[Command | Nudge]):
             case Submit():
                 answer = machine.submit(command)
                 if answer is not None:
-                    tell(command, answer)
+                    self._answer(command, command.row, answer)
                 else:
                     self._owes(self._room)
             case Nudge():
@@ -209,6 +228,19 @@ class ConversationActor(Actor[Command | Nudge]):
                     self._query(machine, command)
                 except EngineError as error:
                     refuse(command, error)
+
+    def _answer(
+        self, owed: Owed[Ack | Record | EngineError], row: Row, answer: Ack | Record | EngineError | Doubted
+    ) -> None:
+        if not isinstance(answer, Doubted):
+            tell(owed, answer)
+            return
+        machine = self._room.machine
+        assert machine is not None, "it has just answered"
+        try:
+            self._reads.find_ack(machine.record.epoch, owed, row, answer.error)
+        except EngineError as error:
+            refuse(owed, error)
 
     def _query(self, machine: ConversationMachine, command: Query) -> None:
         room = self._room
@@ -254,8 +286,10 @@ class ConversationActor(Actor[Command | Nudge]):
             upto = tail.reach(subscriber.cursor, command.page_bytes)
             entries = tuple(tail.entries(subscriber.cursor, upto))
             subscriber.cursor = upto
-        tell(command, Joined(machine.described(), decision, entries, subscriber.cursor))
-        room.resume(subscriber)
+        if tell(command, Joined(machine.described(), decision, entries, subscriber.cursor)):
+            room.resume(subscriber)
+        else:
+            room.cut(subscriber, EngineBroken())  # it may not know that it joined, nor where it stands
 
 
 def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:
@@ -264,7 +298,7 @@ def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:
     if isinstance(error, ActorDied):  # the end of the engine
         refusal = EngineClosed()
     else:
-        _log.error("conversation crashed", conversation=room.id, error=repr(error))  # the kernel logs the stack
+        _log.error("conversation crashed", conversation=room.id, error=summary_of(error))  # the kernel logs the stack
         refusal = Overloaded("the conversation restarted; nothing of this was kept")
     room.crashed(refusal)
     flying = {id(submission) for pending in room.flying for submission in pending.submissions}

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import attrs
 import trio
 
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
@@ -23,8 +22,11 @@ from ..actors import Slot as ActorSlot
 from ._answers import log_failure, refuse
 from ._conversation import ConversationActor, on_crash
 from ._handles import SYSTEM, Conversation
+from ._keeper import Keeper
+from ._quarantine import QuarantinedConversation, Quarantines
 from ._reads import Reads
-from ._room import Nudge, Room, RoomStatistics, statistics_of
+from ._room import Nudge, Room
+from ._statistics import EngineStatistics, statistics_of
 from .core.commands import Command
 from .core.config import EngineSettings
 from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
@@ -38,6 +40,8 @@ from .ports import Store, StoreHealth
 _log = get_logger("hubbub.engine._engine")
 
 _SWEEP_S = 5.0
+_ROOMS_SHOWN = 100
+_UNHEARD_DRAIN_S = 1.0  # for commits that nobody waits for any more
 
 
 def wall_ms() -> int:
@@ -45,22 +49,16 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@attrs.frozen
-class EngineStatistics:
-    """Figures of a running engine. `rooms` lists at most the 100 with the most subscribers."""
-
-    conversations: int
-    paging_subscribers: int
-    tail_bytes: int
-    quarantined: int
-    rooms: tuple[RoomStatistics, ...]
-
-
 class Engine:
     """A running engine; made by `Engine.open`. All methods belong to its trio thread."""
 
     def __init__(
-        self, store: Store, settings: EngineSettings, clock: Callable[[], float], wall: Callable[[], int]
+        self,
+        store: Store,
+        settings: EngineSettings,
+        clock: Callable[[], float],
+        wall: Callable[[], int],
+        randbits: Callable[[int], int],
     ) -> None:
         self.settings = settings
         self.store = store
@@ -71,9 +69,12 @@ class Engine:
         )
         self._clock = clock
         self._wall = wall
+        self._randbits = randbits
         self._rooms: dict[ConversationId, Room] = {}
-        self._owing: set[Room] = set()
+        self._quarantines = Quarantines(wall)
+        self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
         self._draining = False
+        self._drain_by = float("inf")
         self._read_nursery: trio.Nursery | None = None
         self._reads = Reads(store, settings, self._spawn)
         self._registry: Registry[ConversationId, Command | Nudge] = Registry(
@@ -86,6 +87,7 @@ class Engine:
             name="conversations",
             on_crash=self._on_crash,
             on_quarantine=self._on_quarantine,
+            fallback=self._make_keeper,
         )
         self._supervisor = Supervisor(
             "engine",
@@ -106,6 +108,7 @@ class Engine:
         settings: EngineSettings | None = None,
         clock: Callable[[], float] = trio.current_time,
         wall: Callable[[], int] = wall_ms,
+        randbits: Callable[[int], int] = secrets.randbits,
     ) -> AsyncIterator[Engine]:
         """Run an engine for the length of the block.
 
@@ -113,7 +116,8 @@ class Engine:
             store: where conversations live. It is always named: `MemoryStore()` promises nothing durable, `PostgresStore`
                 does. It stays open until the engine has drained.
             settings: bounds; the defaults suit one machine.
-            clock, wall: monotonic seconds and wall-clock milliseconds, injected for simulation.
+            clock, wall, randbits: monotonic seconds, wall-clock milliseconds, and random bits for ids and epochs; injected for
+                simulation.
 
         Leaving the block, also by cancellation, drains: what was accepted is committed or refused within
         ``settings.drain_s``, every caller is answered, no task is left.
@@ -121,7 +125,7 @@ class Engine:
         Raises:
             RestartsExceeded: a part crashed again and again; the block was cancelled.
         """
-        engine = cls(store, settings or EngineSettings(), clock, wall)
+        engine = cls(store, settings or EngineSettings(), clock, wall, randbits)
         try:
             async with engine._supervisor.open():
                 try:
@@ -163,7 +167,8 @@ class Engine:
 
         Raises:
             Conflict: the id is taken.
-            StoreUnavailable: nothing was made, or it cannot be known; try again.
+            StoreUnavailable: nothing was made; try again.
+            OutcomeUnknown: it was sent and the answer is missing; with `exist_ok` trying again settles it.
         """
         fields = {"id": name, "title": title, "visibility": visibility.value}
         record = await self.create_record(fields, Principal(as_author(owner)), exist_ok=exist_ok)
@@ -176,7 +181,7 @@ class Engine:
             owner,
             self.settings.conversation,
             fresh_id=self.fresh_id(),
-            epoch=secrets.token_hex(4),
+            epoch=f"{self._randbits(32):08x}",
             at_ms=self._wall(),
         )
         if self._draining:
@@ -213,21 +218,29 @@ class Engine:
         """A fresh id, the time, and a deadline for one post."""
         now_ms = self._wall()
         timeout_s = self.settings.conversation.post_deadline_s if timeout_s is None else timeout_s
-        return Stamp(id=uuid7(now_ms, secrets.randbits(74)), at_ms=now_ms, deadline=self._clock() + timeout_s)
+        return Stamp(id=uuid7(now_ms, self._randbits(74)), at_ms=now_ms, deadline=self._clock() + timeout_s)
 
     def fresh_id(self) -> str:
         """A fresh UUIDv7."""
-        return uuid7(self._wall(), secrets.randbits(74))
+        return uuid7(self._wall(), self._randbits(74))
 
     def now_ms(self) -> int:
         """The wall clock, milliseconds since the epoch."""
         return self._wall()
 
-    def drain(self) -> None:
-        """Take no more commands; what was accepted goes on. Subscribers are told by a `server.draining` event."""
+    def drain(self, within_s: float | None = None) -> None:
+        """Take no more commands; what was accepted goes on. Subscribers are told by a `server.draining` event.
+
+        Args:
+            within_s: the time that is left, in seconds, for all stages of closing together, the store's included; by default
+                ``settings.drain_s``. The first call counts.
+        """
         if self._draining:
             return
         self._draining = True
+        within_s = self.settings.drain_s if within_s is None else within_s
+        self._drain_by = self._clock() + within_s
+        self.store.drain(within_s)
         for room in list(self._rooms.values()):
             if room.clients:
                 room.spread(Event(EventType.SERVER_DRAINING, room.id, None, self._wall(), SYSTEM.author))
@@ -243,8 +256,17 @@ class Engine:
         ):
             await trio.sleep(self.settings.tick_s / 10)
 
+    def quarantined(self) -> tuple[QuarantinedConversation, ...]:
+        """The conversations in quarantine, longest first; at most 1,000 (`EngineStatistics.quarantined` counts all)."""
+        return self._quarantines.listed()
+
     def release(self, name: str) -> bool:
-        """End the quarantine of a conversation; the next command starts it. Returns whether it was quarantined.
+        """End the quarantine of a conversation: it starts anew at once, read-write, and may crash as often as any other.
+
+        Its subscribers stay. If it still crashes it goes back into quarantine, which the log and `quarantined` tell.
+
+        Returns:
+            Whether it was quarantined.
 
         Raises:
             InvalidCommand: not a conversation id.
@@ -252,7 +274,9 @@ class Engine:
         conversation = conversation_id(name)
         for slot in self._registry.quarantined():
             if slot.key == conversation:
+                self._quarantines.end(conversation)
                 slot.release()
+                self._room(conversation).nudge()
                 return True
         return False
 
@@ -274,14 +298,12 @@ class Engine:
         return self.store.health()
 
     def statistics(self) -> EngineStatistics:
-        """Figures; goes once over the live conversations."""
-        rooms = sorted((statistics_of(room) for room in self._rooms.values()), key=lambda room: -room.subscribers)
-        return EngineStatistics(
-            conversations=len(rooms),
+        """Figures; goes once over the live conversations, and over the subscribers of those it lists."""
+        return statistics_of(
+            self._rooms.values(),
             paging_subscribers=self._reads.paging,
-            tail_bytes=sum(room.tail_bytes for room in rooms),
             quarantined=len(self._registry.quarantined()),
-            rooms=tuple(rooms[:100]),
+            crashes=self._registry.crashes,
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------------
@@ -302,17 +324,30 @@ class Engine:
     ) -> None:
         room = self._room(slot.key)
         on_crash(room, error, lost)
-        self._owing.add(room)
+        self._owe(room)
+
+    def _owe(self, room: Room) -> None:
+        self._owing[room] = None
 
     def _make_actor(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> ConversationActor:
         return ConversationActor(
-            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owing.add
+            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owe, self._drain_left_s
         )
+
+    def _make_keeper(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> Keeper:
+        return Keeper(
+            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owe, self._drain_left_s
+        )
+
+    def _drain_left_s(self) -> float:
+        return max(0.0, self._drain_by - self._clock())
 
     def _on_quarantine(
         self, slot: ActorSlot[ConversationId, Command | Nudge], reason: Exception, refused: list[Command | Nudge]
     ) -> None:
-        _log.error("conversation quarantined", conversation=slot.key, reason=repr(reason))
+        self._quarantines.note(slot, reason)
+        if slot.served:
+            return
         for command in refused:
             if not isinstance(command, Nudge):
                 refuse(command, ConversationQuarantined())
@@ -341,12 +376,19 @@ class Engine:
 
     async def _keep_house(self, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
+        try:
+            await self._tend_rooms()
+        finally:  # the conversations have stopped, the storage actor has not
+            if self._draining and not any(room.owing_posters for room in self._rooms.values()):
+                self.store.drain(_UNHEARD_DRAIN_S)
+
+    async def _tend_rooms(self) -> None:
         sweep_at = self._clock() + _SWEEP_S
         while True:
             await trio.sleep(self.settings.tick_s)
             now = self._clock()
             for room in [room for room in self._owing if not room.tend(now)]:
-                self._owing.discard(room)
+                self._owing.pop(room, None)
             if self._clock() >= sweep_at:
                 sweep_at = self._clock() + _SWEEP_S
                 self._sweep()

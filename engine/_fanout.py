@@ -6,11 +6,16 @@ does as little as it can: one comparison, one call, one assignment.
 
 Who joins, leaves or falls behind between two steps of a pass only changes the set of cursors: a subscriber whose cursor is not
 at the pass's start is not the pass's business (it was served by `Room.resume`, is blocked, reads pages, or is gone).
+
+A format that cannot encode an event ends the subscriptions that are due it, resumable and told so: skipping the event would be a
+gap, and waiting would not help. The other formats, and the conversation, go on.
 """
 
 import trio
 
+from ._answers import log_failure
 from ._room import Room
+from .core.errors import EngineBroken
 from .core.subscriber import Stage, Subscriber
 from .core.tail import Tail
 
@@ -39,10 +44,25 @@ async def run_pass(room: Room, tail: Tail, start: int, *, write_bytes: int, pass
                 continue
             if not tail.covers(start):
                 break
-            data = tail.join(next(iter(group)).format, start, upto)
-            await _serve(room, list(group), data, start, upto, pass_items)
+            wire_format = next(iter(group)).format
+            try:
+                data = tail.join(wire_format, start, upto)
+            except Exception as error:  # noqa: BLE001  a bug of one format must not crash the conversation
+                log_failure("an event cannot be encoded", error, conversation=room.id, format=wire_format.name)
+                await _cut_off(room, list(group), start, pass_items)
+            else:
+                await _serve(room, list(group), data, start, upto, pass_items)
         else:
             start = upto
+
+
+async def _cut_off(room: Room, subscribers: list[Subscriber], start: int, pass_items: int) -> None:
+    """End the subscriptions of those at `start`: what is due to them cannot be encoded."""
+    for place, subscriber in enumerate(subscribers, 1):
+        if subscriber.cursor == start and subscriber.stage is Stage.LIVE:
+            room.cut(subscriber, EngineBroken())
+        if place % pass_items == 0:
+            await trio.lowlevel.checkpoint()
 
 
 async def _serve(

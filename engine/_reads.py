@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import trio
 
-from ._answers import refuse, tell
+from ._answers import Owed, refuse, tell
 from ._room import Room
-from .core.commands import History, Join, Replay, Replayed, Request
+from .core.batch import Row
+from .core.commands import History, Join, Replay, Replayed
 from .core.config import EngineSettings
-from .core.conversation import ConversationMachine
+from .core.conversation import ConversationMachine, answer_to_repeat
 from .core.errors import (
     Conflict,
     EngineBroken,
@@ -28,7 +29,7 @@ from .core.errors import (
     SlowSubscriber,
     StoreUnavailable,
 )
-from .core.messages import Event, Message, MessagePage, Record
+from .core.messages import Ack, Event, Message, MessagePage, Record
 from .core.permissions import Verb, check
 from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
@@ -37,7 +38,6 @@ from .ports import Store
 
 _HISTORY_READS = 64
 _RETRY_S = 0.25
-_REVERSE_BYTES = 64 * 1024 * 1024  # the limit in events bounds it: 500 of the largest messages
 _HISTORY_BYTES = 1024 * 1024  # about one answer; a page that would be longer has fewer messages and leads on
 _MESSAGE_BYTES = 256  # of a message besides its text and meta
 
@@ -93,13 +93,26 @@ class Reads:
         else:
             self._read(command, lambda: self._replayed(room, record, command, after, limit))
 
-    def _read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
+    def find_ack(self, epoch: str, owed: Owed[Ack | Record | EngineError], row: Row, refusal: EngineError) -> None:
+        """Answer a post with a key that is refused: with its ack when the store knows the key, else with the refusal.
+
+        Raises:
+            Overloaded, EngineClosed: not now; it was not answered.
+        """
+        self._read(owed, lambda: self._acked(epoch, row, refusal))
+
+    async def _acked(self, epoch: str, row: Row, refusal: EngineError) -> Ack | Record | EngineError:
+        assert row.key is not None, "only keys can be looked up"
+        first = await self._store.find_key(row.conversation, row.actor.id, row.key)
+        return refusal if first is None else answer_to_repeat(row, first, epoch)
+
+    def _read(self, command: Owed[A | EngineError], read: Callable[[], Awaitable[A]]) -> None:
         if self._history_reads >= _HISTORY_READS:
             raise Overloaded("too many pages of history are being read")
         self._spawn(lambda: self._answer_read(command, read))
         self._history_reads += 1
 
-    async def _answer_read(self, command: Request[A], read: Callable[[], Awaitable[A]]) -> None:
+    async def _answer_read(self, command: Owed[A | EngineError], read: Callable[[], Awaitable[A]]) -> None:
         try:
             tell(command, await read())
         except EngineError as error:
@@ -112,11 +125,12 @@ class Reads:
             refuse(command, EngineClosed())  # no answer yet: this task was cancelled
 
     async def _replayed(self, room: Room, record: Record, command: Replay, after: int, limit: int) -> Replayed:
-        if command.reverse:
-            # A page bounded in bytes is cut at its end; going back, it is the older end that may be missing.
-            events = await self._store.events(room.id, after=after, limit=limit, max_bytes=_REVERSE_BYTES)
+        most = self._settings.page_bytes
+        if command.reverse:  # a page is cut at the end that is farthest from where it was asked
+            before = after + limit + 1
+            events = await self._store.latest(room.id, before=before, limit=limit, max_bytes=most)
         else:
-            events = await self._store.events(room.id, after=after, limit=limit, max_bytes=self._settings.page_bytes)
+            events = await self._store.events(room.id, after=after, limit=limit, max_bytes=most)
         return Replayed(record, _ordered(events, command))
 
     async def _fitted_page(self, room: Room, head: int, command: History) -> MessagePage:
@@ -128,17 +142,23 @@ class Reads:
             offset = await self._store.message_offset(room.id, command.around)
             if offset is None or offset > head:
                 raise NotFound("no such message")
-            half = limit // 2
-            older = await self._store.messages(room.id, after=None, before=offset, limit=half) if half else []
-            newer = await self._store.messages(room.id, after=offset - 1, before=head + 1, limit=limit - len(older))
-            found = older + newer
-            return page_of(found, older=len(older) == half, newer=len(newer) == limit - len(older), head=head)
+            half, most = limit // 2, _HISTORY_BYTES // 2
+            older, more_older = await self._messages(room, None, offset, half, most) if half else ([], True)
+            newer, more_newer = await self._messages(room, offset - 1, head + 1, limit - len(older), most)
+            return page_of(older + newer, older=more_older, newer=more_newer, head=head)
         upto = head + 1 if before is None else min(before, head + 1)
-        found = await self._store.messages(room.id, after=after, before=upto, limit=limit)
-        full = len(found) == limit
+        found, full = await self._messages(room, after, upto, limit, _HISTORY_BYTES)
         if after is not None:
             return page_of(found, older=after > 0, newer=full, head=head, after=after)
         return page_of(found, older=full, newer=before is not None, head=head, before=before)
+
+    async def _messages(
+        self, room: Room, after: int | None, before: int, limit: int, max_bytes: int
+    ) -> tuple[list[Message], bool]:
+        """Messages from the store, and whether there may be more of them."""
+        found = await self._store.messages(room.id, after=after, before=before, limit=limit, max_bytes=max_bytes)
+        cut = sum(message.content_bytes for message in found) >= max_bytes
+        return found, cut or len(found) == limit
 
     # -- subscribers behind the tail ----------------------------------------------------------------------------------
 
@@ -246,7 +266,8 @@ class Reads:
         room.attach(subscriber)
         taken = tuple(entries) if join.page_bytes else ()
         subscriber.cursor += len(taken)
-        tell(join, Joined(machine.described(), decision, taken, subscriber.cursor))
+        if not tell(join, Joined(machine.described(), decision, taken, subscriber.cursor)):
+            room.cut(subscriber, EngineBroken())  # as in `ConversationActor._join`
 
     async def _push(self, subscriber: Subscriber, data: bytes) -> None:
         while subscriber.stage is Stage.PAGING and not subscriber.push(data):
@@ -297,7 +318,7 @@ def from_tail(machine: ConversationMachine, command: History) -> MessagePage | N
 
 
 def _size(message: Message | None) -> int:
-    return _MESSAGE_BYTES if message is None else _MESSAGE_BYTES + len(message.text) + len(message.meta_json or b"")
+    return _MESSAGE_BYTES if message is None else _MESSAGE_BYTES + message.content_bytes
 
 
 def _fitting(sizes: Iterable[int], max_bytes: int) -> int:

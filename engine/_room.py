@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence, Sized
 from itertools import islice
 from typing import Final, Protocol
 
-import attrs
 import trio
 
 from ..actors import ActorError
@@ -21,7 +20,7 @@ from .core.batch import Batch, Result
 from .core.codec import event_json
 from .core.commands import Command, Roster
 from .core.conversation import ConversationMachine, Pending, overdue
-from .core.errors import EngineBroken, EngineError
+from .core.errors import EngineBroken, EngineError, OutcomeUnknown
 from .core.ids import ConversationId
 from .core.messages import Event, Principal, Record
 from .core.permissions import Verb, check
@@ -59,7 +58,7 @@ class Slot(Protocol):
 
     @property
     def state(self) -> str:
-        """Of the slot's actor; "idle" when none runs."""
+        """Of the slot's actor; "idle" when none runs, "quarantined" when it crashed too often."""
         ...
 
     @property
@@ -92,9 +91,9 @@ class Room:
     __slots__ = (
         "_batch_done",
         "_pager",
+        "_sent_from",
         "batch",
         "clients",
-        "epoch",
         "flying",
         "groups",
         "id",
@@ -117,7 +116,7 @@ class Room:
         self.write_bytes = write_bytes
         self._pager = pager
         self.machine: ConversationMachine | None = None
-        self.epoch = ""
+        self._sent_from: Record | None = None
         self.groups: dict[str, dict[Subscriber, None]] = {}
         self.clients: dict[str, Principal] = {}
         self.members: Counter[str] = Counter()
@@ -178,22 +177,24 @@ class Room:
         expired = machine.expire(now, sent=sent) if machine is not None else overdue(self.flying, now, sent=sent)
         for pending, error in expired:
             refuse(pending, error)
-        deserted = self.machine is None and bool(self.clients) and self.slot.state != "quarantined"
+        deserted = self.machine is None and bool(self.clients)
         if deserted:
             self.rouse()
         return deserted or self.batch is not None or (self.machine is not None and self.machine.busy)
 
     def rouse(self) -> None:
-        """Let an actor that could not load try again."""
-        if self.machine is None and self.slot.state in ("idle", "running"):
+        """Let an actor, or a keeper, that could not load try again."""
+        waking = bool(len(self.slot.mailbox)) or self.slot.state not in ("idle", "running", "quarantined")
+        if self.machine is None and not waking:
             self.nudge()
 
     # -- the batch in flight ----------------------------------------------------------------------------------------
 
-    def depart(self, batch: Batch, flying: list[Pending]) -> None:
-        """Note a batch before it is handed to the store."""
+    def depart(self, batch: Batch, flying: list[Pending], record: Record) -> None:
+        """Note a batch before it is handed to the store, and the conversation as it is before it."""
         self.batch = batch
         self.flying = flying
+        self._sent_from = record
         self.settled = None
 
     def on_settled(self, batch: Batch, results: Sequence[Result]) -> None:
@@ -228,16 +229,25 @@ class Room:
     def crashed(self, error: EngineError) -> None:
         """The actor died: what waited is certainly not stored and told `error`, what flies is answered when it lands."""
         machine, self.machine = self.machine, None
-        if machine is not None:
-            for pending in machine.abandon():
-                refuse(pending, error)
         if self.settled is not None:
             self._answer_orphans(self.settled)
             self.land()
+        if machine is not None:
+            for pending in machine.abandon():
+                refuse(pending, error)
 
     def _answer_orphans(self, results: Sequence[Result]) -> None:
+        record = self._sent_from
+        assert record is not None, "a batch departs with its record"
         for pending, result in zip(self.flying, results, strict=True):
-            tell(pending, late_answer(self.epoch, pending, result))
+            try:
+                answer = late_answer(record, pending.row, result)
+                if isinstance(answer, Record):
+                    record = answer
+            except Exception as error:  # noqa: BLE001  what crashed the actor may be in here; the others are owed theirs
+                log_failure("an answer failed", error, conversation=self.id)
+                answer = OutcomeUnknown()
+            tell(pending, answer)
 
     # -- subscribers ------------------------------------------------------------------------------------------------
 
@@ -337,41 +347,25 @@ class Room:
                 self.cut(subscriber, error)
 
     def spread(self, event: Event) -> None:
-        """Give an ephemeral event to those who stand at the head and can take it now; the others never miss it."""
+        """Give an ephemeral event to those who stand at the head and can take it now; the others never miss it.
+
+        A format that cannot encode it goes without.
+        """
         body = event_json(event)
         head = self.machine.tail.head if self.machine is not None else -1
         for group in list(self.groups.values()):
-            data: bytes | None = None
-            for subscriber in list(group):
-                if subscriber.cursor == head and subscriber.stage is Stage.LIVE:
-                    if data is None:
-                        data = subscriber.format.encode(event, body)
-                    try:
-                        subscriber.signal(event, data)
-                    except Exception as error:  # noqa: BLE001  as in `resume`
-                        self.drop_broken(subscriber, error)
-
-
-@attrs.frozen
-class RoomStatistics:
-    """Figures of one live conversation."""
-
-    id: str
-    head: int
-    subscribers: int
-    tail_items: int
-    tail_bytes: int
-    waiting: int
-
-
-def statistics_of(room: Room) -> RoomStatistics:
-    """A snapshot of a room; cheap."""
-    machine = room.machine
-    return RoomStatistics(
-        room.id,
-        0 if machine is None else machine.tail.head,
-        len(room.clients),
-        0 if machine is None else len(machine.tail),
-        0 if machine is None else machine.tail.size_bytes,
-        0 if machine is None else len(machine.waiting),
-    )
+            takers = [s for s in group if s.cursor == head and s.stage is Stage.LIVE]
+            if not takers:
+                continue
+            try:
+                data = takers[0].format.encode(event, body)
+            except Exception as error:  # noqa: BLE001  a bug of one format must not crash the conversation
+                log_failure("an event cannot be encoded", error, conversation=self.id, format=takers[0].format.name)
+                continue
+            for subscriber in takers:
+                if subscriber.stage is not Stage.LIVE:
+                    continue  # it left while another was served
+                try:
+                    subscriber.signal(event, data)
+                except Exception as error:  # noqa: BLE001  as in `resume`
+                    self.drop_broken(subscriber, error)

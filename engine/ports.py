@@ -16,17 +16,23 @@ from typing import Any, Protocol
 import attrs
 
 from ..actors import ChildSpec
-from .core.batch import Batch
+from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
 from .core.messages import Author, Event, Message, Record
 
 
 @attrs.frozen
 class StoreHealth:
-    """Whether the store can commit now, and what is missing when it cannot (sentences for an operator)."""
+    """Whether the store can commit now, and what is missing when it cannot.
+
+    Attributes:
+        problems: sentences for an operator.
+        away_s: for how long, seconds; None when it can, or when that is not known.
+    """
 
     ready: bool
     problems: tuple[str, ...] = ()
+    away_s: float | None = None
 
 
 @attrs.frozen
@@ -61,6 +67,10 @@ class Store(Protocol):
         """
         ...
 
+    def drain(self, within_s: float) -> None:
+        """The server stops: the actor, which is stopped last, must be done within this time from now."""
+        ...
+
     def health(self) -> StoreHealth:
         """Whether commits can succeed at this moment, from what is known without asking the database."""
         ...
@@ -78,15 +88,23 @@ class Store(Protocol):
         `max_bytes` of text (at least one when there is one)."""
         ...
 
-    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
-        """The newest events, oldest first, consecutive up to the head; bounded like `events`."""
+    async def latest(
+        self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
+    ) -> list[Event]:
+        """The newest events, oldest first, consecutive up to the head, or up to the last one before an offset; bounded like
+        `events`, which drops older ones."""
         ...
 
     async def messages(
-        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """Messages with offsets in (after, before), oldest first: the `limit` oldest of them when `after` is given, else
-        the `limit` newest."""
+        the `limit` newest. It stops with the message that brings texts and metas (`Message.content_bytes`) to `max_bytes`;
+        so less than both bounds means that there are no more."""
+        ...
+
+    async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
+        """The message that an idempotency key of this author was used for, or None."""
         ...
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
@@ -98,6 +116,7 @@ class Store(Protocol):
 
         Raises:
             Conflict: the id is taken.
+            OutcomeUnknown: it was sent, and the answer is missing.
         """
         ...
 
@@ -112,4 +131,8 @@ class Store(Protocol):
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """The token with this digest, expired or not, or None."""
+        ...
+
+    async def prune_tokens(self, before_ms: int) -> int:
+        """Forget tokens that ended before a time, milliseconds since the epoch. Returns how many; there may be more."""
         ...

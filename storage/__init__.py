@@ -1,9 +1,34 @@
-"""Durable stores: the writer, Postgres, memory, and the embedded Postgres."""
+"""Durable stores: the writer, Postgres, memory, and the embedded Postgres.
 
-from .memory import MemoryStore
-from .ports import SchemaRefused, StoreInUse
+Who wants to keep rows elsewhere writes a `Backend` and puts a `WriterStore` over it: the names below from `Backend` to
+`decode_event` are what that takes. `hubbub.testing.store_contract` tests the result, `docs/testing.md` shows one over SQLite.
+"""
+
+from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
+from .body import decode_actor, decode_event, encode_actor, encode_body
+from .memory import MemoryBackend, MemoryStore
+from .ports import Backend, RowsRefused, SchemaRefused, StoreInUse
 from .postgres import PostgresStore
 from .store import WriterStore
 from .writer import WriterStatistics
 
-__all__ = ["MemoryStore", "PostgresStore", "SchemaRefused", "StoreInUse", "WriterStatistics", "WriterStore"]
+__all__ = [
+    "Backend",
+    "Committed",
+    "MemoryBackend",
+    "MemoryStore",
+    "PostgresStore",
+    "Rejected",
+    "Repeat",
+    "Result",
+    "Row",
+    "RowsRefused",
+    "SchemaRefused",
+    "StoreInUse",
+    "WriterStatistics",
+    "WriterStore",
+    "decode_actor",
+    "decode_event",
+    "encode_actor",
+    "encode_body",
+]

@@ -22,7 +22,8 @@ from ._embedded_errors import PostgresFailed
 _EXECUTABLES = frozenset({"postgres", "initdb"})
 _POLL_S = 0.02
 _CHILD_GRACE_S = 1.0
-_QUIT_GRACE_S = 6.0  # a postmaster on SIGQUIT kills slow children itself after 5 s
+QUIT_GRACE_S = 6.0
+"""Time after SIGQUIT: a postmaster then kills slow children itself after 5 s."""
 _KILL_GRACE_S = 5.0
 _logger = get_logger("hubbub.storage._orphan")
 
@@ -58,11 +59,16 @@ def _works_in(pid: str, place: tuple[int, int]) -> bool:
     return (status.st_dev, status.st_ino) == place
 
 
-async def end_leftovers(directory: Path, *, grace_s: float) -> int:
+async def end_leftovers(directory: Path, *, grace_s: float, quit_s: float = QUIT_GRACE_S) -> int:
     """End all Postgres processes that work in `directory` and wait until they, and with them their memory, are gone.
 
     A postmaster gets a fast shutdown (SIGINT) and `grace_s` seconds; children without one get a second to see that it
-    died. Then SIGQUIT, then SIGKILL.
+    died. Then SIGQUIT, then SIGKILL. Stopped ones (SIGSTOP) are continued, or they would see nothing of it.
+
+    Args:
+        directory: where they work.
+        grace_s: time for a fast shutdown, seconds.
+        quit_s: time after SIGQUIT, seconds.
 
     Returns:
         How many processes were found, 0 when there was nothing to do.
@@ -77,16 +83,25 @@ async def end_leftovers(directory: Path, *, grace_s: float) -> int:
     _logger.info("postgres.leftovers", directory=str(directory), pids=found, postmaster=postmaster)
     if postmaster in found:
         _send(directory, [postmaster], signal.SIGINT)
+        _send(directory, found, signal.SIGCONT)
         gone = await _wait_gone(directory, grace_s)
     else:
+        _send(directory, found, signal.SIGCONT)
         gone = await _wait_gone(directory, _CHILD_GRACE_S)
     if not gone:
         left = await trio.to_thread.run_sync(processes_in, directory)
         _send(directory, [postmaster] if postmaster in left else left, signal.SIGQUIT)
-        gone = await _wait_gone(directory, _QUIT_GRACE_S)
+        gone = await _wait_gone(directory, quit_s)
     if not gone:
         await kill_leftovers(directory)
     return len(found)
+
+
+async def wake_stopped(directory: Path) -> None:
+    """Continue the processes that work in `directory`: one that is stopped heeds no signal but SIGKILL."""
+    found = await trio.to_thread.run_sync(processes_in, directory)
+    if found:
+        _send(directory, found, signal.SIGCONT)
 
 
 async def kill_leftovers(directory: Path) -> None:

@@ -18,10 +18,10 @@ from ._account import Account, spawn
 from ._binaries import Binaries
 from ._cluster import PORT, Layout
 from ._embedded_errors import PostgresFailed
+from ._orphan import QUIT_GRACE_S, wake_stopped
 
 _POLL_S = 0.01
 _STATUS_LINE = 7  # of postmaster.pid, since version 10
-_QUIT_GRACE_S = 6.0  # on SIGQUIT Postgres kills slow children itself after 5 s
 _KILL_GRACE_S = 5.0
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
@@ -72,18 +72,19 @@ class Postmaster:
             f"{what}; its log is {self.layout.log}", log_tail=log_tail(self.layout.log, self._log_start_bytes)
         )
 
-    async def stop(self, timeout_s: float) -> None:
-        """Stop it: fast shutdown, after `timeout_s` at once (the next start then recovers), at last SIGKILL.
+    async def stop(self, timeout_s: float, *, quit_s: float = QUIT_GRACE_S) -> None:
+        """Stop it: fast shutdown, after `timeout_s` at once (the next start then recovers), after `quit_s` more SIGKILL.
 
-        Does nothing when it has ended. Call it under a shield.
+        Does nothing when it has ended. Stopped processes (SIGSTOP) are continued, so that they can end. Call it under a shield.
         """
-        steps = ((signal.SIGINT, timeout_s), (signal.SIGQUIT, _QUIT_GRACE_S), (signal.SIGKILL, _KILL_GRACE_S))
+        steps = ((signal.SIGINT, timeout_s), (signal.SIGQUIT, quit_s), (signal.SIGKILL, _KILL_GRACE_S))
         for number, wait_s in steps:
             if self._process.returncode is not None:
                 return
             if number is not signal.SIGINT:
                 _logger.warning("postgres.slow_stop", pid=self.pid, signal=number.name)
             self._process.send_signal(number)
+            await wake_stopped(self.layout.cluster)
             with trio.move_on_after(wait_s):
                 await self._process.wait()
 

@@ -33,7 +33,8 @@ Values = Sequence[Any]
 """One row of an answer; the statement says what is in it."""
 
 CONNECT_S: Final = 10.0
-_CLOSE_S: Final = 2.0
+_NO_ANSWER: Final = "the database does not answer"
+_CLOSE_S: Final = 0.5
 
 _BROKEN: Final = ("08", "57P")  # connection errors, and a server that shuts down: the last answer may be lost
 # The statement failed for a reason that passes: resources, locks, cancellation, a standby, missing objects or rights.
@@ -60,9 +61,10 @@ class Driver:
             with trio.fail_after(CONNECT_S):
                 connection = await self._loop.run_aio_coroutine(asyncpg.connect(**named))
         except trio.TooSlowError:
-            raise StoreUnavailable("the database does not answer") from None
+            raise StoreUnavailable(_NO_ANSWER) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
-            raise StoreUnavailable(f"cannot connect to the database: {exc}") from exc
+            why = str(exc).partition("\n")[0]  # the rest is detail and hints
+            raise StoreUnavailable(f"cannot connect to the database: {why}") from exc
         return Session(self, connection)
 
     async def call(self, work: Coroutine[Any, Any, T], terminate: Callable[[], None]) -> T:
@@ -213,6 +215,9 @@ def _mapped(exc: Exception) -> Exception:
 class Pool:
     """Connections for reads and small idempotent writes: at most `size`, opened when needed, kept while they work.
 
+    While the database does not answer at all (a call ran into its time limit), one call at a time tries it and the others are
+    refused at once: nobody queues behind a frozen database, and the first answer opens the pool again.
+
     Args:
         connect: opens one.
         size: most connections; callers past it wait.
@@ -224,33 +229,80 @@ class Pool:
         self._timeout_s = timeout_s
         self._slots = trio.Semaphore(size)
         self._idle: list[Session] = []
+        self._silent = False
+        self._trying = False
 
     async def fetch(self, statement: str, *values: object) -> list[Values]:
-        """Run one statement that may safely run twice, and return its rows. A connection that broke is replaced once.
+        """Run a read and return its rows. A connection that broke is replaced once.
 
         Raises:
             StoreUnavailable: the database cannot be reached, or is too slow.
             EngineError: the values cannot be handled.
         """
         try:
-            with trio.fail_after(self._timeout_s):
-                async with self._slots:
-                    return await self._fetch(statement, values)
-        except trio.TooSlowError:
-            raise StoreUnavailable("the database did not answer in time") from None
+            return await self.write(statement, *values)
         except OutcomeUnknown as exc:
-            raise StoreUnavailable("the connection to the database is lost") from exc
-        except RowsRefused as refused:
-            raise refused.error from refused
+            raise StoreUnavailable(str(exc)) from exc
 
-    async def _fetch(self, statement: str, values: Sequence[object]) -> list[Values]:
+    async def write(self, statement: str, *values: object) -> list[Values]:
+        """Run a statement that changes something and may safely run twice; else as `fetch`.
+
+        Raises:
+            StoreUnavailable: it did not happen, and will not.
+            OutcomeUnknown: it was sent, and the answer is missing.
+            EngineError: the values cannot be handled.
+        """
+        if not self._silent:
+            return await self._call(statement, values)
+        if self._trying:
+            raise StoreUnavailable(_NO_ANSWER)
+        self._trying = True
+        try:
+            return await self._call(statement, values)
+        finally:
+            self._trying = False
+
+    async def _call(self, statement: str, values: Sequence[object]) -> list[Values]:
+        deadline = trio.current_time() + self._timeout_s
+        try:
+            with trio.fail_at(deadline):
+                await self._slots.acquire()
+            try:
+                rows = await self._attempt(statement, values, deadline)
+            finally:
+                self._slots.release()
+        except trio.TooSlowError:
+            self._silent = True
+            raise StoreUnavailable(_NO_ANSWER) from None
+        except OutcomeUnknown:
+            self._silent = trio.current_time() >= deadline
+            raise
+        except RowsRefused as refused:
+            self._silent = False
+            raise refused.error from refused
+        self._silent = False
+        return rows
+
+    async def _attempt(self, statement: str, values: Sequence[object], deadline: float) -> list[Values]:
+        lost: OutcomeUnknown | None = None
         while (session := self._take()) is not None:
             try:
-                return await self._use(session, statement, values)
-            except (OutcomeUnknown, StoreUnavailable):
+                return await self._use(session, statement, values, deadline)
+            except OutcomeUnknown as exc:
+                if trio.current_time() >= deadline:
+                    raise
+                lost = exc
+            except StoreUnavailable:
                 if not session.closed:
                     raise
-        return await self._use(await self._connect(), statement, values)
+        try:
+            with trio.fail_at(deadline):
+                session = await self._connect()
+            return await self._use(session, statement, values, deadline)
+        except (StoreUnavailable, trio.TooSlowError):
+            if lost is None:
+                raise
+            raise lost from None  # an earlier try was sent
 
     def _take(self) -> Session | None:
         while self._idle:
@@ -259,14 +311,14 @@ class Pool:
                 return session
         return None
 
-    async def _use(self, session: Session, statement: str, values: Sequence[object]) -> list[Values]:
+    async def _use(self, session: Session, statement: str, values: Sequence[object], deadline: float) -> list[Values]:
         try:
-            return await session.fetch(statement, *values, timeout_s=self._timeout_s)
+            return await session.fetch(statement, *values, timeout_s=max(0.0, deadline - trio.current_time()))
         finally:
             if not session.closed:
                 self._idle.append(session)
 
-    async def aclose(self) -> None:
-        """Close the idle connections. No call may be running."""
-        while self._idle:
-            await self._idle.pop().aclose()
+    def take_idle(self) -> list[Session]:
+        """Hand over the connections that nobody uses, to be closed."""
+        idle, self._idle = self._idle, []
+        return idle

@@ -7,7 +7,9 @@
   identified (`_orphan`), stopped and started anew.
 - Leaving the context, however it is left, leaves no process: Postgres is stopped under a shield. Only kill -9 of this
   process leaves an orphan, and the next start deals with it.
-- While the context is open, a Postgres that dies is started again; connections to it break and must be made anew.
+- While the context is open, a Postgres that dies is started again; connections to it break and must be made anew. One that
+  dies again and again is tried at a slow pace, and `problem` says so: what is in memory can be served meanwhile, and what made
+  it die (a full disk, the kernel's memory killer) may be mended without a restart of the server.
 
 It runs on a unix socket that only its account (and root) can reach, so there is no password. It needs Linux (``/proc``,
 pidfds) and real time: it waits for processes, which a mock clock does not. It knows nothing of the driver and the schema.
@@ -51,7 +53,7 @@ from ._embedded_errors import (
     PostgresNotFound,
     WrongMajorVersion,
 )
-from ._orphan import end_leftovers, remove_stale_pid_file
+from ._orphan import QUIT_GRACE_S, end_leftovers, remove_stale_pid_file
 from ._postmaster import Postmaster, cut_log, log_tail, start_postmaster
 
 __all__ = [
@@ -70,7 +72,9 @@ __all__ = [
 ]
 
 _LOG_CHECK_S = 10.0
-_RESTARTS = RestartIntensity(max_restarts=5, within_s=60.0, backoff_first_s=0.05, backoff_factor=3.0, backoff_max_s=5.0)
+_RESTARTS = RestartIntensity(max_restarts=5, within_s=60.0, backoff_first_s=0.05, backoff_factor=2.0, backoff_max_s=1.0)
+_LEAST_STOP_S = 2.0
+_HURRIED_QUIT_S = 1.0
 _logger = get_logger("hubbub.storage.embedded")
 
 
@@ -86,6 +90,7 @@ class EmbeddedSettings:
         shared_buffers: as in Postgres.
         max_connections: as in Postgres.
         restarts: how many deaths are bearable, and how long to wait after each.
+        slow_retry_s: after more deaths, how long to wait before each try, in seconds; None gives up instead.
         max_log_bytes: the log is cut at this size; twice as much is kept on disk.
     """
 
@@ -96,6 +101,7 @@ class EmbeddedSettings:
     shared_buffers: str = attrs.field(default="32MB", kw_only=True)
     max_connections: int = attrs.field(default=20, kw_only=True, validator=attrs.validators.gt(0))
     restarts: RestartIntensity = attrs.field(default=_RESTARTS, kw_only=True)
+    slow_retry_s: float | None = attrs.field(default=10.0, kw_only=True)
     max_log_bytes: int = attrs.field(default=1 << 20, kw_only=True, validator=attrs.validators.gt(0))
 
 
@@ -144,6 +150,8 @@ class EmbeddedPostgres:
         self._binaries = binaries
         self._account = account
         self._postmaster: Postmaster | None = None
+        self._problem: str | None = None
+        self._stop_by = float("inf")
         self._starts = self._deaths = self._leftovers = 0
         self._last_start_s = 0.0
 
@@ -167,6 +175,18 @@ class EmbeddedPostgres:
         """The process id of the Postgres that runs, or ran last."""
         assert self._postmaster is not None, "open_embedded hands it out only when it runs"
         return self._postmaster.pid
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not run now, a sentence for an operator; None when it does."""
+        return self._problem
+
+    def stop_by(self, deadline: float) -> None:
+        """Be done with stopping by this time (trio's clock), or 2 s after it has begun when that is later.
+
+        A Postgres that takes longer is ended hard; nothing that it has committed is lost, the next start recovers.
+        """
+        self._stop_by = deadline
 
     def statistics(self) -> EmbeddedStatistics:
         """Return what happened so far."""
@@ -196,8 +216,10 @@ class EmbeddedPostgres:
         with trio.CancelScope(shield=True):
             if self._postmaster is None:
                 return
-            await self._postmaster.stop(self._settings.stop_timeout_s)
-            await end_leftovers(self._layout.cluster, grace_s=0)
+            left_s = max(_LEAST_STOP_S, self._stop_by - trio.current_time())
+            quit_s = QUIT_GRACE_S if self._stop_by == float("inf") else _HURRIED_QUIT_S
+            await self._postmaster.stop(min(self._settings.stop_timeout_s, left_s), quit_s=quit_s)
+            await end_leftovers(self._layout.cluster, grace_s=0, quit_s=quit_s)
             if not self._layout.socket_dir.is_relative_to(self._layout.data_dir):
                 with contextlib.suppress(OSError):  # not empty after a crash; the next start uses it again
                     self._layout.socket_dir.rmdir()
@@ -206,13 +228,14 @@ class EmbeddedPostgres:
         """Start Postgres again whenever it dies.
 
         Raises:
-            PostgresFailed: it died more often than the settings allow.
+            PostgresFailed: it died more often than the settings allow, and they say to give up then.
         """
         window = RestartWindow(self._settings.restarts)
         while True:
             assert self._postmaster is not None
             status = await self._postmaster.wait()
             _logger.warning("postgres.died", pid=self.pid, status=status)
+            self._problem = "Postgres has died and is being started again"
             while not await self._restart(window):
                 pass
             if on_restart is not None:
@@ -222,19 +245,25 @@ class EmbeddedPostgres:
         """Count a death, wait, and try to start once; say whether it is ready."""
         self._deaths += 1
         verdict = window.crashed(trio.current_time())
-        if isinstance(verdict, GiveUp):
-            raise PostgresFailed(
-                f"Postgres died again after {verdict.restarts} restarts; its log is {self._layout.log}",
-                log_tail=log_tail(self._layout.log),
-            )
-        await trio.sleep(verdict.after_s)
+        await trio.sleep(self._wait_too_many(verdict) if isinstance(verdict, GiveUp) else verdict.after_s)
         try:
             await self._start()
         except (EmbeddedError, OSError) as exc:
             _logger.warning("postgres.restart_failed", error=str(exc))
             await self._stop()
             return False
+        self._problem = None
         return True
+
+    def _wait_too_many(self, verdict: GiveUp) -> float:
+        """It died too often: say so, and how long to wait before the next try, or give up."""
+        died = f"Postgres died again after {verdict.restarts} restarts"
+        wait_s = self._settings.slow_retry_s
+        if wait_s is None:
+            raise PostgresFailed(f"{died}; its log is {self._layout.log}", log_tail=log_tail(self._layout.log))
+        self._problem = f"{died} and is tried every {wait_s:g} s; its log is {self._layout.log}"
+        _logger.error("postgres.dies_often", restarts=verdict.restarts, log=str(self._layout.log))
+        return wait_s
 
     async def _keep_log_small(self) -> None:
         while True:
@@ -249,7 +278,8 @@ async def open_embedded(
     """Run a private Postgres for as long as the context is open.
 
     The first start in a directory takes about a second, later ones 0.1 s, and longer when there is something to recover.
-    When Postgres dies it is started again; when that happens too often the body is cancelled and PostgresFailed raised.
+    When Postgres dies it is started again; when that happens too often at a slow pace, or, with ``slow_retry_s=None``, the body
+    is cancelled and PostgresFailed raised.
 
     Cancellation: at any point, leaves no process and no half-made cluster. Leaving stops Postgres under a shield, for at
     most `stop_timeout_s` and some seconds more.

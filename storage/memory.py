@@ -49,6 +49,10 @@ class MemoryBackend:
         """Nothing to mend."""
         await trio.lowlevel.checkpoint()
 
+    async def probe(self, *, write: bool) -> None:
+        """Memory always answers."""
+        await trio.lowlevel.checkpoint()
+
     async def commit(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
         """Store rows; see `Backend.commit`."""
         await trio.lowlevel.checkpoint()
@@ -92,14 +96,19 @@ class MemoryBackend:
         log = self._logs.get(conversation)
         return [] if log is None else _within(log.events[after : after + limit], max_bytes)
 
-    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
+    async def latest(
+        self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
+    ) -> list[Event]:
         """See `engine.ports.Store`."""
         await trio.lowlevel.checkpoint()
         log = self._logs.get(conversation)
-        return [] if log is None else _within(reversed(log.events[-limit:]), max_bytes)[::-1]
+        if log is None:
+            return []
+        end = len(log.events) if before is None else max(0, min(before - 1, len(log.events)))
+        return _within(reversed(log.events[max(0, end - limit) : end]), max_bytes)[::-1]
 
     async def messages(
-        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """See `engine.ports.Store`."""
         await trio.lowlevel.checkpoint()
@@ -109,7 +118,15 @@ class MemoryBackend:
         start = 0 if after is None else bisect_right(log.message_offsets, after)
         stop = len(log.message_offsets) if before is None else bisect_left(log.message_offsets, before)
         offsets = log.message_offsets[start:stop]
-        return [log.message(offset) for offset in (offsets[-limit:] if after is None else offsets[:limit])]
+        if after is None:
+            return _reaching((log.message(offset) for offset in reversed(offsets[-limit:])), max_bytes)[::-1]
+        return _reaching((log.message(offset) for offset in offsets[:limit]), max_bytes)
+
+    async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
+        """See `engine.ports.Store`."""
+        await trio.lowlevel.checkpoint()
+        log = self._logs.get(conversation)
+        return None if log is None else log.keys.get((author_id, key))
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
         """See `engine.ports.Store`."""
@@ -147,6 +164,14 @@ class MemoryBackend:
         await trio.lowlevel.checkpoint()
         return self._tokens.get(digest)
 
+    async def prune_tokens(self, before_ms: int) -> int:
+        """See `engine.ports.Store`."""
+        await trio.lowlevel.checkpoint()
+        over = [digest for digest, token in self._tokens.items() if token.expires_at_ms < before_ms]
+        for digest in over:
+            del self._tokens[digest]
+        return len(over)
+
 
 class MemoryStore(WriterStore):
     """A store in this process's memory. **Nothing is durable**: an ack means only that it is kept until the process ends.
@@ -178,4 +203,15 @@ def _within(events: Iterable[Event], max_bytes: int) -> list[Event]:
         if taken and size > max_bytes:
             break
         taken.append(event)
+    return taken
+
+
+def _reaching(messages: Iterable[Message], max_bytes: int) -> list[Message]:
+    """The leading messages up to the one that brings their texts and metas to `max_bytes`."""
+    taken: list[Message] = []
+    for message in messages:
+        taken.append(message)
+        max_bytes -= message.content_bytes
+        if max_bytes <= 0:
+            break
     return taken

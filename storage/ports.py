@@ -1,4 +1,4 @@
-"""The port between the writer and a place that keeps rows: Postgres, memory, or the torn one of the tests.
+"""The port between the writer and a place that keeps rows: Postgres, memory, or one that fails on purpose (`hubbub.testing`).
 
 The writer (`writer.py`) owns order, pace, retries and settling; a backend does one transaction at a time and reads. A backend
 is used by one writer. `engine/ports.py` says what both together promise.
@@ -7,7 +7,7 @@ is used by one writer. `engine/ports.py` says what both together promise.
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..engine.core.batch import Result, Row
+from ..engine.core.batch import Repeat, Result, Row
 from ..engine.core.errors import EngineBroken, EngineError, StoreError
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
@@ -47,14 +47,20 @@ class Reads(Protocol):
         """Durable events after an offset."""
         ...
 
-    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
-        """The newest events, oldest first."""
+    async def latest(
+        self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
+    ) -> list[Event]:
+        """The newest events, or those before an offset, oldest first."""
         ...
 
     async def messages(
-        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """One page of messages."""
+        ...
+
+    async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
+        """What an idempotency key was used for."""
         ...
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
@@ -77,6 +83,10 @@ class Reads(Protocol):
         """The token with this digest."""
         ...
 
+    async def prune_tokens(self, before_ms: int) -> int:
+        """Forget tokens that ended before a time."""
+        ...
+
 
 class Backend(Reads, Protocol):
     """Commits for the writer, and the reads."""
@@ -92,6 +102,18 @@ class Backend(Reads, Protocol):
 
         Raises:
             StoreUnavailable: not now; try again later.
+            StoreFenced: never again, another server has taken over.
+        """
+        ...
+
+    async def probe(self, *, write: bool) -> None:
+        """Ask, over the way that commits take, whether they could succeed now. Sends no rows, so it may be cancelled.
+
+        Args:
+            write: write something that changes nothing, because the last commit failed.
+
+        Raises:
+            StoreUnavailable, OutcomeUnknown: not now.
             StoreFenced: never again, another server has taken over.
         """
         ...

@@ -11,16 +11,18 @@ Left out: SQL (`sql.py`), connections and their errors (`driver.py`), order, pac
 
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+import attrs
 import trio
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.config import WriterSettings
 from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
 from ..engine.log import get_logger
+from ..engine.ports import StoreHealth
 from . import sql
 from .body import encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
@@ -32,12 +34,17 @@ from .store import DRAIN_S, WriterStore
 LOCK_WAIT_S: Final = 8.0
 """How long a start waits for the session of a server that was killed to end."""
 
-_COMMIT_S: Final = 30.0
+_COMMIT_S: Final = 10.0  # nobody waits longer for a post; what was sent is then looked for over a new connection
 _QUERY_S: Final = 10.0
+_READ_S: Final = 5.0
+_PROBE_S: Final = 5.0
 _REVIVE_LOCK_S: Final = 1.0
 _POLL_S: Final = 0.05
 _READERS: Final = 4
 _RESENT_WINDOW: Final = 1024
+
+_LOST: Final = "the connection to the database is lost"
+_TAKEN: Final = "another server has taken the database over"
 
 _log = get_logger("hubbub.storage.postgres")
 
@@ -58,7 +65,7 @@ class PostgresBackend(PostgresReads):
         self._name = f"hubbub {os.getpid()}@{socket.gethostname()}"[:63]
         self._session: Session | None = None
         self._old_pid: int | None = None
-        super().__init__(Pool(self._connect_reader, size=_READERS, timeout_s=_QUERY_S))
+        super().__init__(Pool(self._connect_reader, size=_READERS, timeout_s=_READ_S))
 
     async def start(self) -> None:
         """Connect, take the lock, migrate, take the next term.
@@ -87,7 +94,7 @@ class PostgresBackend(PostgresReads):
     def problem(self) -> str | None:
         """Why nothing can be committed now."""
         if self._session is None or self._session.closed:
-            return "the connection to the database is lost"
+            return _LOST
         return None
 
     async def revive(self) -> None:
@@ -116,10 +123,21 @@ class PostgresBackend(PostgresReads):
                 raise StoreUnavailable("waiting for the lost connection to end on the database's side")
         await self._check_term(session)
 
+    async def probe(self, *, write: bool) -> None:
+        """Ask over the writer's connection; see `Backend.probe`."""
+        session = self._session
+        if session is None or session.closed:
+            raise StoreUnavailable(_LOST)
+        try:
+            if write:
+                _require(await session.fetch(sql.WRITE_TERM, self.term, timeout_s=_PROBE_S), self.term)
+            else:
+                _require(await session.fetch(sql.TERM, timeout_s=_PROBE_S), self.term)
+        except RowsRefused as exc:
+            raise StoreUnavailable(str(exc)) from exc
+
     async def _check_term(self, session: Session) -> None:
-        rows = await session.fetch(sql.TERM, timeout_s=_QUERY_S)
-        if not rows or rows[0][0] != self.term:
-            raise StoreFenced("another server has taken the database over")
+        _require(await session.fetch(sql.TERM, timeout_s=_QUERY_S), self.term)
 
     async def _try_lock(self, session: Session, *, wait_s: float) -> bool:
         deadline = trio.current_time() + wait_s
@@ -143,7 +161,7 @@ class PostgresBackend(PostgresReads):
         """Store rows in one statement; see `Backend.commit`."""
         session = self._session
         if session is None or session.closed:
-            raise StoreUnavailable("the connection to the database is lost")
+            raise StoreUnavailable(_LOST)
         found: dict[str, int] = await self._present(session, rows) if again else {}
         results: list[Result | None] = [None] * len(rows)
         first_of: dict[tuple[str, str, str], int] = {}
@@ -186,7 +204,7 @@ class PostgresBackend(PostgresReads):
         for place, offset, first_id, first_at_ms, first_digest in answer:
             if place == 0:
                 if offset != self.term:
-                    raise StoreFenced("another server has taken the database over")
+                    raise StoreFenced(_TAKEN)
             elif first_id is None:
                 results[place - 1] = Committed(offset)
             else:
@@ -195,15 +213,26 @@ class PostgresBackend(PostgresReads):
 
     async def aclose(self) -> None:
         """Close all connections, which gives the lock back."""
+        sessions = self._pool.take_idle()
+        if self._session is not None:
+            sessions.append(self._session)
+            self._session = None
         with trio.CancelScope(shield=True):
-            await self._pool.aclose()
-            if self._session is not None:
-                await self._session.aclose()
-                self._session = None
+            async with trio.open_nursery() as nursery:  # at once: each may take its time with a database that hangs
+                for session in sessions:
+                    nursery.start_soon(session.aclose)
 
 
 class PostgresStore(WriterStore):
     """The durable store on Postgres (13 or later). Made by `open`."""
+
+    _notice: Callable[[], str | None] | None = None
+
+    def health(self) -> StoreHealth:
+        """Whether commits can succeed now."""
+        found = super().health()
+        known = None if found.ready or self._notice is None else self._notice()
+        return found if known is None else attrs.evolve(found, problems=(*found.problems, known))
 
     @classmethod
     @asynccontextmanager
@@ -214,6 +243,7 @@ class PostgresStore(WriterStore):
         *,
         drain_s: float = DRAIN_S,
         lock_wait_s: float = LOCK_WAIT_S,
+        notice: Callable[[], str | None] | None = None,
     ) -> AsyncIterator[Self]:
         """Open the store for the time of the block. Leave the engine first: its storage actor commits until it has stopped.
 
@@ -224,6 +254,7 @@ class PostgresStore(WriterStore):
             settings: bounds and pace of the writer.
             drain_s: how long stopping the actor may take, seconds.
             lock_wait_s: how long to wait for another server's lock, seconds.
+            notice: what else is known of a database that is away, a sentence for `health`.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
@@ -235,12 +266,18 @@ class PostgresStore(WriterStore):
             try:
                 await backend.start()
                 store = cls(backend, settings or WriterSettings(), drain_s=drain_s)
+                store._notice = notice
                 try:
                     yield store
                 finally:
                     store.close()
             finally:
                 await backend.aclose()
+
+
+def _require(rows: Sequence[Values], term: int | None) -> None:
+    if not rows or rows[0][0] != term:
+        raise StoreFenced(_TAKEN)
 
 
 def _columns(rows: Sequence[Row]) -> list[list[object]]:

@@ -3,7 +3,8 @@
 Every statement may safely run twice, so a broken connection costs a retry and not an error.
 """
 
-from ..engine.core.errors import Conflict, StoreFenced, Unprocessable
+from ..engine.core.batch import Repeat
+from ..engine.core.errors import Conflict, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Author, Event, Message, Record, Visibility
 from ..engine.ports import TokenRecord
@@ -11,6 +12,7 @@ from . import sql
 from .body import decode_actor, decode_event
 from .driver import Pool, Values
 
+PRUNED_TOKENS = 10_000
 _END = 2**63 - 1
 
 
@@ -36,20 +38,28 @@ class PostgresReads:
         """Durable events after an offset."""
         return _events(conversation, await self._pool.fetch(sql.EVENTS, conversation, after, limit, max_bytes))
 
-    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
-        """The newest events, oldest first."""
-        return _events(conversation, await self._pool.fetch(sql.LATEST, conversation, limit, max_bytes))
+    async def latest(
+        self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
+    ) -> list[Event]:
+        """The newest events, or those before an offset, oldest first."""
+        end = _END if before is None else before
+        return _events(conversation, await self._pool.fetch(sql.LATEST, conversation, end, limit, max_bytes))
 
     async def messages(
-        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """One page of messages."""
         end = _END if before is None else before
         if after is None:
-            rows = (await self._pool.fetch(sql.MESSAGES_BEFORE, conversation, end, limit))[::-1]
+            rows = await self._pool.fetch(sql.MESSAGES_BEFORE, conversation, end, limit, max_bytes)
         else:
-            rows = await self._pool.fetch(sql.MESSAGES_AFTER, conversation, after, end, limit)
+            rows = await self._pool.fetch(sql.MESSAGES_AFTER, conversation, after, end, limit, max_bytes)
         return [_message(conversation, row) for row in rows]
+
+    async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
+        """What an idempotency key was used for, or None."""
+        rows = await self._pool.fetch(sql.FIND_KEY, conversation, author_id, key)
+        return Repeat(*rows[0]) if rows else None
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
         """The offset of a message, or None."""
@@ -63,14 +73,17 @@ class PostgresReads:
         """Make a conversation. A second try after a lost answer finds its own epoch and is content."""
         if record.offset != 0:
             raise ValueError("a new conversation starts at offset 0")
-        made = await self._pool.fetch(
+        made = await self._pool.write(
             sql.CREATE,
             *(self.term, record.id, record.title, record.visibility.value, record.owner, record.epoch),
             record.created_at_ms,
         )
         if made:
             return
-        there = await self.load(record.id)
+        try:
+            there = await self.load(record.id)
+        except StoreUnavailable as exc:
+            raise OutcomeUnknown("sent, but not confirmed: ask for the conversation") from exc
         if there is None:
             raise StoreFenced("another server has taken the database over")
         if there.epoch != record.epoch:
@@ -83,7 +96,7 @@ class PostgresReads:
     async def add_token(self, token: TokenRecord) -> None:
         """Keep a session token."""
         author = token.author
-        await self._pool.fetch(
+        await self._pool.fetch(  # if it was kept all the same, nobody has the token
             sql.INSERT_SESSION,
             *(token.digest, author.id, author.name, author.kind, token.created_at_ms, token.expires_at_ms),
         )
@@ -95,6 +108,10 @@ class PostgresReads:
             return None
         author_id, name, kind, created_at_ms, expires_at_ms = rows[0]
         return TokenRecord(digest, Author(author_id, name, kind), created_at_ms, expires_at_ms)
+
+    async def prune_tokens(self, before_ms: int) -> int:
+        """Forget some of the tokens that ended before a time."""
+        return len(await self._pool.fetch(sql.PRUNE_SESSIONS, before_ms, PRUNED_TOKENS))
 
 
 def _record(row: Values) -> Record:

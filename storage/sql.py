@@ -122,6 +122,7 @@ where a.pid = $1 and a.application_name = $2 and a.datname = current_database()
 """
 
 TERM: Final = "select term from server"
+WRITE_TERM: Final = "update server set term = term where term = $1 returning term"
 NEXT_TERM: Final = "update server set term = term + 1, holder = $1, started_at = now() returning term"
 
 _RECORD: Final = """
@@ -150,16 +151,27 @@ select type, "offset", id::text, actor, (extract(epoch from at) * 1000)::bigint,
 """
 
 EVENTS: Final = _PAGE.format(order="asc", where='conversation = $1 and "offset" > $2', limit=3, size=4)
-LATEST: Final = _PAGE.format(order="desc", where="conversation = $1", limit=2, size=3)
+LATEST: Final = _PAGE.format(order="desc", where='conversation = $1 and "offset" < $2', limit=3, size=4)
 
-_MESSAGE: Final = """
-select "offset", id::text, author, text, (extract(epoch from created_at) * 1000)::bigint, reply_to, meta, revision
-from messages where conversation = $1
+_MESSAGES: Final = """
+select "offset", id::text, author, text, (extract(epoch from created_at) * 1000)::bigint, reply_to, meta, revision from (
+    select *, sum(weight) over (order by "offset" {order}) - weight as weight_before from (
+        select *, octet_length(text) + coalesce(octet_length(meta::text), 0) as weight
+        from messages where {where} order by "offset" {order} limit ${limit}
+    ) page
+) weighed where weight_before < ${size} order by "offset"
 """
 
-MESSAGES_AFTER: Final = f'{_MESSAGE} and "offset" > $2 and "offset" < $3 order by "offset" limit $4'
-MESSAGES_BEFORE: Final = f'{_MESSAGE} and "offset" < $2 order by "offset" desc limit $3'
+MESSAGES_AFTER: Final = _MESSAGES.format(
+    order="asc", where='conversation = $1 and "offset" > $2 and "offset" < $3', limit=4, size=5
+)
+MESSAGES_BEFORE: Final = _MESSAGES.format(order="desc", where='conversation = $1 and "offset" < $2', limit=3, size=4)
 MESSAGE_OFFSET: Final = 'select "offset" from messages where id = $2 and conversation = $1'
+
+FIND_KEY: Final = """
+select "offset", id::text, (extract(epoch from at) * 1000)::bigint, digest
+from keys where conversation = $1 and author = $2 and key = $3
+"""
 
 INSERT_SESSION: Final = """
 insert into tokens (digest, author_id, name, kind, created_at, expires_at)
@@ -171,4 +183,10 @@ SELECT_SESSION: Final = """
 select author_id, name, kind,
     (extract(epoch from created_at) * 1000)::bigint, (extract(epoch from expires_at) * 1000)::bigint
 from tokens where digest = $1
+"""
+
+PRUNE_SESSIONS: Final = """
+delete from tokens where digest = any(array(
+    select digest from tokens where expires_at < to_timestamp($1::bigint / 1000.0) limit $2
+)) returning 1
 """

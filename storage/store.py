@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from ..actors import ChildSpec
-from ..engine.core.batch import Batch
+from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
@@ -54,6 +54,19 @@ class WriterStore:
         """Set when another server has taken the database over. Nothing can be written any more: stop the server."""
         return self._writer.fenced
 
+    def drain(self, within_s: float) -> None:
+        """The server stops: the actor, when it is stopped, takes no longer than until then."""
+        self._writer.drain_by = min(self._writer.drain_by, trio.current_time() + within_s)
+
+    @property
+    def drain_by(self) -> float:
+        """When everything must be over, on trio's clock; infinite until `drain` was called."""
+        return self._writer.drain_by
+
+    def hurry(self) -> None:
+        """The database may be back: try now."""
+        self._writer.hurry()
+
     def close(self) -> None:
         """Refuse what is left and everything to come. For when the actor has stopped for good."""
         self._writer.close()
@@ -66,15 +79,21 @@ class WriterStore:
         """Durable events after an offset."""
         return await self._backend.events(conversation, after=after, limit=limit, max_bytes=max_bytes)
 
-    async def latest(self, conversation: ConversationId, *, limit: int, max_bytes: int) -> list[Event]:
-        """The newest events, oldest first."""
-        return await self._backend.latest(conversation, limit=limit, max_bytes=max_bytes)
+    async def latest(
+        self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
+    ) -> list[Event]:
+        """The newest events, or those before an offset, oldest first."""
+        return await self._backend.latest(conversation, limit=limit, max_bytes=max_bytes, before=before)
 
     async def messages(
-        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int
+        self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """One page of messages."""
-        return await self._backend.messages(conversation, after=after, before=before, limit=limit)
+        return await self._backend.messages(conversation, after=after, before=before, limit=limit, max_bytes=max_bytes)
+
+    async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
+        """What an idempotency key was used for, or None."""
+        return await self._backend.find_key(conversation, author_id, key)
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
         """The offset of a message."""
@@ -95,3 +114,7 @@ class WriterStore:
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """The token with this digest."""
         return await self._backend.find_token(digest)
+
+    async def prune_tokens(self, before_ms: int) -> int:
+        """Forget tokens that ended before a time."""
+        return await self._backend.prune_tokens(before_ms)

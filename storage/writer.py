@@ -9,6 +9,8 @@ What happens to a batch while things fail:
 
 store away            it waits in the queue, unsent; its conversation withdraws rows at their deadlines, and a batch that is
                       withdrawn as a whole is settled within a tick
+store silent          what was sent waits for its answer as long as the backend lets it; `health` says so after two seconds.
+                      While nobody posts the writer asks by itself, so that a frozen store is noticed before somebody does
 outcome unknown       it is sent again, before anything newer, until the outcome is known
 content refused       it is halved until the poison row stands alone, which is rejected; all others commit in order
 fenced                everything is refused, for good; `fenced` tells the server
@@ -17,8 +19,8 @@ Left out: SQL and connections (a `Backend`'s), when a commit is due and in which
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -40,7 +42,11 @@ from .flight import Flight, Settled
 from .ports import Backend, RowsRefused
 
 _TICK_S: Final = 0.25
+_PROBE_S: Final = 1.0  # an idle writer asks the backend that often
+_SILENT_S: Final = 2.0  # a healthy store answers within milliseconds
 _log = get_logger("hubbub.storage.writer")
+
+A = TypeVar("A")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +102,13 @@ class Writer:
         self._closed = False
         self._scope = trio.CancelScope()
         self._trouble: str | None = None
+        self._trouble_since = 0.0
+        self._asked_at: float | None = None
+        self._probing = trio.CancelScope()
+        self._hurried = trio.Event()
         self._delay_s = settings.retry_s
+        self.drain_by = float("inf")
+        """When draining must be over at the latest, on trio's clock."""
         self.fenced = trio.Event()
         """Set when another server has taken the store over: this one can only stop."""
         self._commits = self._rows = self._largest = self._refused = self._failures = 0
@@ -117,13 +129,18 @@ class Writer:
 
     def health(self) -> StoreHealth:
         """Whether commits can succeed now."""
+        now, asked_at = trio.current_time(), self._asked_at
         if self.fenced.is_set():
-            problem: str | None = "another server has taken the database over; this one must stop"
-        elif not self._running:
-            problem = "the storage actor is not running"
-        else:
-            problem = self._trouble or self._backend.problem
-        return StoreHealth(problem is None, () if problem is None else (problem,))
+            return _unhealthy("another server has taken the database over; this one must stop")
+        if not self._running:
+            return _unhealthy("the storage actor is not running")
+        if self._trouble is not None:
+            return _unhealthy(self._trouble, now - self._trouble_since)
+        if asked_at is not None and now - asked_at >= _SILENT_S:
+            return _unhealthy("the database does not answer", now - asked_at)
+        if self._backend.problem is not None:
+            return _unhealthy(self._backend.problem, 0.0)
+        return StoreHealth(ready=True)
 
     def statistics(self) -> WriterStatistics:
         """A snapshot."""
@@ -138,6 +155,10 @@ class Writer:
             queue_capacity=self._settings.queue_items,
             in_flight=self._flight is not None,
         )
+
+    def hurry(self) -> None:
+        """There is reason to think that the store is back: do not wait for the next try."""
+        self._hurried.set()
 
     def close(self) -> None:
         """Refuse what is left and everything to come. For the store's owner, after the actor has stopped for good."""
@@ -163,7 +184,9 @@ class Writer:
 
     def _drain(self) -> None:
         self._draining = True
-        self._scope.deadline = trio.current_time() + self._drain_s
+        now = trio.current_time()
+        self._scope.deadline = min(now + self._drain_s, self.drain_by)
+        self._probing.deadline = now + _TICK_S  # nobody waits for what a probe finds
         self._wake.set()
 
     async def _work(self) -> None:
@@ -187,10 +210,11 @@ class Writer:
                 return
             try:
                 if self._backend.problem is not None:
-                    await self._backend.revive()
+                    await self._asking(self._backend.revive)
                     self._recovered()
                 elif idle:
-                    await self._wait_idle()
+                    if not await self._wait_idle():
+                        await self._probe()
                 else:
                     await self._wait_due()
                     await self._commit()
@@ -200,13 +224,38 @@ class Writer:
                 await self._back_off(exc)
         await self._wait_draining()
 
-    async def _wait_idle(self) -> None:
+    async def _asking(self, ask: Callable[[], Awaitable[A]]) -> A:
+        """Ask the backend something, and note since when no answer has come."""
+        self._asked_at = trio.current_time()
+        try:
+            answer = await ask()
+        except (StoreUnavailable, OutcomeUnknown):
+            self._note_trouble_since(self._asked_at)
+            raise
+        finally:
+            self._asked_at = None
+        return answer
+
+    def _note_trouble_since(self, since: float) -> None:
+        if self._trouble is None:
+            self._trouble_since = since
+
+    async def _wait_idle(self) -> bool:
+        """Wait for something to do; False when there was nothing for so long that it is time to probe."""
         self._wake = trio.Event()
         self._idle = True
         try:
-            await self._wake.wait()
+            with trio.move_on_after(_PROBE_S):
+                await self._wake.wait()
+                return True
+            return False
         finally:
             self._idle = False
+
+    async def _probe(self) -> None:
+        with trio.CancelScope() as self._probing:
+            await self._asking(lambda: self._backend.probe(write=self._trouble is not None))
+            self._recovered()
 
     async def _wait_due(self) -> None:
         while self._flight is None and not self._draining:
@@ -231,7 +280,7 @@ class Writer:
             flight.mark_sent()
             started = trio.current_time()
             try:
-                results = await self._backend.commit(part.rows, again=part.again)
+                results = await self._asking(lambda: self._backend.commit(part.rows, again=part.again))
                 flight.known(results)
             except RowsRefused as refused:
                 self._note_refused(flight, refused)
@@ -277,7 +326,9 @@ class Writer:
             self._queue.put_back(self._flight.take_unsent())
             if self._flight.over:
                 self._flight = None
-        await trio.sleep(self._delay_s)
+        self._hurried = trio.Event()
+        with trio.move_on_after(self._delay_s):
+            await self._hurried.wait()
         self._delay_s = min(2 * self._delay_s, self._settings.retry_max_s)
 
     def _fence(self, exc: StoreFenced) -> None:
@@ -301,3 +352,7 @@ class Writer:
 
 def _unavailable(batch: Batch) -> list[Rejected]:
     return [Rejected(StoreUnavailable())] * len(batch.rows)
+
+
+def _unhealthy(problem: str, away_s: float | None = None) -> StoreHealth:
+    return StoreHealth(ready=False, problems=(problem,), away_s=away_s)

@@ -63,4 +63,4 @@ class WriterSettings:
     pace_s: float = attrs.field(default=0.004, validator=ge(0.0))
     """When many conversations post, commits start at least this far apart; an idle system commits at once."""
     retry_s: float = _seconds(0.05, "first wait after the store went away; doubles")
-    retry_max_s: float = _seconds(1.0, "longest wait between tries")
+    retry_max_s: float = _seconds(0.25, "longest wait between tries")

@@ -5,6 +5,8 @@ store, appended to the tail, answered. What arrives while a flight is out waits 
 
 Invariants: the tail's head is the offset of the last event that the store settled here; each submission is answered exactly
 once; submissions with one key share one row, so a key never flies twice; an error answered as "unavailable" withdraws the row.
+A key that was acked keeps its ack, whatever the conversation has become since: what would be refused is `Doubted` when it has a
+key, and only the store can tell then.
 """
 
 from collections import deque
@@ -62,6 +64,13 @@ class Pending:
             raise ExceptionGroup("replies failed", failures)
 
 
+@attrs.frozen
+class Doubted:
+    """A post with a key is refused, unless the store knows the key: then it is the retry of a post that was committed."""
+
+    error: EngineError
+
+
 @attrs.define(eq=False)
 class Flight:
     """What was handed to the storage actor together."""
@@ -99,12 +108,8 @@ class ConversationMachine:
         """The record with the current head."""
         return attrs.evolve(self.record, offset=self.tail.head)
 
-    def submit(self, submission: Submit) -> Ack | EngineError | None:
+    def submit(self, submission: Submit) -> Ack | EngineError | Doubted | None:
         """Accept a submission, or say at once what it comes to. None: the answer follows."""
-        try:
-            check(submission.principal, submission.verb, self.record)
-        except EngineError as error:
-            return error
         row = submission.row
         if row.key is not None:
             scope = Scope(row.actor.id, row.key)
@@ -115,15 +120,24 @@ class ConversationMachine:
                 return attrs.evolve(known.ack, repeated=True)
             pending = self._flying.get(scope)
             if pending is not None:
-                if pending.row.digest != row.digest:
-                    return Unprocessable(_OTHER_BODY)
-                if len(pending.submissions) >= self.settings.waiting_items:
-                    return Overloaded("too many retries of one post")
-                if pending.answered:  # the deadlines of those before are over; only this one's counts now
-                    pending.deadline = submission.deadline
-                submission.row = pending.row  # the same content: let go of the copy
-                pending.submissions.append(submission)
-                return None
+                return self._share(pending, submission)
+        refusal = _refusal(submission, self.record)
+        return self._enqueue(submission) if refusal is None else refusal
+
+    def _share(self, pending: Pending, retry: Submit) -> EngineError | None:
+        """A retry of what is on its way."""
+        if pending.row.digest != retry.row.digest:
+            return Unprocessable(_OTHER_BODY)
+        if len(pending.submissions) >= self.settings.waiting_items:
+            return Overloaded("too many retries of one post")
+        if pending.answered:  # the deadlines of those before are over; only this one's counts now
+            pending.deadline = retry.deadline
+        retry.row = pending.row  # the same content: let go of the copy
+        pending.submissions.append(retry)
+        return None
+
+    def _enqueue(self, submission: Submit) -> EngineError | None:
+        row = submission.row
         size = row.size_bytes
         full = self._waiting_bytes and self._waiting_bytes + size > self.settings.waiting_bytes
         if full or len(self.waiting) >= self.settings.waiting_items:
@@ -156,7 +170,7 @@ class ConversationMachine:
         flight, self.flight = self.flight, None
         return [(self._forget(pending), error) for pending in flight.pending]
 
-    def settle(self, results: Sequence[Result]) -> list[tuple[Pending, Ack | Record | EngineError]]:
+    def settle(self, results: Sequence[Result]) -> list[tuple[Pending, Ack | Record | EngineError | Doubted]]:
         """Take what became of the flight: append what was committed and return the answers, in order.
 
         Raises:
@@ -164,7 +178,7 @@ class ConversationMachine:
         """
         assert self.flight is not None
         flight, self.flight = self.flight, None
-        answers: list[tuple[Pending, Ack | Record | EngineError]] = []
+        answers: list[tuple[Pending, Ack | Record | EngineError | Doubted]] = []
         before = self.record
         for pending, result in zip(flight.pending, results, strict=True):
             answers.append((pending, self._settle_one(pending, result)))
@@ -172,14 +186,13 @@ class ConversationMachine:
             answers.extend(self._refuse_waiting())
         return answers
 
-    def _refuse_waiting(self) -> list[tuple[Pending, EngineError]]:
+    def _refuse_waiting(self) -> list[tuple[Pending, EngineError | Doubted]]:
         """The conversation has changed: what waits must be allowed in it as it is now."""
-        refused: list[tuple[Pending, EngineError]] = []
+        refused: list[tuple[Pending, EngineError | Doubted]] = []
         for pending in self.waiting:
-            try:
-                check(pending.submissions[0].principal, pending.submissions[0].verb, self.record)
-            except EngineError as error:
-                refused.append((pending, error))
+            refusal = _refusal(pending.submissions[0], self.record)
+            if refusal is not None:
+                refused.append((pending, refusal))
         self._drop([pending for pending, _ in refused])
         return refused
 
@@ -188,13 +201,13 @@ class ConversationMachine:
         match result:
             case Rejected(error):
                 return error
-            case Repeat() if result.digest != pending.row.digest:
-                return Unprocessable(_OTHER_BODY)
             case Repeat():
+                answer = answer_to_repeat(pending.row, result, self.record.epoch)
+                if isinstance(answer, EngineError):
+                    return answer
                 if result.offset > self.tail.head:
                     raise ValueError(f"a repeat at {result.offset}, past the head {self.tail.head}")
-                first = message_of(pending.row, result.offset, row_id=result.id, at_ms=result.at_ms)
-                return self._remember(pending, Ack(first, Cursor(self.record.epoch, result.offset), repeated=True))
+                return self._remember(pending, answer)
             case Committed(offset):
                 event = event_of(pending.row, offset)
                 self.tail.append(event)
@@ -253,6 +266,23 @@ class ConversationMachine:
     def recover(self, since: Since | None) -> Decision:
         """Where a subscriber that left off at `since` is served from."""
         return decide(since, epoch=self.record.epoch, oldest=0, floor=self.tail.floor, head=self.tail.head)
+
+
+def _refusal(submission: Submit, record: Record) -> EngineError | Doubted | None:
+    """Why a submission is not allowed in the conversation as it is; None when it is."""
+    try:
+        check(submission.principal, submission.verb, record)
+    except EngineError as error:
+        return error if submission.row.key is None else Doubted(error)
+    return None
+
+
+def answer_to_repeat(row: Row, first: Repeat, epoch: str) -> Ack | Unprocessable:
+    """What a post comes to whose key was used before."""
+    if first.digest != row.digest:
+        return Unprocessable(_OTHER_BODY)
+    message = message_of(row, first.offset, row_id=first.id, at_ms=first.at_ms)
+    return Ack(message, Cursor(epoch, first.offset), repeated=True)
 
 
 def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:

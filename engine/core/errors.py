@@ -20,7 +20,7 @@
     │   ├── StoreUnavailable        certainly not stored, and never will be
     │   ├── OutcomeUnknown          perhaps stored; retry with the same idempotency key
     │   └── StoreFenced             another server owns the database now
-    ├── ConversationQuarantined     it crashed too often, and takes no commands until released
+    ├── ConversationQuarantined     it crashed too often, and can at most be read until released
     ├── EngineClosed                you, or the operator, closed the engine
     └── EngineBroken                a bug of ours; the cause is in the log, never in the answer
 
@@ -197,7 +197,7 @@ class StoreFenced(StoreError):
 
 
 class ConversationQuarantined(EngineError):
-    """The conversation crashed too often and takes no commands until it is released."""
+    """The conversation crashed too often: until it is released it is read-only, or (it cannot be loaded) not served at all."""
 
     code = "quarantined"
     retry = Retry.AFTER

@@ -77,6 +77,12 @@ class Message:
     meta_json: bytes | None = None
     revision: int = 1
 
+    @property
+    def content_bytes(self) -> int:
+        """Text and meta, UTF-8 bytes: what pages are bounded by."""
+        text = self.text
+        return (len(text) if text.isascii() else len(text.encode())) + len(self.meta_json or b"")
+
 
 class Visibility(StrEnum):
     """Who may see a conversation: everybody with a principal, or its owner (and, later, its members)."""

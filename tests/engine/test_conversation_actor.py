@@ -23,8 +23,8 @@ from hubbub.engine import (
 )
 from hubbub.engine.core.session import compose_post
 from hubbub.storage import MemoryStore
+from hubbub.testing import Fault
 
-from ..storage.torn import Fault
 from .world import (
     ADA,
     BOB,
@@ -88,6 +88,27 @@ async def test_posts_in_flight_survive_a_crash(autojump_clock: MockClock) -> Non
         assert (await post(engine, "next").wait()).cursor.offset == 2
         await until(lambda: outlet.offsets == [1, 2])
         assert store.texts() == ["flying", "next"]
+
+
+async def test_posts_that_land_just_before_a_crash_are_acked(autojump_clock: MockClock) -> None:
+    """The store settles a batch while its actor is busy with what will crash it: the posters are answered all the same."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        await post(engine, "first").wait()
+        store.backend.commit_s = 0.0
+        release = store.backend.hold()
+        flying = post(engine, "flying")
+        await until(lambda: store.statistics().in_flight)
+        for _ in range(50):  # each lets others run
+            query(engine, QUERIES[5])
+        bad = poison(engine)
+        release.set()
+        with trio.fail_after(60):
+            assert isinstance(await bad.wait(), Overloaded)
+            ack = await flying.wait()
+            assert isinstance(ack, Ack)
+            assert ack.cursor.offset == 2
+            assert (await post(engine, "next").wait()).cursor.offset == 3
 
 
 async def test_deadlines_are_watched_while_no_actor_lives(autojump_clock: MockClock) -> None:

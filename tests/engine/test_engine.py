@@ -23,8 +23,8 @@ from hubbub.engine import (
     Visibility,
 )
 from hubbub.storage import MemoryStore
+from hubbub.testing import Fault
 
-from ..storage.torn import Fault
 from .world import (
     ADA,
     BOB,

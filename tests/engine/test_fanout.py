@@ -7,7 +7,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hubbub.engine import Ack, Draft, Engine, Overloaded, SlowSubscriber
+from hubbub.engine import Ack, Draft, Engine, Event, Overloaded, SlowSubscriber
+from hubbub.engine.core.commands import Join
+from hubbub.engine.core.ids import ConversationId
+from hubbub.engine.core.recovery import Since
 from hubbub.engine.core.subscriber import Joined, Stage, Subscriber
 
 from .world import (
@@ -17,6 +20,7 @@ from .world import (
     FaultyStore,
     OffsetFormat,
     Outlet,
+    Replies,
     is_error,
     join,
     poison,
@@ -210,6 +214,113 @@ async def test_a_broken_outlet_ends_its_own_subscription_only(autojump_clock: Mo
         await until(lambda: readers[0].outlet.offsets == [1, 2, 3])
         assert (await engine.conversation(ROOM).presence()).clients == 1
         assert "restarts" not in engine.tree().render()
+
+
+class PickyFormat(OffsetFormat):
+    """A format that cannot encode some events: those with these words."""
+
+    def __init__(self, name: str, *words: str) -> None:
+        super().__init__(name)
+        self.words = words
+
+    def encode(self, event: Event, body: bytes) -> bytes:
+        data = super().encode(event, body)
+        if data.decode()[:-1] in self.words:
+            raise RuntimeError("bug in a format")
+        return data
+
+
+async def test_a_format_that_cannot_encode_an_event_ends_its_own_subscriptions(autojump_clock: MockClock) -> None:
+    """Who is due the event in that format is cut off and told, however far it is; other formats and the room go on."""
+    async with world(FaultyStore()) as engine:
+        well = await add(engine, "well")
+        live, behind = [await add_picky(engine, f"c{number}", "2") for number in range(2)]
+        await fill(engine, 1)
+        behind.outlet.blocked = True
+        await fill(engine, 1)
+        assert (live.outlet.offsets, live.outlet.cut) == ([1], ["internal"])
+        behind.outlet.free(behind.subscriber)
+        assert (behind.outlet.offsets, behind.outlet.cut) == ([1], ["internal"])
+        again = await add_picky(engine, "again", "2")
+        await fill(engine, 1)
+        await until(lambda: again.outlet.offsets == [3])
+        late = await add_picky(engine, "late", "2", since=0)
+        await until(lambda: late.outlet.cut == ["internal"])
+        assert well.outlet.offsets == [1, 2, 3]
+        assert (await engine.conversation(ROOM).presence()).clients == 2
+        assert "restarts" not in engine.tree().render()
+
+
+async def test_a_format_that_cannot_encode_a_signal_goes_without(autojump_clock: MockClock) -> None:
+    """Ephemeral events are promised to nobody: the subscription goes on, the others see the signal."""
+    async with world(FaultyStore()) as engine:
+        well, picky = await add(engine, "well"), await add_picky(engine, "picky", "typing")
+        assert await query(engine, QUERIES[5]).wait() is None
+        await fill(engine, 1)
+        await until(lambda: well.outlet.offsets == picky.outlet.offsets == [1])
+        assert (well.outlet.signals, picky.outlet.signals) == (["typing"], [])
+        assert "restarts" not in engine.tree().render()
+
+
+async def add_picky(engine: Engine, client: str, word: str, since: int | None = None) -> Reader:
+    outlet = Outlet()
+    reader = Reader(subscriber_of(outlet, client, wire=PickyFormat("picky", word)), outlet)
+    assert isinstance(await join(engine, reader.subscriber, since).wait(), Joined)
+    return reader
+
+
+@pytest.mark.parametrize("tail_load_items", [1, 500])
+async def test_a_join_whose_answer_cannot_be_given_is_undone(tail_load_items: int, autojump_clock: MockClock) -> None:
+    """Whoever may not know that it joined gets no events; told from the tail or from pages, nobody else notices."""
+
+    class Broken(Replies):
+        def __call__(self, answer: object) -> None:
+            super().__call__(answer)
+            raise RuntimeError("bug in a transport")
+
+    async with world(FaultyStore(), tail_load_items=tail_load_items, idle_s=1.0) as engine:
+        await fill(engine, 3)
+        await trio.sleep(10)  # passivated: what it loads is as much as the tail holds
+        well = await add(engine, "well")
+        outlet, replies = Outlet(), Broken()
+        subscriber = subscriber_of(outlet, "broken")
+        engine.send(ConversationId(ROOM), Join(replies, BOB, subscriber, Since(0), 0))
+        assert isinstance(await replies.wait(), Joined)
+        await fill(engine, 1)
+        await until(lambda: well.outlet.offsets == [4])
+        assert (outlet.offsets, outlet.cut) == ([], ["internal"])
+        assert (await engine.conversation(ROOM).presence()).clients == 1
+        assert "restarts" not in engine.tree().render()
+
+
+async def test_an_outlet_that_cannot_even_be_cut_off(autojump_clock: MockClock) -> None:
+    """Everything of it raises: it is let go all the same, in a pass, when it falls behind, and at the end of the engine."""
+
+    class Hopeless(Outlet):
+        def fell_behind(self, subscriber: Subscriber) -> None:
+            raise RuntimeError("bug in a transport")
+
+        def cut_off(self, subscriber: Subscriber, code: str) -> None:
+            super().cut_off(subscriber, code)
+            raise RuntimeError("bug in a transport")
+
+    async with world(FaultyStore()) as engine:
+        well = await add(engine, "well")
+        pushed, blocked, quiet = Hopeless(), Hopeless(), Hopeless()
+        for outlet in (pushed, blocked, quiet):
+            assert isinstance(await join(engine, subscriber_of(outlet, f"c{id(outlet)}")).wait(), Joined)
+
+        def fail() -> None:
+            raise RuntimeError("bug in a transport")
+
+        pushed.on_push = fail
+        blocked.blocked = True
+        await fill(engine, 1)
+        await until(lambda: well.outlet.offsets == quiet.offsets == [1])
+        assert (pushed.cut, blocked.cut) == (["internal"], ["internal"])
+        assert (await engine.conversation(ROOM).presence()).clients == 2
+        assert "restarts" not in engine.tree().render()
+    assert quiet.cut == ["closed"]
 
 
 async def test_ephemeral_events_reach_those_at_the_head(autojump_clock: MockClock) -> None:

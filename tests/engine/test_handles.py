@@ -21,6 +21,7 @@ from hubbub.engine import (
     Subscription,
     Unprocessable,
 )
+from hubbub.storage import MemoryStore
 
 from .world import ADA, QUERIES, ROOM, SYSTEM, FaultyStore, poison, post, query, until, world
 
@@ -49,6 +50,17 @@ async def test_a_cursor_older_than_the_tail(autojump_clock: MockClock) -> None:
                 assert await take(events, 30 - since) == list(range(since + 1, 31))
                 assert events.cursor.offset == 30
         assert "restarts" not in engine.tree().render()
+
+
+async def test_an_event_at_any_moment_of_falling_asleep_wakes_the_reader(autojump_clock: MockClock) -> None:
+    """Posts are sent a few scheduler turns before the reader looks, so that they land before, while and after it does."""
+    async with world(MemoryStore()) as engine, engine.conversation(ROOM).subscribe() as events:
+        for offset in range(1, 401):
+            post(engine, "hi")
+            for _ in range(offset % 20):
+                await trio.lowlevel.checkpoint()
+            with trio.fail_after(60):
+                assert (await anext(events)).offset == offset
 
 
 async def test_a_page_that_ends_at_the_head_loses_no_wake_up(autojump_clock: MockClock) -> None:

@@ -6,12 +6,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hubbub.engine import Ack, Engine, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
+from hubbub.engine import Ack, Engine, Event, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
 from hubbub.engine.core.commands import Replay, Replayed
+from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.recovery import FromTail, Since
 from hubbub.engine.core.subscriber import Joined
+from hubbub.testing import Fault
 
-from ..storage.torn import Fault
 from .world import ADA, ROOM, FaultyStore, Outlet, Replies, join, post, subscriber_of, until, world
 
 _SHAPES = [
@@ -150,16 +151,28 @@ async def test_large_pages_are_cut_and_go_on(autojump_clock: MockClock) -> None:
         assert seen == list(range(1, 31))
 
 
-async def test_nobody_reads_past_the_head(autojump_clock: MockClock) -> None:
+class GuardedStore(FaultyStore):
+    """Is not to be read past `head` while that is set; a reader that tries is cut off with a bug, and so shows less."""
+
+    head: int | None = None
+
+    async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
+        assert self.head is None or after + limit <= self.head, "a page past the head"
+        return await super().events(conversation, after=after, limit=limit, max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize("page_items", [3, 50])
+async def test_nobody_reads_past_the_head(page_items: int, autojump_clock: MockClock) -> None:
     """Committed, but the answer was lost: no page, replay or late reader shows it before the conversation does."""
-    store = FaultyStore()
-    async with world(store, tail_items=2, page_items=3) as engine:
+    store = GuardedStore()
+    async with world(store, tail_items=2, page_items=page_items) as engine:
         there = await write(engine, "mmmmmmm")
         room = engine.conversation(ROOM)
         store.backend.script.append(Fault.STORED)
         store.backend.away = True
         unsettled = post(engine, "unsettled")
         await until(lambda: len(store.texts()) == 8)
+        store.head = 7
         message = store.backend.log(ROOM)[-1].message
         assert message is not None
         assert offsets(await room.history(after=0, limit=3)) == there[:3]
@@ -180,6 +193,7 @@ async def test_nobody_reads_past_the_head(autojump_clock: MockClock) -> None:
             late.leave()
             again = await join(engine, subscriber_of(Outlet(), "again"), 7).wait()
             assert isinstance(again.decision, FromTail)
+            store.head = None
             store.backend.away = False
             assert isinstance(await unsettled.wait(), Ack)
             assert (await anext(events)).offset == 8

@@ -88,6 +88,8 @@ async def follow_httpx(who: Guest, conversation: str, journal: Journal) -> None:
                 opened = True
                 async for sse in source.aiter_sse():
                     last_id = sse.id or last_id
+                    if not sse.data:
+                        continue  # a comment: httpx-sse shows it as an event without anything once an id was seen
                     note(journal, Block(sse.id, sse.event, json.loads(sse.data)))
         except httpx.TransportError:
             pass

@@ -1,12 +1,17 @@
 """A real Postgres that a test may start, stop, kill and ask."""
 
+import contextlib
 import importlib.util
 import itertools
 import os
 import pwd
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+import psutil
+import trio
 
 
 def _binaries() -> Path:
@@ -74,6 +79,21 @@ class PostgresServer:
         self._process.wait(20)
         self._process = None
 
+    def freeze(self) -> None:
+        """SIGSTOP all its processes: it accepts connections and answers nothing."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT all its processes."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        postmaster = psutil.Process(self._process.pid)
+        for process in (postmaster, *postmaster.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
     def sql(self, database: str, statement: str) -> str:
         """What psql prints for a statement, without headings; columns are separated by ``|``."""
         return self._run("psql", "-h", str(self.directory), "-U", "hubbub", "-d", database, "-AtXqc", statement).strip()
@@ -87,3 +107,10 @@ class PostgresServer:
     def url(self, database: str) -> str:
         """Where it is."""
         return f"postgresql://hubbub@/{database}?host={self.directory}"
+
+
+async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Wait for something that a database or another thread does, which tells nobody."""
+    with trio.fail_after(within_s):
+        while not await trio.to_thread.run_sync(condition):  # noqa: ASYNC110  there is no event to wait for
+            await trio.sleep(0.01)

@@ -256,9 +256,50 @@ async def test_busy_backend_of_a_killed_postgres_does_not_stop_the_restart(data_
         assert postgres.statistics().leftovers >= 1
 
 
+async def test_one_that_dies_often_is_tried_slowly(data_dir: Path) -> None:
+    """Past the bearable deaths `problem` says so and names the log, the body goes on, and the next try mends it."""
+    settings = EmbeddedSettings(
+        data_dir, restarts=RestartIntensity(max_restarts=1, within_s=60.0, backoff_first_s=0.01), slow_retry_s=1.0
+    )
+    starts = [trio.Event() for _ in range(2)]
+    waiting = iter(starts)
+    async with open_embedded(settings, on_restart=lambda: next(waiting).set()) as postgres:
+        assert postgres.problem is None
+        os.kill(postgres.pid, signal.SIGKILL)
+        with trio.fail_after(20):
+            await starts[0].wait()
+        began = trio.current_time()
+        os.kill(postgres.pid, signal.SIGKILL)
+        with trio.fail_after(20):
+            while "tried every 1 s" not in (postgres.problem or ""):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            assert str(data_dir) in (postgres.problem or "")
+            await starts[1].wait()
+        assert trio.current_time() - began > 1.0
+        assert postgres.problem is None
+        assert await sql(postgres, "SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("deadline_s", [None, 0.0], ids=["patient", "late"])
+async def test_a_stopped_postgres_is_ended_in_order(data_dir: Path, deadline_s: float | None) -> None:
+    """SIGSTOP of all its processes: leaving continues them and shuts down fast, so that the next start recovers nothing."""
+    async with open_embedded(EmbeddedSettings(data_dir)) as postgres:
+        await sql(postgres, "CREATE TABLE t AS SELECT 7 AS x")
+        for process in processes_below(data_dir):
+            process.suspend()
+        if deadline_s is not None:
+            postgres.stop_by(trio.current_time() + deadline_s)
+        began = trio.current_time()
+    assert trio.current_time() - began < 2.0
+    assert processes_below(data_dir) == []
+    async with open_embedded(EmbeddedSettings(data_dir)) as postgres:
+        assert await sql(postgres, "SELECT x FROM t") == "7"
+
+
 async def test_gives_up_with_a_typed_error(data_dir: Path) -> None:
     """One death too many cancels the body and raises PostgresFailed alone, in no group, with the log's last lines."""
-    settings = EmbeddedSettings(data_dir, restarts=RestartIntensity(max_restarts=1, within_s=60.0))
+    restarts = RestartIntensity(max_restarts=1, within_s=60.0)
+    settings = EmbeddedSettings(data_dir, restarts=restarts, slow_retry_s=None)
     killing: EmbeddedPostgres | None = None
 
     def kill() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hubbub.storage import PostgresStore, SchemaRefused
 from hubbub.storage.driver import Session, open_driver
 from hubbub.storage.migrate import Migration, migrate, packaged
+from hubbub.testing.rows import record
 
 from .postgres_server import PostgresServer
-from .rows import record
 
 pytestmark = pytest.mark.postgres
 

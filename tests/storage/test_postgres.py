@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import trio
 
-from hubbub.engine.core.batch import Committed, Rejected, Repeat, Result, Row
+from hubbub.engine.core.batch import Committed, Rejected, Result, Row
 from hubbub.engine.core.errors import EngineBroken, EngineError, StoreFenced, StoreUnavailable, Unprocessable
-from hubbub.engine.core.messages import Author, ConversationChange
+from hubbub.engine.core.messages import Author
 from hubbub.storage import PostgresStore, StoreInUse, sql
 from hubbub.storage.driver import open_driver
 from hubbub.storage.postgres import PostgresBackend
+from hubbub.testing.rows import OTHER, ROOM, commit, hand_in, message, record, running
+from hubbub.testing.store_contract import PLENTY, BackendContract, DurableStoreContract
 
-from .postgres_server import PostgresServer
-from .rows import OTHER, ROOM, commit, hand_in, message, record, running, until, update
-from .store_contract import PLENTY, StoreContract
+from .postgres_server import PostgresServer, until
 
 pytestmark = pytest.mark.postgres
 
@@ -27,14 +27,39 @@ select count(*) from pg_stat_activity where datname = current_database() and app
 """
 
 
-class TestPostgresStore(StoreContract):
+class TestPostgresStore(DurableStoreContract):
     """The contract, on Postgres."""
 
-    @pytest.fixture
-    async def store(self, postgres: PostgresServer, database: str) -> AsyncIterator[PostgresStore]:
-        """A running, empty store."""
-        async with PostgresStore.open(postgres.url(database)) as store, running(store):
+    @pytest.fixture(autouse=True)
+    def _fresh(self, postgres: PostgresServer, database: str) -> None:
+        self.url = postgres.url(database)
+
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[PostgresStore]:
+        """The test's own database."""
+        async with PostgresStore.open(self.url) as store:
             yield store
+
+
+class TestPostgresBackend(BackendContract):
+    """What the writer is promised, on Postgres."""
+
+    poison = message(text="a\x00b")
+
+    @pytest.fixture(autouse=True)
+    def _fresh(self, postgres: PostgresServer, database: str) -> None:
+        self.url = postgres.url(database)
+
+    @asynccontextmanager
+    async def open_backend(self) -> AsyncIterator[PostgresBackend]:
+        """A connected backend on the test's own database."""
+        async with open_driver() as driver:
+            backend = PostgresBackend(driver, self.url)
+            await backend.start()
+            try:
+                yield backend
+            finally:
+                await backend.aclose()
 
 
 @pytest.fixture
@@ -58,19 +83,6 @@ def descriptor_count() -> int:
 def rejections(results: Sequence[Result]) -> list[type[EngineError] | None]:
     """The errors of rejected rows, None for the others."""
     return [type(result.error) if isinstance(result, Rejected) else None for result in results]
-
-
-async def test_everything_is_there_after_a_restart(url: str) -> None:
-    """Records, events, keys, tokens; offsets go on."""
-    first = message(key="k", digest=b"d", meta_json=b'{"a":1.0}')
-    async with opened(url) as store:
-        await store.create(record())
-        await commit(store, message(), first)
-        events = await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY)
-    async with opened(url) as store:
-        assert await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY) == events
-        results = await commit(store, message(key="k", digest=b"e"), message())
-        assert results == [Repeat(2, first.id, first.at_ms, b"d"), Committed(3)]
 
 
 async def test_a_second_server_is_refused_by_name(url: str) -> None:
@@ -172,35 +184,6 @@ async def test_an_id_that_exists_is_refused_alone(url: str) -> None:
         assert rejections(await commit(store, message(), row, message())) == [None, EngineBroken, None]
 
 
-async def test_a_resend_finds_what_is_stored(url: str) -> None:
-    """Rows that are there count as committed, with or without a key; the others are stored now."""
-    async with open_driver() as driver:
-        backend = PostgresBackend(driver, url)
-        await backend.start()
-        await backend.create(record(ROOM))
-        await backend.create(record(OTHER))
-        known = message(key="known", digest=b"1")
-        await backend.commit([known], again=False)
-        rows = [
-            message(),
-            message(key="k"),
-            message(OTHER),
-            update(change=ConversationChange(title="t")),
-            message(key="known"),
-            message(key="k"),
-        ]
-        repeats = [Repeat(1, known.id, known.at_ms, b"1"), Repeat(3, rows[1].id, rows[1].at_ms, b"")]
-        expected = [Committed(2), Committed(3), Committed(1), Committed(4), *repeats]
-        assert await backend.commit(rows, again=True) == expected
-        assert await backend.commit(rows, again=True) == expected
-        await backend.revive()
-        more = [message(), message("nowhere")]
-        results = await backend.commit([*rows, *more], again=True)
-        assert results[:-1] == [*expected, Committed(5)]
-        assert isinstance(results[-1], Rejected)
-        await backend.aclose()
-
-
 async def test_the_commit_looks_rows_up_by_index(url: str, postgres: PostgresServer, database: str) -> None:
     """The planner must not read or hash whole tables, however long `unnest` may be."""
     async with opened(url) as store:
@@ -268,15 +251,21 @@ async def test_a_database_that_is_not_there_is_unavailable(postgres: PostgresSer
             pass
 
 
-async def test_cancelled_reads_leave_the_store_whole(url: str) -> None:
-    """A reader that gives up at any point costs nobody else anything."""
+async def test_commits_wait_for_the_disk_whatever_the_database_says(
+    url: str, postgres: PostgresServer, database: str
+) -> None:
+    """A database whose default is a lazy commit does not make an ack less than a commit."""
+    postgres.sql(database, f"alter database {database} set synchronous_commit = off")
     async with opened(url) as store:
         await store.create(record())
-        await commit(store, *(message(text="x" * 1000) for _ in range(100)))
-        for n in range(40):
-            with trio.move_on_after(0.0001 * n):
-                await store.events(ROOM, after=0, limit=100, max_bytes=PLENTY)
-        async with trio.open_nursery() as nursery:
-            for _ in range(20):
-                nursery.start_soon(store.load, ROOM)
-        assert await commit(store, message()) == [Committed(101)]
+        postgres.sql(
+            database,
+            """
+            create table seen (setting text);
+            create function see() returns trigger language plpgsql as
+                $$ begin insert into seen values (current_setting('synchronous_commit')); return null; end $$;
+            create trigger see after insert on events for each row execute function see();
+            """,
+        )
+        assert await commit(store, message()) == [Committed(1)]
+    assert postgres.sql(database, "select setting from seen") == "on"

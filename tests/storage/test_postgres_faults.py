@@ -12,10 +12,11 @@ from hubbub.engine.core.config import WriterSettings
 from hubbub.engine.core.errors import OutcomeUnknown, StoreUnavailable
 from hubbub.engine.core.ids import ConversationId
 from hubbub.storage import PostgresStore, WriterStore
+from hubbub.testing import wait_until
+from hubbub.testing.rows import ROOM, commit, hand_in, message, record, running
+from hubbub.testing.store_contract import PLENTY
 
-from .postgres_server import PostgresServer
-from .rows import ROOM, commit, hand_in, message, record, running, until
-from .store_contract import PLENTY
+from .postgres_server import PostgresServer, until
 
 pytestmark = pytest.mark.postgres
 
@@ -139,7 +140,7 @@ async def test_rows_wait_for_a_stopped_postgres_and_can_be_withdrawn(mortal_post
     async with PostgresStore.open(mortal_postgres.url(database)) as store, running(store):
         await store.create(record())
         await trio.to_thread.run_sync(mortal_postgres.stop)
-        await until(lambda: not store.health().ready)
+        await wait_until(lambda: not store.health().ready)
         posts = [hand_in(store, message(text="withdrawn")), hand_in(store, message(text="kept"))]
         posts[0].batch.rows[0].withdrawn = True
         with trio.fail_after(2):
@@ -157,7 +158,7 @@ async def test_an_idle_store_notices_and_mends(postgres: PostgresServer, databas
         first = postgres.sql(database, WRITER)
         postgres.sql(database, CUT_WRITER)
         await until(lambda: postgres.sql(database, WRITER) not in ("", first))
-        await until(lambda: store.health().ready)
+        await wait_until(lambda: store.health().ready)
 
 
 async def test_a_commit_that_hangs_is_given_up_at_the_drain_deadline(postgres: PostgresServer, database: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from hubbub.engine.core.batch import Batch, Committed, Rejected, Result
+from hubbub.engine.core.batch import Batch, Committed, Rejected, Result, Row
 from hubbub.engine.core.config import WriterSettings
 from hubbub.engine.core.errors import (
     EngineClosed,
@@ -20,20 +20,29 @@ from hubbub.engine.core.errors import (
     StoreUnavailable,
     Unprocessable,
 )
+from hubbub.storage.ports import RowsRefused
 from hubbub.storage.store import WriterStore
-
-from .rows import OTHER, ROOM, Post, hand_in, message, record, running
-from .torn import POISON, Fault, TornBackend
+from hubbub.testing import POISON, Fault, FaultyBackend
+from hubbub.testing.rows import OTHER, ROOM, Post, hand_in, message, record
 
 TICK_S = 0.3
 
 
 @asynccontextmanager
+async def running(store: WriterStore) -> AsyncIterator[None]:
+    """The store's actor runs during the block, under no supervisor: a crash comes out, and the test starts it again."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.actor().start)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def torn(
     *script: Fault, settings: WriterSettings | None = None, drain_s: float = 5.0
-) -> AsyncIterator[tuple[WriterStore, TornBackend]]:
+) -> AsyncIterator[tuple[WriterStore, FaultyBackend]]:
     """A running store with two conversations over a backend that follows the script."""
-    backend = TornBackend(script)
+    backend = FaultyBackend(script)
     store = WriterStore(backend, settings or WriterSettings(pace_s=0.0), drain_s=drain_s)
     for name in (ROOM, OTHER):
         await store.create(record(name))
@@ -41,7 +50,7 @@ async def torn(
         yield store, backend
 
 
-def texts(backend: TornBackend, conversation: str = ROOM) -> list[str]:
+def texts(backend: FaultyBackend, conversation: str = ROOM) -> list[str]:
     """The stored messages of a conversation."""
     return [event.message.text for event in backend.log(conversation) if event.message is not None]
 
@@ -128,6 +137,29 @@ async def test_poison_is_rejected_alone(autojump_clock: MockClock) -> None:
         assert third.results == [Committed(9)]
         assert store.statistics().refused_rows == 2
         assert store.health().ready
+
+
+class Fickle(FaultyBackend):
+    """Refuses the second commit because of its rows, though it took them at the first: a bug of a database, or of its driver."""
+
+    async def commit(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
+        if len(self.commits) == 1:
+            self.commits.append(([row.text for row in rows], again))
+            raise RowsRefused("XX000")
+        return await super().commit(rows, again=again)
+
+
+async def test_halves_of_a_second_try_are_second_tries(autojump_clock: MockClock) -> None:
+    """What was sent with unknown outcome and is then refused is halved, and its halves are looked for like the whole."""
+    backend = Fickle([Fault.STORED])
+    store = WriterStore(backend, WriterSettings(pace_s=0.0))
+    await store.create(record())
+    async with running(store):
+        post = hand_in(store, *(message(text=text) for text in "abcd"))
+        await post.done.wait()
+    assert post.results == [Committed(1), Committed(2), Committed(3), Committed(4)]
+    assert texts(backend) == ["a", "b", "c", "d"]
+    assert [again for _, again in backend.commits] == [False, True, True, True]
 
 
 async def test_a_fenced_writer_refuses_everything(autojump_clock: MockClock) -> None:
@@ -220,7 +252,7 @@ async def test_a_lost_connection_is_mended_while_nobody_posts(autojump_clock: Mo
 
 async def test_posts_wait_for_an_actor_that_has_not_started(autojump_clock: MockClock) -> None:
     """They are committed once it runs, and health says what is missing before."""
-    store = WriterStore(TornBackend(), WriterSettings())
+    store = WriterStore(FaultyBackend(), WriterSettings())
     await store.create(record())
     assert not store.health().ready
     post = hand_in(store, message())
@@ -232,7 +264,7 @@ async def test_posts_wait_for_an_actor_that_has_not_started(autojump_clock: Mock
 
 async def test_a_crashing_callback_costs_no_other_answer(autojump_clock: MockClock) -> None:
     """The next incarnation tells what the crash left untold, and nothing twice."""
-    store = WriterStore(TornBackend(), WriterSettings(pace_s=0.0))
+    store = WriterStore(FaultyBackend(), WriterSettings(pace_s=0.0))
     await store.create(record())
 
     def crash(batch: Batch, results: Sequence[Result]) -> None:
@@ -248,7 +280,8 @@ async def test_a_crashing_callback_costs_no_other_answer(autojump_clock: MockClo
     assert before.results == [Committed(1)]
     assert after.batch.results is None
     async with running(store):
-        await after.done.wait()
+        with trio.fail_after(60):
+            await after.done.wait()
     assert bad.results == [Committed(2)]
     assert after.results == [Committed(3)]
 
@@ -286,12 +319,12 @@ class Scenario:
     stop_early: bool
     posts: list[Post] = attrs.field(factory=list)
     promised_unstored: set[str] = attrs.field(factory=set)
-    backend: TornBackend = attrs.field(init=False)
+    backend: FaultyBackend = attrs.field(init=False)
     store: WriterStore = attrs.field(init=False)
 
     async def play(self) -> None:
         """Run it to the end."""
-        self.backend = TornBackend(self.faults)
+        self.backend = FaultyBackend(self.faults)
         settings = WriterSettings(commit_items=6, pace_s=0.004)
         self.store = WriterStore(self.backend, settings, drain_s=0.02 if self.stop_early else 60.0)
         for name in (ROOM, OTHER):

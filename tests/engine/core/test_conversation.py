@@ -15,8 +15,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hubbub.engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from hubbub.engine.core.commands import Submit, digest_of
 from hubbub.engine.core.config import ConversationSettings
-from hubbub.engine.core.conversation import ConversationMachine, Pending, changed, event_of
+from hubbub.engine.core.conversation import (
+    ConversationMachine,
+    Doubted,
+    Pending,
+    answer_to_repeat,
+    changed,
+    event_of,
+)
 from hubbub.engine.core.cursor import Cursor
+from hubbub.engine.core.dedupe import Scope
 from hubbub.engine.core.errors import (
     Conflict,
     EngineError,
@@ -108,6 +116,17 @@ class World:
             self.keys[scope] = len(self.log)
         return Committed(len(self.log))
 
+    def settled(self, row: Row, answer: Answer | Doubted) -> Answer:
+        """The answer to a post, after the store was asked for its key where the machine doubts."""
+        if not isinstance(answer, Doubted):
+            return answer
+        assert row.key is not None
+        offset = self.keys.get((row.actor.id, row.key))
+        if offset is None:
+            return answer.error
+        first = self.log[offset - 1]
+        return answer_to_repeat(row, Repeat(offset, first.id, first.at_ms, first.digest), "epoch")
+
     def events(self, after: int, upto: int) -> list[Event]:
         """The log as events."""
         return [event_of(row, offset) for offset, row in enumerate(self.log, 1) if after < offset <= upto]
@@ -153,7 +172,7 @@ class ConversationLaws(RuleBasedStateMachine):
     def offer(self, case: Case) -> None:
         answer = self.machine.submit(case.submission)
         if answer is not None:
-            case.submission.answer(answer)
+            case.submission.answer(self.world.settled(case.submission.row, answer))
 
     @rule(
         who=st.sampled_from([OWNER, OTHER]),
@@ -163,10 +182,17 @@ class ConversationLaws(RuleBasedStateMachine):
     def post(self, who: Principal, text: str, key: str | None) -> None:
         """Somebody posts, perhaps with a key that was used before, for the same body or another."""
         case = self.world.submission(who, text, key)
+        scope = None if key is None else Scope(who.id, key)
+        flight = [] if self.machine.flight is None else self.machine.flight.pending
+        known = scope is not None and (
+            (who.id, key) in self.world.keys
+            or scope in {one.scope for one in [*self.machine.waiting, *flight] if not one.row.withdrawn}
+        )
         archived = self.machine.record.archived
         self.offer(case)
-        if archived:
+        if archived and not known:
             assert isinstance(case.answers[0], Conflict)
+        assert not known or not any(isinstance(answer, Conflict) for answer in case.answers)
 
     @precondition(lambda self: self.world.cases)
     @rule(data=st.data())
@@ -237,7 +263,7 @@ class ConversationLaws(RuleBasedStateMachine):
         answers = self.machine.settle(self.outcome(poison))
         assert self.machine.tail.head == len(self.world.log) >= before
         for pending, answer in answers:
-            pending.answer(answer)
+            pending.answer(self.world.settled(pending.row, answer))
 
     @rule(step_s=st.sampled_from([0.5, 2.0, 5.0]))
     def time_passes(self, step_s: float) -> None:
@@ -386,6 +412,7 @@ def world() -> World:
 def fly(machine: ConversationMachine, results: Sequence[Result]) -> None:
     """Settle what flies and answer."""
     for pending, answer in machine.settle(results):
+        assert not isinstance(answer, Doubted)
         pending.answer(answer)
 
 
@@ -401,6 +428,22 @@ def test_parallel_retries_share_one_row(world: World) -> None:
     (first,) = cases[0].answers
     assert isinstance(first, Ack)
     assert [case.answers for case in cases[1:]] == [[attrs.evolve(first, repeated=True)]] * 4
+
+
+def test_a_key_belongs_to_its_author(world: World) -> None:
+    """Two authors who choose one key and say the same are two posts, in flight and after, each with the ack of its own."""
+    machine = world.load()
+    cases = [world.submission(who, "hi", "k") for who in (OWNER, OTHER)]
+    assert [machine.submit(case.submission) for case in cases] == [None, None]
+    rows = machine.take_flight()
+    assert rows is not None
+    assert [row.actor for row in rows] == [OWNER.author, OTHER.author]
+    fly(machine, [world.commit(row) for row in rows])
+    for case, who, offset in zip(cases, (OWNER, OTHER), (1, 2), strict=True):
+        (ack,) = case.answers
+        assert isinstance(ack, Ack)
+        assert (ack.message.author, ack.cursor.offset) == (who.author, offset)
+        assert machine.submit(world.submission(who, "hi", "k").submission) == attrs.evolve(ack, repeated=True)
 
 
 def test_another_body_under_a_key_is_refused_in_flight_and_after(world: World) -> None:

@@ -61,3 +61,13 @@ def test_author_and_key_are_not_run_together() -> None:
     dedupe.acknowledge(Scope("ab", "c"), b"d", ack_at(1))
     assert dedupe.acked(Scope("a", "bc")) is None
     assert dedupe.acked(Scope("ab", "c")) == Known(b"d", ack_at(1))
+
+
+def test_two_authors_may_choose_one_key() -> None:
+    """Each has an ack of its own."""
+    dedupe = Dedupe(10, 10_000)
+    dedupe.acknowledge(Scope("ada", "k"), b"d", ack_at(1))
+    assert dedupe.acked(Scope("bob", "k")) is None
+    dedupe.acknowledge(Scope("bob", "k"), b"d", ack_at(2))
+    assert dedupe.acked(Scope("ada", "k")) == Known(b"d", ack_at(1))
+    assert dedupe.acked(Scope("bob", "k")) == Known(b"d", ack_at(2))

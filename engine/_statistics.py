@@ -1,0 +1,99 @@
+"""Figures of a running engine and of its rooms: snapshots for operators, metrics and tests."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+from typing import Final
+
+import attrs
+
+from ._room import Room
+from .core.subscriber import Stage
+
+ROOMS_SHOWN: Final = 100
+_FOLLOWING: Final = frozenset({Stage.LIVE, Stage.PAGING})
+
+
+@attrs.frozen
+class RoomStatistics:
+    """Figures of one live conversation.
+
+    Attributes:
+        waiting: posts behind the batch in flight.
+        mailbox_items: commands that wait for the actor.
+        lag_items: how many events the slowest subscriber is behind the head.
+    """
+
+    id: str
+    head: int
+    subscribers: int
+    tail_items: int
+    tail_bytes: int
+    waiting: int
+    mailbox_items: int
+    lag_items: int
+
+
+@attrs.frozen
+class EngineStatistics:
+    """Figures of a running engine, over all live conversations. `rooms` lists at most the 100 with the most subscribers.
+
+    Attributes:
+        waiting: posts behind the batches in flight.
+        mailbox_items: commands that wait in mailboxes; `largest_mailbox_items` in the fullest of them.
+        quarantined: conversations in quarantine now.
+        crashes: of conversations' actors since the engine was opened; each but the last before a quarantine is a restart.
+    """
+
+    conversations: int
+    subscribers: int
+    waiting: int
+    mailbox_items: int
+    largest_mailbox_items: int
+    paging_subscribers: int
+    tail_bytes: int
+    quarantined: int
+    crashes: int
+    rooms: tuple[RoomStatistics, ...]
+
+
+def statistics_of(
+    rooms: Collection[Room], *, paging_subscribers: int, quarantined: int, crashes: int
+) -> EngineStatistics:
+    """A snapshot of all rooms; goes once over them, and over the subscribers of those it lists.
+
+    Args:
+        rooms: in memory now.
+        paging_subscribers, quarantined, crashes: as the parts that count them say.
+    """
+    depths = [len(room.slot.mailbox) for room in rooms]
+    machines = [room.machine for room in rooms if room.machine is not None]
+    return EngineStatistics(
+        conversations=len(depths),
+        subscribers=sum(len(room.clients) for room in rooms),
+        waiting=sum(len(machine.waiting) for machine in machines),
+        mailbox_items=sum(depths),
+        largest_mailbox_items=max(depths, default=0),
+        paging_subscribers=paging_subscribers,
+        tail_bytes=sum(machine.tail.size_bytes for machine in machines),
+        quarantined=quarantined,
+        crashes=crashes,
+        rooms=tuple(map(_statistics_of_room, heapq.nlargest(ROOMS_SHOWN, rooms, key=lambda room: len(room.clients)))),
+    )
+
+
+def _statistics_of_room(room: Room) -> RoomStatistics:
+    """A snapshot of a room; goes once over its subscribers."""
+    machine = room.machine
+    head = 0 if machine is None else machine.tail.head
+    return RoomStatistics(
+        room.id,
+        head,
+        len(room.clients),
+        0 if machine is None else len(machine.tail),
+        0 if machine is None else machine.tail.size_bytes,
+        0 if machine is None else len(machine.waiting),
+        len(room.slot.mailbox),
+        max(0, head - min((s.cursor for s in room.subscribers() if s.stage in _FOLLOWING), default=head)),
+    )
