@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SEEDS ?= 1000
+JOBS ?= $(shell nproc)
 
-.PHONY: serve test lint types contracts unit browser clean help
+.PHONY: serve test lint types contracts unit browser simulate clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve   install what is needed and start the server (lobby open to guests); ARGS='--port 9000' adds flags"
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
+	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make clean   remove the virtual environment and caches (never the data)"
 
 $(BIN)/python:
@@ -47,6 +50,9 @@ browser: $(VENV)/.dev
 	# Two runs: Playwright drives asyncio itself, and trio-asyncio, which other tests import, changes asyncio for the whole process.
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
+
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis node_modules build dist

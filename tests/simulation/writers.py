@@ -1,0 +1,229 @@
+"""Those who post. Each post has a name (the first word of its text) and a key; it is tried until an answer settles it, over the
+writer's transport, and now and then once more although it is settled, or twice at the same time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import attrs
+import trio
+
+from hubbub.engine import Author, Draft, EngineError
+from hubbub.engine.core.errors import WIRE
+
+from .links import Gone, Slow, call, session
+from .network import LinkBroken
+from .plan import WriterPlan
+from .process import Process
+from .town import Town
+
+# Codes that say: this try is not stored and never will be.
+CERTAIN: Final = frozenset({"store_unavailable", "overloaded", "closed", "quarantined", "fenced"})
+UNKNOWN: Final = "outcome_unknown"
+# Several codes share a number; those that do are all certain.
+_CENTRIFUGAL: Final = {wire.reply_code: code for code, wire in WIRE.items()}
+
+
+@attrs.frozen
+class Acked:
+    """Committed, it is said. `offset` and `id` are None where the transport does not say them."""
+
+    offset: int | None = None
+    id: str | None = None
+
+
+@attrs.frozen
+class Refused:
+    """An error with its code."""
+
+    code: str
+
+
+class Writer:
+    """One author."""
+
+    def __init__(self, town: Town, number: int, plan: WriterPlan) -> None:
+        self._town = town
+        self._plan = plan
+        self._random = random.Random(f"writer {town.plan.seed} {number}")
+        self.name = f"w{number}"
+        self.token = f"token-{self.name}"
+        self.author = Author(self.name, self.name)
+        self._settled: list[tuple[str, str]] = []
+        self._slow = Slow()
+        self._archives = any(fault.kind == "archive" for fault in town.plan.faults)
+        self._transports: dict[str, Callable[[str, str, str], Awaitable[Acked | Refused | None]]] = {
+            "rest": self._rest,
+            "rpc": self._rpc,
+            "publish": self._publish,
+            "embedder": self._embedder,
+        }
+
+    async def run(self) -> None:
+        """Post everything, and see it settled."""
+        for number in range(self._plan.posts):
+            await trio.sleep(self._random.expovariate(1.0) * self._plan.pause_s)
+            room = self._random.choice(self._town.rooms)
+            post = f"{self.name}-{number}"
+            chance = self._random.random()
+            if chance < 0.15:
+                await self._once(room, post)
+            elif chance < 0.3:
+                async with trio.open_nursery() as both:
+                    both.start_soon(self._deliver, room, post)
+                    both.start_soon(self._deliver, room, post)
+            else:
+                await self._deliver(room, post)
+            if self._settled and self._random.random() < 0.2:
+                await self._deliver(*self._random.choice(self._settled))
+            if self._settled and self._random.random() < 0.05:
+                await self._reuse_key(*self._random.choice(self._settled))
+            if self._random.random() < 0.05:
+                await self._rename(room)
+            if self._random.random() < 0.1:
+                await self._ask("rpc", {"method": "typing", "data": {"conversation": room}})
+
+    async def _once(self, room: str, post: str) -> None:
+        """One try only: if that is refused, the post must never appear."""
+        await self._try(room, post)
+
+    async def _deliver(self, room: str, post: str) -> None:
+        """Try until it is settled."""
+        while not await self._try(room, post):
+            await trio.sleep(0.05 + self._random.random())
+        if (room, post) not in self._settled:
+            self._settled.append((room, post))
+
+    async def _reuse_key(self, room: str, post: str) -> None:
+        """Another text under a key that was used: refused, and never stored."""
+        answer = await self._transports[self._plan.kind](room, post, f"{post}-other text")
+        self._town.note("reuse", room, post, answer)
+        if isinstance(answer, Acked):
+            self._town.find("key reused", f"{self.name}: {post} with another text was acked")
+
+    async def _rename(self, room: str) -> None:
+        """A durable event that is no message."""
+        process = await self._town.running_process()
+        done = trio.Event()
+        process.embedders.start_soon(self._renamed, process, room, done)
+        await done.wait()
+
+    async def _renamed(self, process: Process, room: str, done: trio.Event) -> None:
+        title = f"title {self._random.random()}"
+        try:
+            with trio.move_on_after(3.0):
+                record = await process.engine.conversation(room).update(title=title)
+                if process.alive and record.title != title:
+                    self._town.find("wrong answer", f"{room} is called {record.title!r} and not {title!r}")
+        except EngineError as error:
+            if error.code not in (*CERTAIN, UNKNOWN, "internal", "conflict"):
+                self._town.find("wrong refusal", f"a change of {room} got {error.code}")
+        finally:
+            done.set()
+
+    async def _try(self, room: str, post: str) -> bool:
+        """One try; whether it settled the post."""
+        town = self._town
+        kind = self._plan.kind if self._random.random() < 0.8 else self._random.choice(list(self._transports))
+        text = f"{post} {'x' * self._plan.text_bytes}"
+        town.audit.tried(room, post)
+        answer = await self._transports[kind](room, post, text)
+        town.note("try", room, post, kind, answer)
+        match answer:
+            case Acked(offset, message_id):
+                self._acked(room, post, offset, message_id)
+                return True
+            case Refused("conflict") if (room, post) in self._settled:
+                town.find("retry refused", f"{post} was acked, and its retry got a conflict")
+            case Refused(code) if code in CERTAIN or (code == "conflict" and self._archives):
+                town.audit.refused(room, post, code)
+            case Refused(code) if code != UNKNOWN and not (code == "internal" and town.crashes.done):
+                town.find("wrong refusal", f"{post} got {code}")
+                return True
+        return False
+
+    def _acked(self, room: str, post: str, offset: int | None, message_id: str | None) -> None:
+        if offset is None or message_id is None:
+            there = self._town.disk.find(room, post)
+            if there is None:
+                self._town.find("early", f"{room}: {post} was acked and is not durable")
+                return
+            offset, message_id = there
+        self._town.audit.acked(room, post, offset, message_id)
+
+    # -- transports -----------------------------------------------------------------------------------------------
+
+    async def _rest(self, room: str, post: str, text: str) -> Acked | Refused | None:
+        try:
+            link = self._town.network.connect()
+        except LinkBroken:
+            return None
+        try:
+            response = await call(
+                self._town,
+                link,
+                self.token,
+                "POST",
+                f"/api/v1/conversations/{room}/messages",
+                headers={"idempotency-key": post},
+                body={"text": text},
+            )
+        except Gone:
+            return None
+        finally:
+            link.close()
+        if response.status == 201:
+            return Acked(response.body["offset"], response.body["id"])
+        return Refused(response.body["code"])
+
+    async def _rpc(self, room: str, post: str, text: str) -> Acked | Refused | None:
+        data = {"conversation": room, "text": text, "idempotency_key": post}
+        return await self._ask("rpc", {"method": "post", "data": data})
+
+    async def _publish(self, room: str, post: str, text: str) -> Acked | Refused | None:
+        return await self._ask("publish", {"channel": room, "data": {"text": text, "idempotency_key": post}})
+
+    async def _ask(self, kind: str, command: dict[str, Any]) -> Acked | Refused | None:
+        try:
+            async with session(self._town, self._slow, self.token) as socket:
+                reply = await socket.ask(**{kind: command})
+        except Gone:
+            return None
+        if "error" in reply:
+            return Refused(_code_of(reply["error"]))
+        data = reply[kind].get("data", {})
+        return Acked(data.get("offset"), data.get("id"))
+
+    async def _embedder(self, room: str, post: str, text: str) -> Acked | Refused | None:
+        process = await self._town.running_process()
+        answers: list[Acked | Refused] = []
+        patience_s = self._random.choice((0.02, 3.0, 1e6, 1e6))
+        done = trio.Event()
+        process.embedders.start_soon(self._embedded, process, room, post, text, patience_s, answers, done)
+        await done.wait()
+        return answers[0] if answers else None
+
+    async def _embedded(
+        self, process: Process, room: str, post: str, text: str, patience_s: float, answers: list[Any], done: trio.Event
+    ) -> None:
+        """A task inside the server's process: it may be cancelled at any moment, and dies with the process."""
+        try:
+            with trio.move_on_after(patience_s):
+                assert process.engine is not None
+                draft = Draft(text, author=self.author, idempotency_key=post)
+                try:
+                    ack = await process.engine.conversation(room).post(draft)
+                except EngineError as error:
+                    if process.alive:
+                        answers.append(Refused(error.code))
+                else:
+                    if process.alive:
+                        answers.append(Acked(ack.message.offset, ack.message.id))
+        finally:
+            done.set()
+
+
+def _code_of(error: dict[str, Any]) -> str:
+    return _CENTRIFUGAL.get(error["code"], str(error["code"]))
