@@ -207,6 +207,7 @@ class Audit:
             log[offset] = post
             if post in places:
                 self._note(Kind.DOUBLED, conversation, f"{post!r} is stored at {places[post]} and {offset}")
+                continue  # one of its places is not that of its ack: that is the same fault, not another
             places[post] = offset
             self._compare_with_ack(conversation, post, offset, message_id)
         for (where, post), known in self._posts.items():
