@@ -19,11 +19,14 @@ import click
 from rich.console import Console
 
 from .errors import BenchError
+from .faults.cli import faults
 from .fleet import Tell
+from .hostile.cli import hostile
 from .report import Result, show, to_json
 from .run import Options, run_fanout, run_idle
 from .scenarios import FANOUT_A, FANOUT_B, IDLE_D, ClosedLoop, Fanout, Idle, OpenLoop
 from .server import Server, started
+from .soak import soak
 from .texts import MIN_BYTES
 
 EXIT_BROKEN: Final = 1
@@ -234,3 +237,8 @@ def _leave(target: Target, results: Sequence[Result]) -> None:
         Path(target.json_path).write_bytes(to_json(results) + b"\n")
     if any(result.broken for result in results):
         raise click.exceptions.Exit(EXIT_BROKEN)
+
+
+bench.add_command(faults)
+bench.add_command(hostile)
+bench.add_command(soak)

@@ -84,11 +84,22 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     delivered: int
 
 
-class Posted(msgspec.Struct, frozen=True, tag=True):
-    """Posting is over; `last_offset` is the greatest offset seen."""
+class Posted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Posting is over.
+
+    Attributes:
+        last_offset: The greatest offset seen.
+        unanswered: Posts without an answer when `drain_s` had passed.
+        behind: Readers still connected that had not been sent the greatest offset by then.
+        delivery: As in `Finished`, of this window alone.
+        ack: As in `Finished`, of this window alone.
+    """
 
     last_offset: int
     unanswered: int
+    behind: int
+    delivery: Histogram
+    ack: Histogram
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True, kw_only=True):

@@ -51,7 +51,7 @@ class _Window:
         """Seconds, deliveries, acks, CPU seconds; zeros when nothing was measured."""
         if len(self.marks) < 2:
             return 0.0, 0, 0, 0.0
-        (t0, d0, a0, c0), (t1, d1, a1, c1) = self.marks
+        (t0, d0, a0, c0), (t1, d1, a1, c1) = self.marks[0], self.marks[-1]  # of several windows the first and the last
         return (t1 - t0) / 1e9, d1 - d0, a1 - a0, c1 - c0
 
 
@@ -79,8 +79,10 @@ class Generator:
         self._live = 0
         self._joining = True
         self._took = Histogram()
-        self._delivery: Final = Histogram()
-        self._ack: Final = Histogram()
+        self._delivery = Histogram()  # of the present window; `_post` adds them to the sums
+        self._ack = Histogram()
+        self._delivery_sum: Final = Histogram()
+        self._ack_sum: Final = Histogram()
         self._measured_ns = range(0)
         self._window: Final = _Window()
         self._texts: Final = Texts(job.run, job.text_bytes, job.seed)
@@ -266,7 +268,8 @@ class Generator:
         return control.Connected(command.readers + command.posters, seconds, self._took)
 
     def _post(self, command: control.Post) -> control.Posted:
-        """Post and measure; then wait for the answers."""
+        """Post and measure; then wait for the answers and the deliveries."""
+        self._delivery, self._ack = Histogram(), Histogram()
         pace = make_pace(command.load, command.start_ns, command.to_ns) if command.load else None
         self._measured_ns = range(command.from_ns, command.to_ns)
         gc.collect()
@@ -290,9 +293,20 @@ class Generator:
                 self._send_due(pace)  # what an open loop's schedule held and could not be sent in time
             return self._unanswered == 0
 
-        self._turn_until(answered, time.monotonic_ns() + int(command.drain_s * 1e9))
+        drained_ns = time.monotonic_ns() + int(command.drain_s * 1e9)
+        self._turn_until(answered, drained_ns)
         last = self._stream.next_offset - 1 if self._stream else 0
-        return control.Posted(max([last, *self._reached()], default=last), self._unanswered)
+        last = max([last, *self._reached()], default=last)
+        self._turn_until(lambda: not self._behind(last), drained_ns)
+        self._delivery_sum.merge(self._delivery)
+        self._ack_sum.merge(self._ack)
+        return control.Posted(
+            last_offset=last,
+            unanswered=self._unanswered,
+            behind=self._behind(last),
+            delivery=self._delivery,
+            ack=self._ack,
+        )
 
     def _send_due(self, pace: Pace) -> None:
         for intended_ns in pace.due(time.monotonic_ns(), self._unanswered):
@@ -305,13 +319,14 @@ class Generator:
     def _reached(self) -> list[int]:
         return [reader.follower.settled().expect - 1 for reader in self._readers if reader.follower]
 
+    def _behind(self, offset: int) -> int:
+        """Connected readers that were not sent this offset yet."""
+        live = (reader.follower for reader in self._readers if reader.phase is Phase.LIVE)
+        return sum(follower.settled().expect <= offset for follower in live if follower)
+
     def _finish(self, command: control.Finish) -> control.Finished:
-        live = [reader for reader in self._readers if reader.phase is Phase.LIVE]
-
-        def complete() -> bool:
-            return all(r.follower.settled().expect > command.last_offset for r in live if r.follower)
-
-        self._turn_until(complete, time.monotonic_ns() + int(command.timeout_s * 1e9))
+        deadline_ns = time.monotonic_ns() + int(command.timeout_s * 1e9)
+        self._turn_until(lambda: not self._behind(command.last_offset), deadline_ns)
         verdict = Verdict(
             posts_acked=self._posts.acked_count(),
             posts_lost=self._posts.lost(),
@@ -331,8 +346,8 @@ class Generator:
             cpu_s=cpu_s,
             refused=dict(self._refused),
             cut_off=dict(self._cut_off),
-            delivery=self._delivery,
-            ack=self._ack,
+            delivery=self._delivery_sum,
+            ack=self._ack_sum,
             verdict=verdict,
         )
 

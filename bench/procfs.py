@@ -122,6 +122,13 @@ def read_cpu(pid: int, data: Path | None = None) -> Cpu:
     )
 
 
+def postgres_pids(pid: int, data: Path | None = None) -> list[int]:
+    """The processes of a server's Postgres; arguments as for `read_cpu`."""
+    stats = all_stats()
+    family = _family(stats, {pid} | _detached_postgres(data))
+    return [member for member in sorted(family) if stats[member].name in _POSTGRES]
+
+
 def read_machine_busy_s() -> float:
     """CPU seconds that all cores together were not idle since boot, by whomever; time stolen by the host counts."""
     user, nice, system, _idle, _iowait, irq, softirq, steal, *_guest = (

@@ -42,7 +42,8 @@ class Texts:
             raise ValueError(f"a text takes at least {MIN_BYTES} bytes")
         self._open: Final = f"{run}:"
         self._size: Final = size_bytes
-        self._padding: Final = "".join(Random(seed).choices(string.ascii_letters + " ", k=size_bytes))
+        # Without spaces, so that the head of a text can be its idempotency key.
+        self._padding: Final = "".join(Random(seed).choices(string.ascii_letters + "-", k=size_bytes))
 
     def write(self, number: int, intended_ns: int) -> str:
         """The text of the post with this number."""

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import parse_qs, urlsplit
@@ -21,9 +22,12 @@ import trio
 
 from .bench.cli import bench
 from .engine import Engine, StoreError, StoreFenced
+from .operate import release, tree
+from .operator_token import TokenFileError, keep
 from .storage import PostgresStore
 from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
 from .talk import follow, post
+from .transport.operator import OperatorKey
 from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 from .transport.version import version as program_version
 
@@ -51,7 +55,7 @@ def show_version() -> None:
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Data directory of the embedded Postgres.  [default: ./hubbub-data, as root /var/lib/hubbub]",
+    help="Data directory: embedded Postgres, operator's token.  [default: ./hubbub-data, as root /var/lib/hubbub]",
 )
 @click.option("--database-url", default=None, help="Use this Postgres (13 or newer): postgresql://...")
 @click.option("--guests", is_flag=True, help="Let anyone who reaches the port talk in the public lobby.")
@@ -66,15 +70,14 @@ def serve_command(
     Prints one line with the URL when it is ready. Ctrl-C or SIGTERM drains: no new posts, what was accepted is committed,
     clients are told to come back; a second one quits at once.
     """
-    if database_url is not None and data is not None:
-        raise click.UsageError("--data is for the embedded Postgres, --database-url for your own: give one of them")
     if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     configure_logs(log_level)
     settings = ServeSettings(host=host, port=port, guests=guests)
     failures: list[str] = []
     try:
-        trio.run(_serve, settings, data, database_url)
+        directory = (default_data_dir() if data is None else data).expanduser().absolute()
+        trio.run(_serve, settings, directory, database_url)
     except* (AddressInUse, EmbeddedError, StoreError) as group:
         failures += [str(error) for error in _leaves(group)]
     if failures:
@@ -120,7 +123,7 @@ class _Stopping:
         os._exit(130)
 
 
-async def _serve(settings: ServeSettings, data: Path | None, database_url: str | None) -> None:
+async def _serve(settings: ServeSettings, data: Path, database_url: str | None) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             stopping = _Stopping(nursery.cancel_scope)
@@ -130,13 +133,23 @@ async def _serve(settings: ServeSettings, data: Path | None, database_url: str |
                 Engine.open(store=store) as engine,
                 trio.open_nursery() as servers,
             ):
-                stopping.serving = await servers.start(serve, engine, settings)
+                start = partial(serve, engine, settings, operator=_operator_key(data))
+                stopping.serving = await servers.start(start)
                 nursery.start_soon(_stop_when_fenced, store, stopping.serving)
                 _log.info("listening on %s", stopping.serving.url)
                 click.echo(f"hubbub {program_version()} ready at {stopping.serving.url}{_hint(settings)}")
             nursery.cancel_scope.cancel()
             if store.fenced.is_set():
                 raise StoreFenced("another server has taken over the database: this one has stopped")
+
+
+def _operator_key(data: Path) -> OperatorKey | None:
+    """The operator's key from the data directory. A server that cannot keep one runs without an operator."""
+    try:
+        return OperatorKey.of(keep(data))
+    except TokenFileError as error:
+        _log.warning("%s: there is no /metrics and no /api/v1/admin", error)
+        return None
 
 
 async def _stop_when_fenced(store: PostgresStore, serving: Serving) -> None:
@@ -149,18 +162,27 @@ def _hint(settings: ServeSettings) -> str:
 
 
 @asynccontextmanager
-async def _open_store(data: Path | None, database_url: str | None, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
+async def _open_store(data: Path, database_url: str | None, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
     if database_url is not None:
         async with PostgresStore.open(database_url) as store:
             _log.info("store: Postgres at %s", _host_of(database_url))
             yield store
         return
-    directory = default_data_dir() if data is None else data
-    async with open_embedded(EmbeddedSettings(directory)) as postgres:
+    opened: list[PostgresStore] = []
+
+    def back() -> None:
+        for store in opened:
+            store.hurry()
+
+    async with open_embedded(EmbeddedSettings(data), on_restart=back) as postgres:
         stopping.postgres = postgres
-        async with PostgresStore.open(postgres.connect_args) as store:
-            _log.info("store: embedded Postgres in %s", directory.absolute())
-            yield store
+        async with PostgresStore.open(postgres.connect_args, notice=lambda: postgres.problem) as store:
+            _log.info("store: embedded Postgres in %s", data)
+            opened.append(store)
+            try:
+                yield store
+            finally:
+                postgres.stop_by(store.drain_by)
 
 
 def _host_of(database_url: str) -> str:
@@ -179,5 +201,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 cli.add_command(bench)
 cli.add_command(post)
 cli.add_command(follow)
+cli.add_command(tree)
+cli.add_command(release)
 
 main = cli

@@ -171,7 +171,8 @@ def server_url(text: str) -> str:
     return f"{parts.scheme}://{where}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
 
 
-def _is_this_machine(url: str) -> bool:
+def is_this_machine(url: str) -> bool:
+    """Whether a URL names this machine itself."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -240,6 +241,22 @@ class Client:
         found = decode(await self._call("GET", path, token=token), _Page)
         return Page(tuple(Message.decode(bytes(raw)) for raw in found.messages), found.next)
 
+    async def tree(self, *, token: str) -> bytes:
+        """The supervision tree as JSON, for the operator.
+
+        Raises:
+            Refused, Unreachable, TalkError.
+        """
+        return await self._call("GET", "/admin/tree", token=token)
+
+    async def release(self, conversation: str, *, token: str) -> None:
+        """End the quarantine of a conversation, for the operator.
+
+        Raises:
+            Refused, Unreachable, TalkError.
+        """
+        await self._call("DELETE", f"/admin/quarantined/{quote(conversation, safe='')}", token=token)
+
     @asynccontextmanager
     async def events(
         self, conversation: str, since: Since | None, *, token: str
@@ -286,7 +303,7 @@ class Client:
             sent["content-type"] = "application/json"
         with self._reaching():
             async with self._http.stream(method, self._api(path), headers=sent, content=content) as response:
-                if response.status_code in {HTTPStatus.OK, HTTPStatus.CREATED}:
+                if response.status_code in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT}:
                     return await _read(response, _MAX_ANSWER_BYTES)
                 raise _refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
 
@@ -333,7 +350,7 @@ async def open_client(url: str) -> AsyncIterator[Client]:
         timeout=httpx.Timeout(_CALL_S, connect=_CONNECT_S),
         headers={"user-agent": f"hubbub/{version()}", "accept-encoding": "identity"},
         follow_redirects=False,
-        trust_env=not _is_this_machine(url),
+        trust_env=not is_this_machine(url),
     ) as http:
         yield Client(url, http)
 

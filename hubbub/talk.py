@@ -127,11 +127,11 @@ def post(
       hubbub post --key deploy-421 ops "421 is out"   # a second run posts nothing new
     """
     access = _access(ctx, url, token, name)
-    with _exit_codes():
+    with exit_codes():
         from .engine.core.ids import idempotency_key
         from .poster import Poster
 
-        _check_conversation(conversation)
+        check_conversation(conversation)
         _check(idempotency_key, key := uuid.uuid4().hex if key is None else key)
         said = _text(text)
 
@@ -180,10 +180,10 @@ def follow(
     if from_start and since is not None:
         raise click.UsageError("--from-start and --since both say where to begin: give one of them")
     access = _access(ctx, url, token, name)
-    with _exit_codes():
+    with exit_codes():
         from .follower import Follower
 
-        _check_conversation(conversation)
+        check_conversation(conversation)
         after = 0 if from_start else since
 
         async def talk(client: Client, identity: Identity, terminal: Terminal) -> None:
@@ -200,7 +200,7 @@ def _talk(access: Access, talk: Callable[[Client, Identity, Terminal], Awaitable
     from .credentials import GivenToken, Guest, TokenFile
     from .terminal import Terminal
 
-    _tolerate_narrow_encodings()
+    tolerate_narrow_encodings()
     terminal = Terminal(out=sys.stdout, err=sys.stderr, as_json=as_json, chatty=sys.stderr.isatty())
     url = server_url(access.url)
 
@@ -234,7 +234,7 @@ async def _while_read(work: Callable[[], Awaitable[None]]) -> None:
 
 
 @contextmanager
-def _exit_codes() -> Iterator[None]:
+def exit_codes() -> Iterator[None]:
     """Turn how a command ended into an exit code and, where it failed, one line on standard error."""
     from .client import TalkError
 
@@ -266,7 +266,8 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield error
 
 
-def _check_conversation(name: str) -> None:
+def check_conversation(name: str) -> None:
+    """Refuse what cannot be a conversation, with `TalkError`."""
     from .engine.core.ids import conversation_id
 
     _check(conversation_id, name)
@@ -307,7 +308,7 @@ def _login_name() -> str:
         return _NO_NAME
 
 
-def _tolerate_narrow_encodings() -> None:
+def tolerate_narrow_encodings() -> None:
     """Show what the terminal's encoding lacks as escapes, and never fail on it."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -52,6 +52,8 @@ async def test_the_log_names_the_host_of_a_database_and_keeps_its_password():
                 "info",
                 "--database-url",
                 url,
+                "--data",
+                str(data),
             ]
             options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
             server = await nursery.start(partial(trio.run_process, command, **options))

@@ -19,6 +19,7 @@ from ..engine import (
     EngineError,
     Forbidden,
     InvalidCommand,
+    NotFound,
     Overloaded,
     Principal,
     Unauthenticated,
@@ -31,6 +32,7 @@ from .auth import Authenticator, Credential
 from .http_message import Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
+from .operator import OPERATOR, Operator
 
 _log = get_logger("hubbub.transport.api")
 
@@ -101,6 +103,7 @@ class Route:
     Attributes:
         path: with ``{name}`` for a segment.
         open: anyone may call it; every other route needs a principal.
+        operator: for the operator's token alone; there is no such path on a server without one.
         stream: it answers with an event stream, so that a lane must give its connection away.
         max_body_bytes: larger bodies are refused before they are read.
     """
@@ -109,6 +112,7 @@ class Route:
     path: str
     endpoint: Endpoint
     open: bool = False
+    operator: bool = False
     stream: bool = False
     max_body_bytes: int = 0
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
@@ -175,6 +179,7 @@ class Api:
         guests: whether anyone may become a guest.
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
+        operator: the operator's access, or None: such routes do not exist then.
     """
 
     engine: Engine
@@ -183,10 +188,14 @@ class Api:
     guests: bool
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
+    operator: Operator | None = None
 
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Authenticate a request and carry it out. `respond` is called once, with an answer or a problem document."""
 
+        if matched.route.operator:
+            self._admit_operator(matched, request, respond)
+            return
         if matched.route.open:
             if request.head.method not in _READ_METHODS and foreign_origin(request.head):
                 respond(problem_of(Forbidden("pages of another origin may not call this")))
@@ -220,6 +229,22 @@ class Api:
     def session(self, principal: Principal | None = None) -> Session:
         """A session with the engine's bounds."""
         return Session(self.engine.session_settings, principal)
+
+    def _admit_operator(self, matched: Matched, request: Request, respond: Respond) -> None:
+        """Carry a request out for the operator's token. Everybody else is told what their own credential is worth."""
+        if self.operator is None:
+            respond(problem_of(NotFound("no such path")))
+            return
+        bearer = bearer_of(request.head)
+        if bearer is not None and self.operator.key.admits(bearer):
+            self._carry_out(matched, request, OPERATOR, respond)
+            return
+
+        def refuse(found: Credential | EngineError) -> None:
+            known = Forbidden("this is for the operator's token")
+            respond(problem_of(found if isinstance(found, EngineError) else known))
+
+        self.authenticate(request.head, refuse)
 
     def _carry_out(self, matched: Matched, request: Request, found: Credential | None, respond: Respond) -> None:
         try:

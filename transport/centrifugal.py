@@ -98,7 +98,7 @@ class CentrifugalConnection:
         self._reader = FrameReader(settings.max_frame_bytes)
         self._documents: list[bytes] = []  # commands of the last frame, newest first, still to be handled
         self._corked: list[bytes] | None = None
-        self._behind: set[Subscriber] | None = None
+        self._behind: dict[Subscriber, None] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
         self._last_pong = True
         self._owed = 0
@@ -380,8 +380,8 @@ class CentrifugalConnection:
     def fell_behind(self, subscriber: Subscriber) -> None:
         """A push was refused; `writable` goes on."""
         if self._behind is None:
-            self._behind = set()
-        self._behind.add(subscriber)
+            self._behind = {}
+        self._behind[subscriber] = None
 
     def cut_off(self, subscriber: Subscriber, code: str) -> None:
         """A room ends the subscription; the client subscribes again from its position."""

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from ..engine import Ack, EngineError, Forbidden, InvalidCommand, MessagePage, Record, Roster
 from ..engine.core import codec
 from ..engine.core.ids import conversation_id, idempotency_key
+from .admin import OPERATOR_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
 from .auth import GUEST_DAYS, Credential
 from .http_message import Response
@@ -37,8 +38,11 @@ def health(api: Api, call: Call, respond: Respond) -> None:
 def ready(api: Api, call: Call, respond: Respond) -> None:
     """Posts can be committed: 200, or 503 with what is missing."""
     found = api.engine.health()
-    body = codec.encode_json({"status": "ready" if found.ready else "unavailable", "problems": found.problems})
-    respond(json_response(OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE.value, body))
+    body: dict[str, object] = {"status": "ready" if found.ready else "unavailable", "problems": found.problems}
+    if found.away_s is not None:
+        body["since"] = codec.rfc3339(api.engine.now_ms() - round(found.away_s * 1000))
+    status = OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE.value
+    respond(json_response(status, codec.encode_json(body)))
 
 
 def show_version(api: Api, call: Call, respond: Respond) -> None:
@@ -210,5 +214,6 @@ ROUTES = Routes(
         Route(method="GET", path=_CONVERSATION + "/presence", endpoint=show_presence),
         Route(method="POST", path=_CONVERSATION + "/typing", endpoint=signal_typing, max_body_bytes=4096),
         Route(method="GET", path=_CONVERSATION + "/events", endpoint=_stream, stream=True),
+        *OPERATOR_ROUTES,
     )
 )

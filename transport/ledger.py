@@ -28,6 +28,7 @@ class TableSettings:
         max_connections: sockets held at once; the next one is sent `refusal`.
         max_refusals: refused sockets that are closed gently at once; the next one is closed with no ceremony.
         ready_per_turn: ready sockets served before other tasks of the program run.
+        turn_s: how long sockets are served before other tasks run; who is left is served first in the next turn.
         accepts_per_turn: sockets accepted in one turn.
         recv_bytes: most bytes read from one socket in one turn.
         max_unsent_bytes: most bytes that may wait for one slow reader when a control reply is added.
@@ -45,6 +46,7 @@ class TableSettings:
     max_connections: int = attrs.field(default=20_000, validator=gt(0))
     max_refusals: int = attrs.field(default=256, validator=ge(0))
     ready_per_turn: int = attrs.field(default=512, validator=gt(0))
+    turn_s: float = attrs.field(default=0.005, validator=gt(0))
     accepts_per_turn: int = attrs.field(default=256, validator=gt(0))
     recv_bytes: int = attrs.field(default=65_536, validator=gt(0))
     max_unsent_bytes: int = attrs.field(default=1 << 20, validator=gt(0))

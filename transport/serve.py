@@ -16,12 +16,14 @@ import trio
 from ..engine import Engine, Visibility
 from ..engine.log import get_logger
 from .api import Api
-from .auth import Authenticator
+from .auth import Authenticator, TokenResolver
 from .centrifugal import CentrifugalConnection
 from .centrifugal_wire import Disconnect
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .loop_lag import LoopLag
+from .operator import Operator, OperatorKey
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
@@ -103,6 +105,8 @@ async def serve(
     engine: Engine,
     settings: ServeSettings | None = None,
     *,
+    operator: OperatorKey | None = None,
+    authenticate: TokenResolver | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
@@ -110,6 +114,8 @@ async def serve(
     Args:
         engine: an open engine; it stays open, and is told to take no more commands when the drain begins.
         settings: where and how.
+        operator: whose token opens `/metrics` and `/api/v1/admin`; without it there are no such paths.
+        authenticate: knows tokens of the embedding program's own, besides the session tokens of guests.
         task_status: for ``nursery.start``: gives the `Serving` when the port answers.
 
     Raises:
@@ -125,7 +131,12 @@ async def serve(
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
             table.start_soon(work)
 
-        api = Api(engine, Authenticator(engine.store, engine.now_ms, start_soon), ROUTES, settings.guests, start_soon)
+        lag = LoopLag()
+        access = None
+        if operator is not None:
+            access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
+        auth = Authenticator(engine.store, engine.now_ms, start_soon, authenticate)
+        api = Api(engine, auth, ROUTES, settings.guests, start_soon, operator=access)
         from .cold import ColdLane, ColdSettings
 
         router = Router(api, settings.door.socket, settings.door.stream)
@@ -135,6 +146,8 @@ async def serve(
         async with trio.open_nursery() as nursery:
             await nursery.start(table.run)
             await nursery.start(cold.run)
+            if access is not None:
+                nursery.start_soon(lag.run)
             table.listen(sock, door.machine)
             task_status.started(serving)
             await serving.stop.wait()
@@ -146,7 +159,7 @@ async def _drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awa
     _log.info("draining", connections=len(table.connections()))
     deadline = trio.current_time() + drain_s
     table.stop_accepting()
-    engine.drain()
+    engine.drain(drain_s)
     with trio.move_on_at(deadline):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drain_cold, drain_s)

@@ -1,13 +1,15 @@
 """The connection table: all sockets of the hot lane, served by one trio task.
 
 A turn takes a bounded number of ready sockets from the poller, reads each once, feeds synchronous machines, then buries
-who has died and accepts who has come. Between turns other tasks of the program run; only when nothing is ready does the
-table wait, because waking a task for a descriptor costs trio ten times what letting others run does.
+who has died and accepts who has come. It ends after `turn_s`, whoever is left being first in the next: a flood on many
+sockets must not keep the rooms and the store, which run between turns, waiting for all of them. Only when nothing is ready
+does the table wait, because waking a task for a descriptor costs trio ten times what letting others run does.
 
 Invariants:
-- Sockets are closed and accepted at the end of a turn only, so the events of a turn never meet a reused descriptor.
+- Sockets are closed and accepted at the end of a turn only, and what the poller reports is looked up at once, so an event
+  never meets a reused descriptor.
 - A machine's exception ends its connection, is logged without any of its bytes, and goes no further.
-- Bounded: connections, refusals under way, ready sockets and accepts a turn, bytes read, bytes unsent.
+- Bounded: connections, refusals under way, ready sockets, accepts and time a turn, bytes read, bytes unsent.
 - After `run` has ended, however it ended, every socket is closed, every machine was told, the poller is closed.
 
 It uses its sockets, its poller and its clock and nothing else of the system, so that a simulation runs this very code.
@@ -18,6 +20,7 @@ import contextlib
 import errno
 import socket
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVarTuple
 
@@ -75,6 +78,7 @@ class Table:
         self._ledger = Ledger(settings, self._poller, clock)
         self._listeners: dict[int, _Listener] = {}
         self._knocking: list[_Listener] = []
+        self._ready: deque[tuple[TableConnection, int]] = deque()  # reported by the poller, not served yet
         self._turned_away: set[TableConnection] = set()
         self._nursery: trio.Nursery | None = None
         self._ended = False
@@ -178,11 +182,11 @@ class Table:
     # -- turns
 
     async def _take_turns(self) -> NoReturn:
-        ledger, poller, limit = self._ledger, self._poller, self._settings.ready_per_turn
-        poll = poller.poll
+        ledger, poller = self._ledger, self._poller
         while True:
-            events = poll(limit)
-            if events or ledger.again or ledger.dying:
+            if not self._ready:
+                self._look()
+            if self._ready or self._knocking or ledger.again or ledger.dying:
                 await trio.lowlevel.checkpoint()
             else:
                 ledger.asleep = True
@@ -190,30 +194,40 @@ class Table:
                     await poller.wait()
                 finally:
                     ledger.asleep = False
-                events = poll(limit)
-            self._turn(events)
+                self._look()
+            self._turn()
 
-    def _turn(self, events: list[tuple[int, int]]) -> None:
+    def _look(self) -> None:
+        """Ask the poller who is ready."""
+        connections = self._ledger.connections
+        for fd, events in self._poller.poll(self._settings.ready_per_turn):
+            conn = connections.get(fd)
+            if conn is not None:
+                self._ready.append((conn, events))
+            elif (listener := self._listeners.get(fd)) is not None:
+                self._knocking.append(listener)
+
+    def _turn(self) -> None:
         self._turns += 1
-        again = self._ledger.again
+        ledger, ready, clock = self._ledger, self._ready, self._ledger.clock
+        again, turn_s = ledger.again, self._settings.turn_s
+        began_s = clock()
         for _ in range(min(len(again), self._settings.ready_per_turn)):
             conn = again.popleft()
             self._guard(conn, conn.go_on)
-        connections = self._ledger.connections
-        for fd, ready in events:
-            conn_or_none = connections.get(fd)
-            if conn_or_none is None:
-                listener = self._listeners.get(fd)
-                if listener is not None:
-                    self._knocking.append(listener)
-                continue
+            if clock() - began_s > turn_s / 2:  # the other half is for those who have not been heard yet
+                break
+        while ready:
+            conn, events = ready.popleft()
             try:
-                conn_or_none.ready(ready)
+                conn.ready(events)
             except Exception as exc:  # noqa: BLE001  a machine's bug must stay one connection's
-                self._fail(conn_or_none, exc)
+                self._fail(conn, exc)
+            if clock() - began_s > turn_s:
+                break
         self._settle()
         if self._knocking:
-            self._accept_all()
+            self._accept_all(clock() + turn_s)
 
     def _guard(self, conn: TableConnection, step: Callable[[], None]) -> None:
         try:
@@ -243,12 +257,13 @@ class Table:
 
     # -- accepting
 
-    def _accept_all(self) -> None:
+    def _accept_all(self, until_s: float) -> None:
+        """Accept a bounded number, for a bounded time; the poller reports who still waits."""
         knocking, self._knocking = self._knocking, []
-        budget = self._settings.accepts_per_turn
+        budget, clock = self._settings.accepts_per_turn, self._ledger.clock
         for listener in knocking:
             while budget and not listener.closed and self._accept(listener):
-                budget -= 1
+                budget = budget - 1 if clock() < until_s else 0
         self._settle()
 
     def _accept(self, listener: _Listener) -> bool:

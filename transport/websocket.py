@@ -1,9 +1,10 @@
 """RFC 6455, server side, without I/O: the handshake, frames out, and a reader of frames in.
 
-The reader is pulled: `feed` takes bytes, each `next_event` gives one whole message or control frame, so that the
-caller bounds how many it handles per turn; the rest stays buffered. A bad peer never makes it raise: it gets one
+The reader is pulled: `feed` takes bytes, each `next_event` takes at most one frame, so that the caller bounds how many are
+handled per turn; the rest stays buffered. A bad peer never makes it raise: it gets one
 `Violation` with the close code to send, and nothing after it. Held per reader: at most one recv beyond one
-frame, plus the fragments of one message, both within `max_message_bytes`.
+frame, plus the fragments of one message, both within `max_message_bytes`. Text that is not UTF-8 is refused with the
+fragment that makes it so, not at the end of the message.
 
 No extension is negotiated (compression offers are ignored), and of the subprotocols only `centrifuge-json` is.
 Left out: sending, ping schedule, Origin, what the messages mean.
@@ -12,6 +13,7 @@ Left out: sending, ping schedule, Origin, what the messages mean.
 from __future__ import annotations
 
 import binascii
+import codecs
 import hashlib
 from typing import TypeVar
 
@@ -111,6 +113,11 @@ class Pong:
 
 
 @attrs.frozen
+class Part:
+    """A fragment was taken and its message goes on: nothing to do, but a step of its own, so that a turn stays bounded."""
+
+
+@attrs.frozen
 class Close:
     """The peer closes; nothing comes after it. The code is 1005 when the frame had none, which is never sent back."""
 
@@ -126,7 +133,9 @@ class Violation:
     reason: str
 
 
-Event = Text | Ping | Pong | Close | Violation
+_PART = Part()
+
+Event = Text | Ping | Pong | Part | Close | Violation
 _Last = TypeVar("_Last", Close, Violation)
 
 
@@ -137,7 +146,7 @@ class FrameReader:
         max_message_bytes: bound of one message, and so of one frame.
     """
 
-    __slots__ = ("_data", "_done", "_fragments", "_max_message_bytes", "_message", "_pos", "_short_bytes")
+    __slots__ = ("_cut", "_data", "_done", "_fragments", "_max_message_bytes", "_message", "_pos", "_short_bytes")
 
     def __init__(self, max_message_bytes: int = 131_072) -> None:
         self._max_message_bytes = max_message_bytes
@@ -145,6 +154,7 @@ class FrameReader:
         self._data: bytes | bytearray = b""
         self._pos = 0
         self._message: bytearray | None = None  # the fragments so far; None outside a fragmented message
+        self._cut = b""  # the begun character at the end of the last fragment
         self._fragments = 0
         self._done = False
 
@@ -164,7 +174,7 @@ class FrameReader:
         self._data += data
 
     def next_event(self) -> Event | None:
-        """The next message or control frame; None when more bytes are needed, and for ever after Close or Violation."""
+        """What the next frame means; None when more bytes are needed, and for ever after Close or Violation."""
         data, pos = self._data, self._pos
         # The hot path: one whole small text message. Everything else takes the general way below.
         if len(data) - pos > 5 and data[pos] == 0x81 and self._message is None:
@@ -182,31 +192,28 @@ class FrameReader:
         return self._next_general()
 
     def _next_general(self) -> Event | None:
-        while True:
-            data, pos = self._data, self._pos
-            if len(data) - pos < 2:
-                return None
-            first, second = data[pos], data[pos + 1]
-            refused = self._check_head(first, second)
-            if refused is not None:
-                return refused
-            head_bytes, length = self._length(second & 127)
-            if length < 0:
-                return None
-            refused = self._check_length(head_bytes, length, is_control=bool(first & 8))
-            if refused is not None:
-                return refused
-            end = pos + head_bytes + length
-            if end > len(data):
-                return None
-            body = _unmask(data[pos + head_bytes : end], data[pos + head_bytes - 4 : pos + head_bytes])
-            if end == len(data):
-                self._data, self._pos = b"", 0
-            else:
-                self._pos = end
-            event = self._control(first & 15, body) if first & 8 else self._fragment(first, body)
-            if event is not None:
-                return event
+        data, pos = self._data, self._pos
+        if len(data) - pos < 2:
+            return None
+        first, second = data[pos], data[pos + 1]
+        refused = self._check_head(first, second)
+        if refused is not None:
+            return refused
+        head_bytes, length = self._length(second & 127)
+        if length < 0:
+            return None
+        refused = self._check_length(head_bytes, length, is_control=bool(first & 8))
+        if refused is not None:
+            return refused
+        end = pos + head_bytes + length
+        if end > len(data):
+            return None
+        body = _unmask(data[pos + head_bytes : end], data[pos + head_bytes - 4 : pos + head_bytes])
+        if end == len(data):
+            self._data, self._pos = b"", 0
+        else:
+            self._pos = end
+        return self._control(first & 15, body) if first & 8 else self._fragment(first, body)
 
     def _check_head(self, first: int, second: int) -> Violation | None:
         """Judge the first two bytes of a frame."""
@@ -243,28 +250,37 @@ class FrameReader:
             return self._violation(1009, f"a message is at most {self._max_message_bytes} bytes")
         return None
 
-    def _fragment(self, first: int, body: bytes) -> Event | None:
+    def _fragment(self, first: int, body: bytes) -> Event:
         """A data frame: a whole message, or a part of one."""
-        is_final = first & 128
+        is_final = bool(first & 128)
         if self._message is None:
             if is_final:
                 return self._text(body)
-            self._message = bytearray(body)
-            self._fragments = 1
-            return None
+            self._message = bytearray()
+            self._cut = b""
+            self._fragments = 0
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
             return self._violation(1009, f"a message is at most {MAX_FRAGMENTS} fragments")
+        unchecked = self._cut + body
+        try:
+            _, checked_bytes = codecs.utf_8_decode(unchecked, "strict", is_final)
+        except UnicodeDecodeError:
+            return self._not_utf8()
+        self._cut = unchecked[checked_bytes:]
         self._message += body
         if not is_final:
-            return None
+            return _PART
         whole = bytes(self._message)
         self._message = None
-        return self._text(whole)
+        return Text(whole)
 
     def _text(self, body: bytes) -> Text | Violation:
         if body.isascii() or _is_utf8(body):
             return Text(body)
+        return self._not_utf8()
+
+    def _not_utf8(self) -> Violation:
         return self._violation(1007, "text is not UTF-8")
 
     def _control(self, opcode: int, body: bytes) -> Event:

@@ -12,7 +12,7 @@ from typing import Protocol
 from .codec import event_json
 from .messages import Event
 
-_OVERHEAD_BYTES = 800  # an entry's objects besides the encoded bytes, with one wrapping, measured on CPython 3.11
+_OVERHEAD_BYTES = 1100  # an entry's objects besides the encoded bytes, with two wrappings, measured on CPython 3.11
 
 
 class Format(Protocol):
@@ -44,8 +44,11 @@ class Entry:
 
     @property
     def size_bytes(self) -> int:
-        """What the entry is charged with: the JSON twice (its own and one wrapping) and the objects around."""
-        return 2 * len(self.body) + _OVERHEAD_BYTES
+        """What the entry is charged with: the JSON, its two wrappings (event streams and WebSocket) and the objects around.
+
+        They are charged before they are made, so that the bound holds whoever comes to read.
+        """
+        return 3 * len(self.body) + _OVERHEAD_BYTES
 
 
 class Tail:

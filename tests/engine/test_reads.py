@@ -6,8 +6,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hubbub.engine import Ack, Engine, Event, InvalidCommand, MessagePage, NotFound, Overloaded, RecoveryFailed
-from hubbub.engine.core.commands import Replay, Replayed
+from hubbub.engine import (
+    Ack,
+    Engine,
+    EngineClosed,
+    Event,
+    InvalidCommand,
+    MessagePage,
+    NotFound,
+    Overloaded,
+    RecoveryFailed,
+)
+from hubbub.engine.core.commands import History, Replay, Replayed
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.recovery import FromTail, Since
 from hubbub.engine.core.subscriber import Joined
@@ -230,3 +240,18 @@ async def test_reads_of_history_are_bounded_and_fail_alone(autojump_clock: MockC
         assert sum(getattr(answer, "code", "") == "internal" for answer in answers) == 1
         assert sum(isinstance(answer, Replayed) for answer in answers) == 63
         assert isinstance(await ask().wait(), Replayed)
+
+
+async def test_a_read_that_the_end_of_the_engine_overtakes_is_answered(autojump_clock: MockClock) -> None:
+    """Nobody waits for a page of a store that hangs when its engine is gone."""
+    store = FaultyStore()
+    replies = [Replies(), Replies()]
+    async with world(store, tail_items=2) as engine:
+        await write(engine, "mmmmmm")
+        store.read_s = 1e6
+        engine.send(ROOM, Replay(replies[0], ADA, Since(0), 10, reverse=False))
+        engine.send(ROOM, History(replies[1], ADA, 0, None, None, 10))
+        await trio.sleep(1)
+        assert not any(one.answers for one in replies)
+    for one in replies:
+        assert isinstance(one.answer, EngineClosed)

@@ -45,7 +45,9 @@ class Connection:
         raise self.error
 
 
-@pytest.mark.parametrize(("error", "meaning"), MEANINGS, ids=lambda value: getattr(value, "__name__", repr(value)))
+@pytest.mark.parametrize(
+    ("error", "meaning"), MEANINGS, ids=lambda value: getattr(value, "__name__", type(value).__name__)
+)
 async def test_what_an_error_means(error: Exception, meaning: type[Exception]) -> None:
     """Unknown, unless Postgres itself said that it was rolled back; a connection that may still be at work is cut."""
     connection = Connection(error)

@@ -28,6 +28,8 @@ class FakeConnection:
         self.is_blocked = False
         self.is_closed = self.is_aborted = self.is_paused = self.wants_again = False
         self.deadline_s: float | None = None
+        self.room_for: int | None = None
+        """So many pushes are taken, then it blocks; None is no bound."""
 
     @property
     def peer(self) -> tuple[str, int] | None:
@@ -38,8 +40,12 @@ class FakeConnection:
         return self.is_blocked
 
     def push(self, data: bytes) -> bool:
+        if self.room_for == 0:
+            self.is_blocked = True
         if self.is_blocked or self.is_closed or self.is_aborted:
             return False
+        if self.room_for is not None:
+            self.room_for -= 1
         self.written += data
         return True
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hubbub.engine import Engine, TokenRecord
+from hubbub.engine import SYSTEM, Engine, TokenRecord
+from hubbub.engine.core.batch import Row
+from hubbub.engine.core.commands import Submit
+from hubbub.engine.core.ids import ConversationId
+from hubbub.engine.core.permissions import Verb
 from hubbub.storage import MemoryStore
 from hubbub.transport.api import Api, Matched
 from hubbub.transport.auth import Authenticator
+from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
+from hubbub.transport.ledger import TableStatistics
+from hubbub.transport.loop_lag import LoopLag
+from hubbub.transport.operator import Operator, OperatorKey
+
+OPERATOR_TOKEN = "hbo_" + "t" * 43
 
 
 class GatedStore(MemoryStore):
@@ -60,6 +71,10 @@ class House:
         head = head_of(method, path, f"Authorization: Bearer {self.token}", *headers)
         return await self.dispatch(head, b"" if body is None else json.dumps(body).encode())
 
+    async def operate(self, method: str, path: str) -> Response:
+        """As `call`, with the operator's token."""
+        return await self.dispatch(head_of(method, path, f"Authorization: Bearer {OPERATOR_TOKEN}"))
+
     async def dispatch(self, head: RequestHead, body: bytes = b"") -> Response:
         """As `call`, for a head that a test made itself."""
         matched = self.api.routes.match(head.method, head.path)
@@ -95,9 +110,27 @@ async def house(*, guests: bool = True) -> AsyncIterator[House]:
         auth = Authenticator(store, engine.now_ms, start_soon)
         await engine.create("lobby")
         token = (await auth.issue_guest("Eve")).token
-        yield House(engine, store, Api(engine, auth, ROUTES, guests, start_soon), token)
+        yield House(engine, store, Api(engine, auth, ROUTES, guests, start_soon, operator=operator_access()), token)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+
+
+async def quarantine(engine: Engine, name: str) -> None:
+    """Crash a conversation until it is given up: by commands that carry no row."""
+    while not engine.statistics().quarantined:
+        command = Submit(lambda _: None, SYSTEM, Verb.POST, cast("Row", object()), math.inf)
+        engine.send(ConversationId(name), command)
+        await trio.sleep(1)
+
+
+def operator_access() -> Operator:
+    """An operator's access where there is no table: its figures are nought."""
+
+    def nothing(kind: type[Any]) -> Callable[[], Any]:
+        return lambda: kind(**dict.fromkeys(attrs.fields_dict(kind), 0))
+
+    key = OperatorKey.of(OPERATOR_TOKEN)
+    return Operator(key=key, table=nothing(TableStatistics), cold=nothing(ColdStatistics), lag=LoopLag())
 
 
 def head_of(method: str, target: str, *headers: str) -> RequestHead:

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import EngineError, Overloaded, StoreUnavailable, TokenRecord, Unauthenticated, Unprocessable
+from hubbub.engine.ports import StoreHealth
 from hubbub.transport import auth as module
 from hubbub.transport.auth import Authenticator, Credential
 
@@ -24,6 +25,21 @@ class Tokens:
     looked_up: int = 0
     gate: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
+    away: bool = False
+    pruned: list[int] = attrs.field(factory=list)
+
+    def health(self) -> StoreHealth:
+        return StoreHealth(ready=not self.away)
+
+    async def prune_tokens(self, before_ms: int) -> int:
+        await trio.lowlevel.checkpoint()
+        self.pruned.append(before_ms)
+        if self.error is not None:
+            raise self.error
+        over = [digest for digest, token in self.records.items() if token.expires_at_ms < before_ms][:1]
+        for digest in over:
+            del self.records[digest]
+        return len(over)
 
     async def add_token(self, token: TokenRecord) -> None:
         await trio.lowlevel.checkpoint()
@@ -150,6 +166,56 @@ async def test_a_store_that_is_away(nursery: trio.Nursery, autojump_clock: MockC
         assert isinstance(await desk.check("any"), StoreUnavailable)
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_who_is_known_goes_on_while_the_store_is_away(
+    noticed: bool, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """For an hour after the token was found, whether its absence has been noticed or is met; never past the token's own end."""
+    desk = Desk(nursery)
+    issued = await desk.auth.issue_guest("Ada")
+    desk.tokens.error, desk.tokens.away = StoreUnavailable(), noticed
+    desk.now_ms += 3_599_999
+    assert await desk.check(issued.token) == issued.credential
+    assert desk.tokens.looked_up == (0 if noticed else 1)
+    assert isinstance(await desk.check("stranger"), StoreUnavailable)
+    desk.now_ms += 1
+    assert isinstance(await desk.check(issued.token), StoreUnavailable)
+    desk.tokens.error, desk.tokens.away = None, False
+    assert await desk.check(issued.token) == issued.credential
+    desk.tokens.error, desk.tokens.away = StoreUnavailable(), noticed
+    desk.now_ms += module.GUEST_DAYS * DAY_MS
+    assert not isinstance(await desk.check(issued.token), Credential)
+
+
+async def test_a_token_taken_out_of_a_store_that_answers_is_refused(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """What is remembered for longer counts only while nobody can be asked."""
+    desk = Desk(nursery)
+    issued = await desk.auth.issue_guest("Ada")
+    desk.tokens.records.clear()
+    desk.now_ms += 60_000
+    assert isinstance(await desk.check(issued.token), Unauthenticated)
+
+
+async def test_tokens_that_are_over_are_pruned_beside(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """At most once an hour, by who issues one, all of those that ended a day ago; a store that is away costs nobody anything."""
+    desk = Desk(nursery)
+    for number in range(3):
+        await desk.auth.issue_guest(f"Guest {number}")
+    await trio.sleep(10)
+    assert len(desk.tokens.pruned) == 1
+    desk.now_ms += (module.GUEST_DAYS + 1) * DAY_MS + 1
+    await desk.auth.issue_guest("Ada")
+    await trio.sleep(10)
+    assert len(desk.tokens.records) == 1
+    desk.now_ms += 3_600_000
+    await desk.auth.issue_guest("Bob")
+    desk.tokens.error = StoreUnavailable()
+    await trio.sleep(10)
+    assert len(desk.tokens.records) == 2
+
+
 async def test_memory_is_bounded(
     nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,3 +237,22 @@ async def test_unfit_names(name: str, nursery: trio.Nursery, autojump_clock: Moc
     with pytest.raises(Unprocessable):
         await desk.auth.issue_guest(name)
     assert desk.tokens.records == {}
+
+
+async def test_a_resolver_that_does_not_answer_has_ten_seconds(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Then the caller is told to try again, and the place among the look-ups is free."""
+
+    async def resolve(token: str) -> Credential | None:
+        await trio.sleep_forever()
+
+    desk = Desk(nursery)
+    auth = Authenticator(desk.tokens, lambda: 1, nursery.start_soon, resolve)  # type: ignore[arg-type]
+    for _ in range(2):
+        answers: list[Credential | EngineError] = []
+        for number in range(33):
+            auth.check(f"token {number}", answers.append)
+        assert [type(answer) for answer in answers] == [Overloaded]
+        await trio.sleep(10.1)
+        assert [type(answer) for answer in answers] == [Overloaded] * 33

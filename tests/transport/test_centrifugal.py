@@ -17,7 +17,7 @@ from hubbub.transport.centrifugal import CentrifugalConnection, SocketSettings
 from hubbub.transport.centrifugal_wire import Disconnect
 
 from .fakes import FakeConnection
-from .house import Closed, House, commands, documents, frame, head_of, house
+from .house import Closed, House, commands, documents, frame, head_of, house, quarantine
 
 UPGRADE = (
     "Connection: Upgrade",
@@ -286,6 +286,71 @@ async def test_leaving_before_the_answer(autojump_clock: MockClock) -> None:
         client.machine.closed()
         await client.settle()
         assert there.subscribers == 0
+
+
+async def test_a_busy_socket_goes_on_with_every_room(autojump_clock: MockClock) -> None:
+    """Two rooms were refused while it was busy; both are made good when it takes bytes again."""
+    async with house() as there:
+        client = await connected(there)
+        rooms = ["lobby", *[(await there.engine.create(f"room{number}")).id for number in range(2)]]
+        for number, name in enumerate(rooms, 2):
+            await client.ask({"id": number, "subscribe": {"channel": name}})
+        client.conn.is_blocked = True
+        for name in rooms:
+            await there.engine.conversation(name).post(Draft("x", author="bot"))
+        await client.settle()
+        assert client.said() == []
+        client.conn.is_blocked = False
+        client.machine.writable()
+        await client.settle()
+        assert sorted(said["push"]["channel"] for said in client.said()) == sorted(rooms)
+
+
+@pytest.mark.parametrize(
+    ("offset", "epoch", "recovered"),
+    [(1, None, True), (2, None, True), (99, None, False), (1, "another", False)],
+    ids=["missed one", "at the head", "ahead", "another epoch"],
+)
+async def test_a_resume_says_whether_it_recovered(
+    offset: int, epoch: str | None, recovered: bool, autojump_clock: MockClock
+) -> None:
+    """A cursor that cannot be served is told so, with the position to go on from."""
+    async with house() as there:
+        room = there.engine.conversation("lobby")
+        for text in ("1", "2"):
+            await room.post(Draft(text, author="bot"))
+        client = await connected(there)
+        known = (await room.describe()).epoch if epoch is None else epoch
+        asked = {"channel": "lobby", "recover": True, "offset": offset, "epoch": known}
+        [reply] = await client.ask({"id": 2, "subscribe": asked})
+        joined = reply["subscribe"]
+        assert (joined["was_recovering"], joined["recovered"], joined["offset"]) == (True, recovered, 2)
+        missed = list(range(offset + 1, 3)) if recovered else []
+        assert [publication["offset"] for publication in joined.get("publications", [])] == missed
+
+
+async def test_a_quarantined_room_keeps_its_sockets(autojump_clock: MockClock) -> None:
+    """Publishing gets a temporary error; subscribing, history and the connection go on, and after the release posts arrive."""
+    async with house() as there:
+        client = await connected(there)
+        await client.ask(SUBSCRIBE)
+        await quarantine(there.engine, "lobby")
+        await client.settle()
+        assert client.said() == []
+        publish = {"id": 4, "publish": {"channel": "lobby", "data": {"text": "x"}}}
+        [refused] = await client.ask(publish)
+        assert (refused["error"]["code"], refused["error"]["temporary"]) == (503, True)
+        other = await connected(there)
+        [joined] = await other.ask(SUBSCRIBE)
+        assert "subscribe" in joined
+        [page] = await other.ask({"id": 5, "history": {"channel": "lobby", "limit": 10}})
+        assert page["history"]["offset"] == 0
+        assert there.engine.release("lobby")
+        await client.settle()
+        answers = await client.ask(publish)
+        assert next(answer for answer in answers if answer.get("id") == 4).keys() >= {"publish"}
+        await other.settle()
+        assert [said["push"]["pub"]["offset"] for said in other.said() if "pub" in said.get("push", {})] == [1]
 
 
 async def test_a_room_that_ends_a_subscription_says_so(autojump_clock: MockClock) -> None:

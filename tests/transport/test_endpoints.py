@@ -12,7 +12,7 @@ from hubbub.engine import Draft, Visibility
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
 
-from .house import House, head_of, house
+from .house import House, head_of, house, quarantine
 
 ROOM = "/api/v1/conversations/lobby"
 
@@ -154,3 +154,20 @@ async def test_presence_and_typing(autojump_clock: MockClock) -> None:
             assert body(await there.call("GET", ROOM + "/presence"))["clients"] == 1
             assert (await there.call("POST", ROOM + "/typing")).status == 204
         assert body(await there.call("GET", ROOM + "/presence")) == {"clients": 0, "users": 0}
+
+
+async def test_a_quarantined_conversation_can_be_read(autojump_clock: MockClock) -> None:
+    """Posts and changes get 503 with Retry-After; description, history and presence go on; after the release posts do, too."""
+    async with house() as there:
+        await there.engine.conversation("lobby").post(Draft("before", author="ada"))
+        await quarantine(there.engine, "lobby")
+        for method, path, sent in (("POST", "/messages", {"text": "x"}), ("POST", "/typing", None)):
+            answer = await there.call(method, ROOM + path, sent)
+            assert (answer.status, body(answer)["code"]) == (503, "quarantined")
+            assert dict(answer.headers)["retry-after"] == "30"
+        assert body(await there.call("GET", ROOM))["offset"] == 1
+        page = body(await there.call("GET", ROOM + "/messages"))
+        assert [message["text"] for message in page["messages"]] == ["before"]
+        assert (await there.call("GET", ROOM + "/presence")).status == 200
+        assert there.engine.release("lobby")
+        assert (await there.call("POST", ROOM + "/messages", {"text": "after"})).status == 201

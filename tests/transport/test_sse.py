@@ -131,6 +131,44 @@ async def test_a_slow_reader_goes_on_where_it_stopped(autojump_clock: MockClock)
         reader.machine.closed()
 
 
+async def test_a_reader_that_is_refused_twice_in_a_row_goes_on(autojump_clock: MockClock) -> None:
+    """Room for one write only, then again for one: what was refused while going on is made good, too."""
+    async with house() as there:
+        reader = Reader(there)
+        await reader.lines()
+        reader.conn.is_blocked = True
+        text = "x" * 60_000  # a write takes a few of them
+        for _ in range(12):
+            await post(there, text)
+        seen = []
+        for _ in range(20):
+            reader.conn.room_for = 1
+            reader.conn.is_blocked = False
+            reader.machine.writable()
+            seen += [int(line.removeprefix("id: ")) for line in await reader.lines() if line.startswith("id: ")]
+        assert seen == list(range(1, 13))
+        reader.machine.closed()
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"), [("?after=99", "ahead"), ("?after=1&epoch=another", "epoch_changed")], ids=["ahead", "epoch"]
+)
+async def test_a_cursor_that_cannot_be_served_is_said_so(query: str, reason: str, autojump_clock: MockClock) -> None:
+    """`stream.reset` with the reason and where it goes on, before anything else; then it is live."""
+    async with house() as there:
+        for text in ("1", "2"):
+            await post(there, text)
+        reader = Reader(there, query)
+        lines = await reader.lines()
+        assert status(lines) == 200
+        at = lines.index("event: stream.reset")
+        told = json.loads(lines[at + 1].removeprefix("data: "))
+        assert (told["reason"], told["offset"]) == (reason, 2)
+        await post(there, "3")
+        assert (await reader.lines())[:2] == ["id: 3", "event: message.created"]
+        reader.machine.closed()
+
+
 async def test_who_takes_nothing_is_told_why_and_let_go(autojump_clock: MockClock) -> None:
     """`stream.end` with the code, then the connection closes; what is said afterwards goes nowhere."""
     async with house() as there:

@@ -100,6 +100,48 @@ async def test_ready_sockets_beyond_a_turns_bound_wait_for_the_next():
             await client.aclose()
 
 
+class Costly(Swallow):
+    """Takes a millisecond of a clock that is set by hand, and notes how often the rest of the program had run by then."""
+
+    def __init__(self, conn, spent_s, laps, again=False):
+        super().__init__(conn)
+        self.spent_s, self.laps, self.asks_again, self.at_laps = spent_s, laps, again, []
+
+    def received(self, data):
+        self.spent_s[0] += 0.001
+        self.at_laps.append(self.laps[0])
+        if self.asks_again:
+            self.conn.again()
+
+    def again(self):
+        self.spent_s[0] += 0.001
+        self.conn.again()
+
+
+@pytest.mark.parametrize("greedy", [0, 30])
+async def test_a_turn_ends_in_time_and_goes_on_with_who_was_left(greedy):
+    """However many are ready, the rest of the program runs every few milliseconds, and nobody is forgotten or served twice."""
+    spent_s, laps, machines, clients = [0.0], [0], [], []
+    table = Table(TableSettings(turn_s=0.005), clock=lambda: trio.current_time() + spent_s[0])
+    with contextlib.ExitStack() as stack:
+        for number in range(40 + greedy):
+            ours, theirs = socket.socketpair()
+            clients.append(stack.enter_context(theirs))
+            machines.append(table.adopt(ours, lambda conn, n=number: Costly(conn, spent_s, laps, n < greedy)).machine)
+            theirs.send(b"x")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(table.run)
+            with trio.fail_after(10):
+                while not all(machine.at_laps for machine in machines):
+                    laps[0] += 1
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    served = [lap for machine in machines for lap in machine.at_laps]
+    assert len(served) == 40 + greedy
+    assert max(served.count(lap) for lap in served) <= 12, "a lap may see the end of one turn and the begin of the next"
+    assert laps[0] >= 5
+
+
 @pytest.mark.parametrize("method", ["received", "again", "writable", "timeout", "stalled", "eof", "closed", "__init__"])
 async def test_a_machines_exception_ends_its_connection_only(autojump_clock, method):
     """Wherever a machine fails, its connection closes, a neighbour goes on, and the log holds none of its bytes."""

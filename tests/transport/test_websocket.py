@@ -20,6 +20,7 @@ from hubbub.transport.websocket import (
     Close,
     Event,
     FrameReader,
+    Part,
     Ping,
     Pong,
     Text,
@@ -48,13 +49,14 @@ def masked(first: int, payload: bytes, mask: bytes = b"\x01\xa2\x33\xfe") -> byt
 
 
 def read(chunks: Iterable[bytes], max_message_bytes: int = 131_072) -> list[Event]:
-    """All events of a stream."""
+    """All events of a stream; parts of messages left out."""
     reader = FrameReader(max_message_bytes)
     found: list[Event] = []
     for chunk in chunks:
         reader.feed(chunk)
         while (event := reader.next_event()) is not None:
-            found.append(event)
+            if not isinstance(event, Part):
+                found.append(event)
     return found
 
 
@@ -112,6 +114,36 @@ def test_any_split_gives_the_same_events(script: list[Sent], close_reason: str |
     """How the bytes were cut on the way does not matter."""
     wire, events = play(script, close_reason)
     assert read(cut(wire, cuts)) == events
+
+
+@pytest.mark.parametrize(
+    ("parts", "wrong"),
+    [
+        ([b"\xce\xba", b"\xf4\x90\x80\x80", b"ed"], 1),  # beyond U+10FFFF
+        ([b"\xce\xba\xf4", b"\x90", b"\x80"], 1),  # the same, cut within the character
+        ([b"\xe0", b"\x80", b"\x80"], 1),  # longer than need be
+        ([b"ok", b"\xff", b"ok"], 1),
+        ([b"\xed", b"\xa0\x80", b""], 1),  # a surrogate
+        ([b"ok", b"\xce", b""], 2),  # begun and never ended
+    ],
+)
+def test_text_that_is_not_utf8_is_refused_with_the_fragment_that_shows_it(parts: list[bytes], wrong: int) -> None:
+    """A peer need not send the whole message to learn that it is wrong, and a cut character is not wrong yet."""
+    reader = FrameReader()
+    for number, part in enumerate(parts[: wrong + 1]):
+        reader.feed(masked((0x80 if number == len(parts) - 1 else 0) | (number == 0), part))
+        event = reader.next_event()
+        assert event == (Violation(1007, "text is not UTF-8") if number == wrong else Part())
+
+
+def test_a_message_in_many_frames_takes_as_many_steps() -> None:
+    """Who calls a bounded number of times a turn does a bounded amount of work, however small the fragments are."""
+    reader = FrameReader()
+    reader.feed(masked(0x01, b"x") + masked(0x00, b"") * 500 + masked(0x80, b"y"))
+    for _ in range(501):
+        assert reader.next_event() == Part()
+    assert reader.next_event() == Text(b"xy")
+    assert reader.next_event() is None
 
 
 def test_byte_by_byte() -> None:

@@ -1,0 +1,142 @@
+"""Short soaks: of the real server, where every check holds, and of a server that leaks, which is found out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from hubbub.bench.errors import BenchError
+from hubbub.bench.server import Server, started
+from hubbub.bench.soak import soak as command
+from hubbub.bench.soak import token_of
+from hubbub.bench.soak_ledger import Checks
+from hubbub.bench.soak_load import LoadPlan
+from hubbub.bench.soak_report import SoakResult, sum_up, to_json
+from hubbub.bench.soak_run import SoakPlan, soak
+from hubbub.bench.soak_trend import Trend
+from hubbub.bench.soak_watch import SERIES, Sample, watching
+
+LEAKY = (sys.executable, str(Path(__file__).with_name("leaky.py")))
+SHORT = SoakPlan(
+    minutes=0.2,
+    warm_up_s=2.0,
+    interval_s=0.5,
+    load=LoadPlan(rate_per_s=40, readers=24, fill_items=100, life_s=0.2),
+)
+
+
+def soaked(plan: SoakPlan, program: Sequence[str] | None = None) -> SoakResult:
+    """A soak of a server of its own."""
+
+    async def run(server: Server) -> SoakResult:
+        with trio.fail_after(120):
+            return await soak(server, token_of(server), plan, lambda _: None)
+
+    with started(command=program) as server:
+        return trio.run(run, server)
+
+
+@pytest.mark.server
+def test_a_short_soak_of_the_real_server() -> None:
+    """Every delivery is checked and in order; what must not move with rooms and readers does not rise."""
+    result = soaked(SHORT)
+    assert (result.broken, result.checks.notes) == ((), ())
+    checks = result.checks
+    assert checks.acked == checks.posted > 700
+    assert checks.delivered > 2 * checks.acked
+    for what in ("reconnects with missed events", "pages of history", "typing", "new rooms", "new guests"):
+        assert result.happened[what] > 0, result.happened
+    watched = {series.name: series for series in result.series}
+    for name in ("descriptors", "other_tasks", "connections", "mailbox_max", "writer_queue", "calls_waiting"):
+        judged = watched[name].judged
+        assert judged is not None, name
+        assert judged.trend is not Trend.LEAKS, watched[name]
+    assert {"rss", "pss", "delivery_p99", "ack_p99", "postgres_pss", "loop_lag_mean"} <= watched.keys()
+    told = json.loads(to_json(result))
+    assert len(told["samples"]["at_s"]) == len(told["samples"]["rss"]) >= 20
+
+
+@pytest.mark.server
+def test_a_server_that_leaks_is_found_out() -> None:
+    """Memory, tasks and descriptors that rise beside a sound engine are named; its checks hold all the same."""
+    result = soaked(SHORT, LEAKY)
+    assert {"rss", "other_tasks", "descriptors"} <= set(result.leaks), result.series
+    assert result.broken == ()
+    assert not result.ok
+
+
+def samples(per_h: float) -> list[Sample]:
+    """Ten minutes of a server that grows."""
+    return [
+        Sample(at, {"rss": 60 + per_h * at / 3600, "postgres_pss": 30 + 900 * at / 3600}) for at in range(0, 600, 5)
+    ]
+
+
+def judged(found: list[Sample], checks: Checks | None = None) -> SoakResult:
+    return sum_up(
+        started_at=0.0,
+        plan={},
+        server="http://h",
+        samples=found,
+        warm_up_s=100.0,
+        checks=checks or Checks(),
+        happened={},
+    )
+
+
+def test_growth_of_the_server_is_judged_and_of_postgres_shown() -> None:
+    """History grows by nature; the server must not."""
+    result = judged(samples(60.0))
+    assert result.leaks == ("rss",)
+    assert [series.name for series in result.series if series.judged is None] == ["postgres_pss"]
+    assert judged(samples(0.0)).ok
+
+
+def test_the_warm_up_is_not_judged() -> None:
+    """What rises before it is over is forgiven."""
+    early = [Sample(at, {"rss": 40.0 + min(at, 100)}) for at in range(0, 600, 5)]
+    result = judged(early)
+    assert result.ok
+    assert (result.judged_s, len(result.samples["rss"])) == (495, 120)
+
+
+def test_a_small_rise_in_a_short_run_is_no_leak() -> None:
+    """One descriptor more in eight minutes is eight an hour, and one descriptor."""
+    found = [Sample(at, {"descriptors": 50.0 + at / 500}) for at in range(0, 600, 5)]
+    assert judged(found).leaks == ()
+
+
+def test_a_broken_check_is_no_success() -> None:
+    """However flat everything is."""
+    result = judged(samples(0.0), Checks(lost=1))
+    assert (result.broken, result.ok) == (("lost",), False)
+
+
+def test_every_series_is_named_once() -> None:
+    """Names are keys of the report."""
+    assert len({series.name for series in SERIES}) == len(SERIES)
+
+
+@pytest.mark.parametrize(("minutes", "left_out_s"), [(1, 30), (10, 150), (30, 360), (60, 600), (600, 600)])
+def test_the_warm_up_fits_the_run(minutes: float, left_out_s: float) -> None:
+    """A fifth, long enough for rooms to leave memory, never more than half."""
+    assert SoakPlan(minutes=minutes).left_out_s == left_out_s
+
+
+async def test_a_server_that_is_away_cannot_be_watched() -> None:
+    """The soak ends with a reason, not with a verdict."""
+    with pytest.raises(BenchError, match="does not tell"):
+        async with watching(Server(url="http://127.0.0.1:1"), "token"):
+            pass
+
+
+def test_a_running_server_needs_its_token() -> None:
+    """Wrong usage is 2, a server that is not there 3."""
+    alone = CliRunner().invoke(command, ["--url", "http://127.0.0.1:1"], env={"HUBBUB_OPERATOR_TOKEN": None})
+    assert (alone.exit_code, "--token" in alone.output) == (2, True)

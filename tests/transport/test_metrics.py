@@ -1,0 +1,73 @@
+"""The page of figures, read by Prometheus's own parser."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock
+
+from hubbub.engine import Draft
+from hubbub.transport.loop_lag import BOUNDS_S
+
+from .house import House, house
+
+
+async def series(there: House) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every series with its value."""
+    answer = await there.operate("GET", "/metrics")
+    assert answer.status == 200
+    assert dict(answer.headers)["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+
+
+async def test_the_figures_are_the_engines(autojump_clock: MockClock) -> None:
+    """What happened is counted under its name."""
+    async with house() as there:
+        lobby = there.engine.conversation("lobby")
+        async with lobby.subscribe():
+            for number in range(3):
+                await lobby.post(Draft(f"post {number}", author="ada"))
+            found = await series(there)
+        assert found["hubbub_conversations", ()] == 1
+        assert found["hubbub_subscribers", ()] == 1
+        assert found["hubbub_tail_bytes", ()] > 0
+        assert found["hubbub_conversations_quarantined", ()] == 0
+        assert found["hubbub_conversation_crashes_total", ()] == 0
+        assert found["hubbub_writer_rows_total", ()] == 3
+        assert 1 <= found["hubbub_writer_commits_total", ()] <= 3
+        assert found["hubbub_ready", ()] == 1
+        assert found["hubbub_trio_tasks", ()] > 1
+        assert found["process_resident_memory_bytes", ()] > 1_000_000
+        assert found["process_open_fds", ()] > 0
+        assert found["hubbub_part_restarts_total", (("part", "storage"),)] == 0
+
+
+async def test_the_number_of_series_does_not_grow(autojump_clock: MockClock) -> None:
+    """Rooms, users and posts change values, never what there is; no label says who or where."""
+    async with house() as there:
+        before = await series(there)
+        for number in range(50):
+            room = await there.engine.create(f"room-{number}")
+            await room.post(Draft("hello", author=f"user-{number}"))
+            await there.api.auth.issue_guest(f"guest {number}")
+        after = await series(there)
+        assert before.keys() == after.keys()
+        assert after["hubbub_conversations", ()] == 50
+        assert {name for _, labels in after for name, _ in labels} == {"part", "le", "generation", "version", "python"}
+
+
+async def test_the_lag_is_a_histogram(autojump_clock: MockClock) -> None:
+    """Its buckets add up, and the worst of late is told."""
+    async with house() as there:
+        assert there.api.operator is not None
+        for late_s in (0.0002, 0.004, 0.3, 7.0):
+            there.api.operator.lag.note(late_s)
+        found = await series(there)
+        buckets = {labels[0][1]: value for (name, labels), value in found.items() if name.endswith("seconds_bucket")}
+        assert len(buckets) == len(BOUNDS_S) + 1
+        assert (buckets["0.001"], buckets["0.005"], buckets["0.25"], buckets["0.5"]) == (1, 2, 2, 3)
+        assert buckets["+Inf"] == found["hubbub_loop_lag_seconds_count", ()] == 4
+        assert found["hubbub_loop_lag_worst_seconds", ()] == 7.0

@@ -1,0 +1,117 @@
+"""The operator's endpoints: `/metrics` and `/api/v1/admin/...`. Like all endpoints they serve both lanes.
+
+They read snapshots and wait for nothing, so they answer while Postgres is away. Answers are bounded: the tree and the rooms
+show at most a hundred conversations.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from ..actors import Node
+from ..engine import InvalidCommand, NotFound, RoomStatistics
+from ..engine.core import codec
+from ..engine.log import get_logger
+from .api import Api, Call, Route, json_response
+from .http_message import Response
+from .http_route import Respond
+
+_log = get_logger("hubbub.transport.admin")
+
+ROOMS: Final = 100
+"""Most rooms of one answer."""
+
+
+def metrics(api: Api, call: Call, respond: Respond) -> None:
+    """The server's figures for Prometheus."""
+    from .metrics import CONTENT_TYPE, page  # the encoder is loaded by servers that are asked, not by `hubbub --help`
+
+    assert api.operator is not None
+    headers = (("content-type", CONTENT_TYPE), ("cache-control", "no-store"))
+    respond(Response(HTTPStatus.OK.value, headers, page(api.engine, api.operator)))
+
+
+def show_tree(api: Api, call: Call, respond: Respond) -> None:
+    """The supervision tree as it is now."""
+    _answer(respond, {"tree": _node(api.engine.tree())})
+
+
+def list_rooms(api: Api, call: Call, respond: Respond) -> None:
+    """The rooms in memory with the most subscribers; `limit` at most 100."""
+    limit = call.number("limit")
+    limit = ROOMS if limit is None else limit
+    if not 1 <= limit <= ROOMS:
+        raise InvalidCommand(f"'limit' must be from 1 to {ROOMS}")
+    found = api.engine.statistics()
+    body = {
+        "rooms": [_room(room) for room in found.rooms[:limit]],
+        "conversations": found.conversations,
+        "subscribers": found.subscribers,
+        "tail_bytes": found.tail_bytes,
+    }
+    _answer(respond, body)
+
+
+def list_quarantined(api: Api, call: Call, respond: Respond) -> None:
+    """Conversations that crashed too often and take no posts until they are released."""
+    found = [
+        {
+            "conversation": each.conversation,
+            "reason": each.reason,
+            "since": codec.rfc3339(each.since_ms),
+            "crashes": each.crashes,
+            "readable": each.readable,
+        }
+        for each in api.engine.quarantined()
+    ]
+    _answer(respond, {"quarantined": found})
+
+
+def release(api: Api, call: Call, respond: Respond) -> None:
+    """End a quarantine: 204, or 404 where there is none."""
+    name = call.params["id"]
+    if not api.engine.release(name):
+        raise NotFound("no such conversation is quarantined")
+    _log.info("operator.released", conversation=name)
+    respond(Response(HTTPStatus.NO_CONTENT.value))
+
+
+def _answer(respond: Respond, body: dict[str, Any]) -> None:
+    respond(json_response(HTTPStatus.OK.value, codec.encode_json(body)))
+
+
+def _node(node: Node) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": node.name, "kind": node.kind, "state": node.state, "restarts": node.restarts}
+    if node.depth is not None:
+        body |= {"depth": node.depth, "capacity": node.capacity}
+    body["children"] = [_node(child) for child in node.children]
+    if node.reason:
+        body["reason"] = node.reason
+    if node.omitted:
+        body["omitted"] = node.omitted
+    return body
+
+
+def _room(room: RoomStatistics) -> dict[str, Any]:
+    return {
+        "conversation": room.id,
+        "offset": room.head,
+        "subscribers": room.subscribers,
+        "mailbox": room.mailbox_items,
+        "waiting": room.waiting,
+        "lag": room.lag_items,
+        "tail_events": room.tail_items,
+        "tail_bytes": room.tail_bytes,
+    }
+
+
+_QUARANTINED: Final = "/api/v1/admin/quarantined"
+
+OPERATOR_ROUTES: Final = (
+    Route(method="GET", path="/metrics", endpoint=metrics, operator=True),
+    Route(method="GET", path="/api/v1/admin/tree", endpoint=show_tree, operator=True),
+    Route(method="GET", path="/api/v1/admin/rooms", endpoint=list_rooms, operator=True),
+    Route(method="GET", path=_QUARANTINED, endpoint=list_quarantined, operator=True),
+    Route(method="DELETE", path=_QUARANTINED + "/{id}", endpoint=release, operator=True),
+)
