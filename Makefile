@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 
-.PHONY: serve test lint types contracts unit browser simulate clean help
+.PHONY: serve test lint types contracts unit browser simulate mutate clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
+	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
 	@echo "make clean   remove the virtual environment and caches (never the data)"
 
 $(BIN)/python:
@@ -53,6 +54,9 @@ browser: $(VENV)/.dev
 
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)
+
+mutate: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation.run $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis node_modules build dist

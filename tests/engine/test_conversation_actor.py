@@ -1,6 +1,7 @@
 """The conversation actor under crashes, a sick store and impatient callers: every command is answered once, nothing is lost."""
 
 import random
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
@@ -20,10 +21,14 @@ from hubbub.engine import (
     Record,
     StoreUnavailable,
     Visibility,
+    WriterSettings,
 )
+from hubbub.engine.core.batch import Result, Row
 from hubbub.engine.core.session import compose_post
+from hubbub.engine.core.subscriber import Stage, Subscriber
 from hubbub.storage import MemoryStore
-from hubbub.testing import Fault
+from hubbub.storage.store import WriterStore
+from hubbub.testing import OFFSETS, Fault, FaultyBackend
 
 from .world import (
     ADA,
@@ -109,6 +114,58 @@ async def test_posts_that_land_just_before_a_crash_are_acked(autojump_clock: Moc
             assert isinstance(ack, Ack)
             assert ack.cursor.offset == 2
             assert (await post(engine, "next").wait()).cursor.offset == 3
+
+
+class EagerBackend(FaultyBackend):
+    """Does something else just before it tells that the next commit is done."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    async def commit(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
+        results = await super().commit(rows, again=again)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return results
+
+
+class Trap(Subscriber):
+    """A subscriber with a bug: whoever looks at its stage while it is armed gets an exception, once."""
+
+    armed = False
+
+    @property
+    def stage(self) -> Stage:
+        if self.armed:
+            self.armed = False
+            raise RuntimeError("a bug of a subscriber")
+        return self.kept
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        self.kept = stage
+
+
+async def test_a_post_that_leaves_in_the_batch_that_crashes_is_acked(autojump_clock: MockClock) -> None:
+    """The batch is handed to the store, then the pass over the subscribers crashes: the post is not called lost."""
+    backend = EagerBackend()
+    async with world(WriterStore(backend, WriterSettings())) as engine:
+        outlet = Outlet()
+        trap = Trap(outlet, OFFSETS, ADA, "c1")
+        assert not is_error(await join(engine, trap).wait())
+        second: list[Replies] = []
+
+        def meanwhile() -> None:
+            trap.armed = True
+            second.append(post(engine, "second"))
+
+        backend.meanwhile = meanwhile
+        assert isinstance(await post(engine, "first").wait(), Ack)
+        ack = await second[0].wait()
+        assert not trap.armed
+        assert isinstance(ack, Ack)
+        assert ack.cursor.offset == 2
+        await until(lambda: outlet.offsets == [1, 2])
 
 
 async def test_deadlines_are_watched_while_no_actor_lives(autojump_clock: MockClock) -> None:
@@ -359,6 +416,18 @@ async def test_a_subscriber_that_may_no_longer_read_is_cut_off(autojump_clock: M
             engine.send(ROOM, command)
             assert isinstance(await replies.wait(), NotFound)
         assert isinstance(await post(engine, "x", by=BOB).wait(), NotFound)
+
+
+async def test_a_retry_is_acked_although_its_conversation_was_archived_since(autojump_clock: MockClock) -> None:
+    """The first ack, from the store, when memory has forgotten the key; a key that nobody knows is refused."""
+    async with world(MemoryStore(), dedupe_items=1) as engine:
+        first = await post(engine, "hi", key="k1").wait()
+        await post(engine, "ho", key="k2").wait()
+        await engine.conversation(ROOM).update(archived=True)
+        again = await post(engine, "hi", key="k1").wait()
+        assert isinstance(again, Ack)
+        assert (again.message, again.cursor, again.repeated) == (first.message, first.cursor, True)
+        assert isinstance(await post(engine, "hi", key="k3").wait(), Conflict)
 
 
 async def test_an_archived_conversation_can_be_read_only(autojump_clock: MockClock) -> None:

@@ -50,7 +50,6 @@ class Disk(MemoryBackend):
         super().__init__()
         self.term = 0
         self.sky = Sky()
-        self.commits = 0
 
     def text_at(self, conversation: str, offset: int) -> str | None:
         """The name of the post at an offset."""
@@ -96,7 +95,8 @@ class SimBackend:
         self._term = disk.next_term()
         self._problem: str | None = None
         self._late: list[tuple[Sequence[Row], bool]] = []
-        self._sent: tuple[Sequence[Row], bool] | None = None
+        self._committing = False
+        self._sent: tuple[Sequence[Row], bool] | None = None  # on its way, and not durable yet
         self.dead = False
 
     @property
@@ -141,12 +141,12 @@ class SimBackend:
         """See `Backend.commit`."""
         assert self._problem is None or self.dead, "a commit over a broken connection"
         assert not any(row.withdrawn for row in rows), "a withdrawn row was sent"
-        assert self._sent is None, "two commits at once"
-        self._sent = (rows, again)
+        assert not self._committing, "two commits at once"
+        self._committing, self._sent = True, (rows, again)
         try:
             return await self._commit(rows, again=again)
         finally:
-            self._sent = None
+            self._committing, self._sent = False, None
 
     async def _commit(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
         sky = self._disk.sky
@@ -159,7 +159,8 @@ class SimBackend:
         except trio.Cancelled:
             # Cancelled after it was sent: the connection is gone, and the statement may yet happen.
             self._break("cancelled")
-            self._late.append((rows, again))
+            if self._sent is not None:
+                self._late.append((rows, again))
             raise
 
     def _before(self, fault: str) -> None:
@@ -186,12 +187,13 @@ class SimBackend:
             await trio.sleep(5 + 20 * self._random.random())
             self._require_alive()
             self._require_term()
-        self._disk.commits += 1
         results = self._disk.apply(rows, again=again)
+        self._sent = None
         if fault == "stored":
             self._break("broken")
             raise OutcomeUnknown("the connection broke")
-        await trio.lowlevel.cancel_shielded_checkpoint()  # durable, and the answer on its way
+        await trio.sleep(self._random.random() * self._disk.sky.commit_s)  # durable, and the answer on its way
+        self._require_alive()
         return results
 
     def _land_late(self) -> None:

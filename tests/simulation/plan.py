@@ -16,7 +16,7 @@ FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "power_cut": (1, 0, 400),
     "stop": (2, 0, 0),
     "zombie": (1, 0.5, 6),
-    "crash_actor": (5, 0, 12),
+    "crash_actor": (8, 0, 12),
     "crash_loop": (1, 2, 8),
     "crash_writer": (2, 0, 20),
     "crash_read": (1, 0, 6),
@@ -41,7 +41,7 @@ FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "delay": (1, 0.05, 1.5),
     "clock_step": (1, -3600, 3600),
     "release": (1, 0, 0),
-    "archive": (1, 0.5, 8),
+    "archive": (2, 0.5, 8),
 }
 
 

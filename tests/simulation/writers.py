@@ -68,15 +68,15 @@ class Writer:
             room = self._random.choice(self._town.rooms)
             post = f"{self.name}-{number}"
             chance = self._random.random()
-            if chance < 0.15:
+            if chance < 0.25:
                 await self._once(room, post)
-            elif chance < 0.3:
+            elif chance < 0.4:
                 async with trio.open_nursery() as both:
                     both.start_soon(self._deliver, room, post)
                     both.start_soon(self._deliver, room, post)
             else:
                 await self._deliver(room, post)
-            if self._settled and self._random.random() < 0.2:
+            if self._settled and self._random.random() < 0.3:
                 await self._deliver(*self._random.choice(self._settled))
             if self._settled and self._random.random() < 0.05:
                 await self._reuse_key(*self._random.choice(self._settled))
@@ -167,7 +167,7 @@ class Writer:
                 self.token,
                 "POST",
                 f"/api/v1/conversations/{room}/messages",
-                headers={"idempotency-key": post},
+                headers={"idempotency-key": key_of(post)},
                 body={"text": text},
             )
         except Gone:
@@ -179,11 +179,11 @@ class Writer:
         return Refused(response.body["code"])
 
     async def _rpc(self, room: str, post: str, text: str) -> Acked | Refused | None:
-        data = {"conversation": room, "text": text, "idempotency_key": post}
+        data = {"conversation": room, "text": text, "idempotency_key": key_of(post)}
         return await self._ask("rpc", {"method": "post", "data": data})
 
     async def _publish(self, room: str, post: str, text: str) -> Acked | Refused | None:
-        return await self._ask("publish", {"channel": room, "data": {"text": text, "idempotency_key": post}})
+        return await self._ask("publish", {"channel": room, "data": {"text": text, "idempotency_key": key_of(post)}})
 
     async def _ask(self, kind: str, command: dict[str, Any]) -> Acked | Refused | None:
         try:
@@ -212,7 +212,7 @@ class Writer:
         try:
             with trio.move_on_after(patience_s):
                 assert process.engine is not None
-                draft = Draft(text, author=self.author, idempotency_key=post)
+                draft = Draft(text, author=self.author, idempotency_key=key_of(post))
                 try:
                     ack = await process.engine.conversation(room).post(draft)
                 except EngineError as error:
@@ -223,6 +223,11 @@ class Writer:
                         answers.append(Acked(ack.message.offset, ack.message.id))
         finally:
             done.set()
+
+
+def key_of(post: str) -> str:
+    """Its idempotency key: authors choose the same ones, which are theirs alone all the same."""
+    return f"key-{post.partition('-')[2]}"
 
 
 def _code_of(error: dict[str, Any]) -> str:

@@ -209,8 +209,9 @@ async def test_replies_queue_behind_the_rest_and_are_bounded():
         while "closed" not in machine.told:
             conn.write(b"r" * 1000)
             replies += 1
+            assert replies <= 22
             await wait_all_tasks_blocked()
-        assert 15 <= replies <= 22
+        assert replies >= 15
         assert table.statistics().overflowed == 1
         assert table.statistics().connections == 0
 
