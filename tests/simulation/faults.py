@@ -50,6 +50,7 @@ class Faults:
         self._town = town
         self._readers = readers
         self._undo: list[Callable[[], None]] = []
+        self._fuses: list[Fuse] = []
         self.injected = 0
 
     async def run(self) -> None:
@@ -66,6 +67,9 @@ class Faults:
     def heal(self) -> None:
         """From now on nothing goes wrong."""
         town = self._town
+        for fuse in self._fuses:
+            remove_instrument(fuse)
+        self._fuses.clear()
         town.crashes.calm()
         town.disk.sky.next_commits.clear()
         for undo in self._undo:
@@ -95,11 +99,13 @@ class Faults:
 
         def die() -> None:
             remove_instrument(fuse)
+            self._fuses.remove(fuse)
             if process is not None and process.alive:
                 process.kill(silently=silently)
                 self._town.timeline.after(0.05, self._restart)
 
         fuse = Fuse(1 + int(fault.amount), die)
+        self._fuses.append(fuse)
         add_instrument(fuse)
 
     def power_cut(self, fault: Fault) -> None:

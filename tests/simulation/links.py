@@ -144,6 +144,7 @@ class Socket:
         self._ids = itertools.count(1)
         self._replies: dict[int, dict[str, Any]] = {}
         self._asked: dict[int, trio.Event] = {}
+        self._channels: dict[int, str] = {}
         self._pushes: deque[dict[str, Any]] = deque()
         self._pushed = trio.Event()
         self.close_code: int | None = None
@@ -156,17 +157,36 @@ class Socket:
         Raises:
             Gone: none came.
         """
+        return await self.reply(await self.put(**command))
+
+    async def put(self, **command: Any) -> int:
+        """Send a command; `reply` waits for its answer.
+
+        Raises:
+            Gone: the connection is no more.
+        """
         number = next(self._ids)
-        replied = self._asked[number] = trio.Event()
+        self._asked[number] = trio.Event()
+        if "subscribe" in command:
+            self._channels[number] = command["subscribe"]["channel"]
         try:
-            with trio.fail_after(ANSWER_S):
-                await self._link.send(frame(TEXT, json.dumps({"id": number, **command}).encode()))
-                if not self.ended:
-                    await replied.wait()
+            await self._link.send(frame(TEXT, json.dumps({"id": number, **command}).encode()))
         except LinkBroken:
             raise Gone from None
+        return number
+
+    async def reply(self, number: int) -> dict[str, Any]:
+        """Wait for the answer to a command.
+
+        Raises:
+            Gone: none came.
+        """
+        try:
+            with trio.fail_after(ANSWER_S):
+                if not self.ended:
+                    await self._asked[number].wait()
         except trio.TooSlowError:
-            unanswered(self._town, self._link, f"command {list(command)}")
+            unanswered(self._town, self._link, f"command {number}")
             raise Gone from None
         finally:
             del self._asked[number]
@@ -175,7 +195,7 @@ class Socket:
         return self._replies.pop(number)
 
     async def next_push(self) -> dict[str, Any]:
-        """The next push; a reply to `subscribe` stands among them, where it came.
+        """The next push; a reply to `subscribe` stands among them, where it came. All name their channel.
 
         Raises:
             Gone: the session has ended.
@@ -228,10 +248,8 @@ class Socket:
         if not document:
             await self._link.send(frame(TEXT, b"{}"))
         elif "id" in document:
-            if document["id"] not in self._asked and "subscribe" not in document:
-                return  # given up meanwhile
-            if "subscribe" in document:
-                self._push(document)
+            if "subscribe" in document:  # among the pushes: what it carries comes before them
+                self._push({**document, "channel": self._channels[document["id"]]})
             if document["id"] in self._asked:
                 self._replies[document["id"]] = document
                 self._asked[document["id"]].set()

@@ -139,9 +139,10 @@ class Link:
         self.lost = False
         self.given_up = False
         self._arrived = trio.Event()
+        self._has_room = trio.Event()
         self.up = Wire(self, window_bytes, self._tell_server)
         self.down = Wire(self, window_bytes, self._tell_client)
-        self.up.on_room = self._tell_client
+        self.up.on_room = lambda: self._has_room.set()
         self.down.on_room = self._tell_server
         self.server: Socket | None = None
 
@@ -151,6 +152,7 @@ class Link:
 
     def _tell_client(self) -> None:
         self._arrived.set()
+        self._has_room.set()
 
     # -- what faults do -------------------------------------------------------------------------------------------
 
@@ -199,8 +201,8 @@ class Link:
                 raise LinkBroken
             data = data[self.up.put(data) :]
             if data:
-                self._arrived = trio.Event()
-                await self._arrived.wait()
+                self._has_room = trio.Event()
+                await self._has_room.wait()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:

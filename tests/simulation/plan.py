@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-WRITERS: Final = ("rest", "rpc", "publish", "embedder")
-READERS: Final = ("sse", "socket", "embedder", "pages", "log")
+WRITERS: Final = ("rest", "rpc", "publish", "embedder", "burst")
+READERS: Final = ("sse", "socket", "sockets", "embedder", "pages", "log")
 
 # kind: (how often it is drawn, least and greatest amount); an amount is seconds, steps or bytes, as `faults.py` says.
 FAULTS: Final[dict[str, tuple[int, float, float]]] = {
@@ -23,7 +23,7 @@ FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "poison_command": (1, 0, 0),
     "poison_row": (1, 0, 0),
     "lose_store": (2, 0, 0),
-    "store_away": (3, 0.1, 15),
+    "store_away": (4, 0.1, 15),
     "reads_away": (1, 0.1, 6),
     "disk_full": (1, 0.5, 12),
     "slow_commits": (1, 0.5, 10),
@@ -85,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     seconds: float
     rooms: int
-    bounds: dict[str, float]
+    bounds: dict[str, int | float]
     window_bytes: int
     writers: tuple[WriterPlan, ...]
     readers: tuple[ReaderPlan, ...]
@@ -135,6 +135,7 @@ def _bounds(rng: random.Random) -> dict[str, Any]:
         "page_bytes": rng.choice((600, 8_000)),
         "paging_subscribers": rng.choice((1, 8)),
         "tails_bytes": rng.choice((6_000, 100_000)),
+        "post_deadline_s": rng.choice((0.3, 2.0, 10.0)),
     }
 
 

@@ -36,6 +36,7 @@ from .plan import Plan
 DRAIN_S = 15.0
 STALL_S = 20.0
 ENDS_WITHIN_S = 60.0
+GRACE_S = 3.0
 WALL_MS = 1_790_000_000_000
 
 
@@ -79,6 +80,7 @@ class Process:
 
     Attributes:
         alive: False from the moment it was killed: whatever it does then is seen by nobody.
+        unanswered: embedders that still waited for an answer when the server had ended.
         running: set when it serves. `ended`: set when its last task is gone.
     """
 
@@ -94,6 +96,7 @@ class Process:
         self.alive = True
         self._engine: Engine | None = None
         self._embedders: trio.Nursery | None = None
+        self.unanswered = 0
         self.running = trio.Event()
         self.ended = trio.Event()
         self.stopping = trio.Event()
@@ -130,6 +133,15 @@ class Process:
             self.ended.set()
 
     async def _run(self) -> None:
+        """The server, and beside it the embedders, who outlive it by nothing: whoever waits for an answer gets one."""
+        async with trio.open_nursery() as self._embedders:
+            await self._serve()
+            self.store.close()
+            await trio.sleep(GRACE_S)
+            self.unanswered = len(self._embedders.child_tasks)
+            self._embedders.cancel_scope.cancel()
+
+    async def _serve(self) -> None:
         writer: Any = self.store._writer
         writer._commit_until_drained = self._crashes.exposed("writer", writer._commit_until_drained)
         SimEngine.crashes = self._crashes
@@ -139,15 +151,14 @@ class Process:
             clock=trio.current_time,
             wall=self._wall.now_ms,
             randbits=self._random.getrandbits,
-        ) as engine:
-            self._engine = engine
+        ) as self._engine:
+            engine = self._engine
             table = Table(
                 TableSettings(stall_s=STALL_S, max_unsent_bytes=100_000),
                 poller=self.host.poller,
                 clock=trio.current_time,
             )
             async with trio.open_nursery() as nursery:
-                self._embedders = nursery
                 await nursery.start(table.run)
                 table.listen(self.host.listener, self._door(engine, table).machine)  # type: ignore[arg-type]
                 self.running.set()
@@ -155,7 +166,6 @@ class Process:
                 await self.stopping.wait()
                 await self._drain(engine, table)
                 nursery.cancel_scope.cancel()
-        self.store.close()
 
     def _door(self, engine: Engine, table: Table) -> Door:
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:

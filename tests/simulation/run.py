@@ -195,11 +195,12 @@ async def _live(town: Town, writers: list[Writer], readers: list[Reader], faults
             while not (_at_rest(town) and all(reader.at_head for reader in readers)):
                 await trio.sleep(0.1)
         if patience.cancelled_caught:
-            late = [f"{reader.name} at {reader.cursor}" for reader in readers if not reader.at_head]
+            late = [str(reader) for reader in readers if not reader.at_head]
             town.find("stuck", f"readers do not reach the head: {late}")
         town.over.set()
         for reader in readers:
-            town.audit.leaves(reader.name, reader.room)
+            for place in reader.places.values():
+                place.leaves()
         people.cancel_scope.cancel()
 
 
@@ -242,6 +243,10 @@ async def _stop(town: Town) -> None:
             await process.ended.wait()
         if not process.ended.is_set():
             town.find("does not end", f"process {process.number}")
+        elif process.unanswered:
+            town.find(
+                "unanswered", f"process {process.number} ended and {process.unanswered} of its embedders still wait"
+            )
         elif process.host.open_sockets:
             town.find("leak", f"process {process.number} leaves {process.host.open_sockets} descriptors")
 

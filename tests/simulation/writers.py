@@ -3,6 +3,7 @@ writer's transport, and now and then once more although it is settled, or twice 
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -22,6 +23,8 @@ from .town import Town
 # Codes that say: this try is not stored and never will be.
 CERTAIN: Final = frozenset({"store_unavailable", "overloaded", "closed", "quarantined", "fenced"})
 UNKNOWN: Final = "outcome_unknown"
+_BURST: Final = 5
+_SLACK_S: Final = 6.0  # connecting, a token looked up, a load that waits for an older batch, ticks
 # Several codes share a number; those that do are all certain.
 _CENTRIFUGAL: Final = {wire.reply_code: code for code, wire in WIRE.items()}
 
@@ -53,6 +56,8 @@ class Writer:
         self.author = Author(self.name, self.name)
         self._settled: list[tuple[str, str]] = []
         self._slow = Slow()
+        sluggish = any(fault.kind in ("delay", "dribble", "half_open", "power_cut") for fault in town.plan.faults)
+        self._answer_s = 1e9 if sluggish else town.plan.bounds["post_deadline_s"] + _SLACK_S
         self._archives = any(fault.kind == "archive" for fault in town.plan.faults)
         self._transports: dict[str, Callable[[str, str, str], Awaitable[Acked | Refused | None]]] = {
             "rest": self._rest,
@@ -63,6 +68,9 @@ class Writer:
 
     async def run(self) -> None:
         """Post everything, and see it settled."""
+        if self._plan.kind == "burst":
+            await self._run_bursts()
+            return
         for number in range(self._plan.posts):
             await trio.sleep(self._random.expovariate(1.0) * self._plan.pause_s)
             room = self._random.choice(self._town.rooms)
@@ -84,6 +92,36 @@ class Writer:
                 await self._rename(room)
             if self._random.random() < 0.1:
                 await self._ask("rpc", {"method": "typing", "data": {"conversation": room}})
+
+    async def _run_bursts(self) -> None:
+        """Several posts at once over one connection: what is stored of them stands in the order in which they were sent."""
+        for first in range(0, self._plan.posts, _BURST):
+            await trio.sleep(self._random.expovariate(1.0) * self._plan.pause_s)
+            room = self._random.choice(self._town.rooms)
+            posts = [f"{self.name}-{number}" for number in range(first, first + _BURST)]
+            for post in posts:
+                self._town.audit.tried(room, post)
+            with contextlib.suppress(Gone):
+                await self._burst(room, posts)
+
+    async def _burst(self, room: str, posts: list[str]) -> None:
+        town, acked = self._town, list[int]()
+        async with session(town, self._slow, self.token) as socket:
+            numbers = []
+            for post in posts:
+                data = {"conversation": room, "text": f"{post} {'x' * self._plan.text_bytes}"}
+                numbers.append(await socket.put(rpc={"method": "post", "data": data}))
+            for number, post in zip(numbers, posts, strict=True):
+                reply = await socket.reply(number)
+                town.note("burst", post, reply)
+                if "rpc" in reply:
+                    data = reply["rpc"]["data"]
+                    town.audit.acked(room, post, data["offset"], data["id"])
+                    acked.append(data["offset"])
+                elif _code_of(reply["error"]) in CERTAIN:
+                    town.audit.refused(room, post, _code_of(reply["error"]))
+        if acked != sorted(acked):
+            town.find("out of order", f"{room}: {posts} were sent in this order and acked at {acked}")
 
     async def _once(self, room: str, post: str) -> None:
         """One try only: if that is refused, the post must never appear."""
@@ -129,8 +167,12 @@ class Writer:
         kind = self._plan.kind if self._random.random() < 0.8 else self._random.choice(list(self._transports))
         text = f"{post} {'x' * self._plan.text_bytes}"
         town.audit.tried(room, post)
+        began = trio.current_time()
         answer = await self._transports[kind](room, post, text)
+        took = trio.current_time() - began
         town.note("try", room, post, kind, answer)
+        if answer is not None and took > self._answer_s:
+            town.find("late", f"{post} over {kind} was answered after {took:.1f} s: {answer}")
         match answer:
             case Acked(offset, message_id):
                 self._acked(room, post, offset, message_id)
