@@ -1,30 +1,29 @@
-"""The driver: the only place that meets asyncpg and trio-asyncio.
+"""The driver: the only place that meets asyncpg.
 
-asyncpg runs in an asyncio loop that runs on trio. Each call into it costs up to 0.3 ms of CPU, so callers make few and large
-ones. Invariants:
+asyncpg runs in an asyncio loop that runs on trio (`_loop.py`). Each call into it costs up to 0.3 ms of CPU, so callers make few
+and large ones. Invariants:
 
 * The loop runs under a shield until its owner leaves, so that a commit can finish while everything around is cancelled.
 * A connection whose call was cancelled or timed out is terminated, never used again: asyncpg would send a cancel request over
   another connection and trust the first, and its own transaction helper leaves the transaction open when cancelled.
 * asyncpg's errors end here: `StoreUnavailable` (nothing happened), `OutcomeUnknown` (the connection broke after sending),
-  `RowsRefused` (the statement failed for its content, and was rolled back).
+  `RowsRefused` (the statement failed for its content, and was rolled back), `StoreLost` (nothing happened, or ever will).
 
 Left out: asyncpg's own pool, whose reset on release costs another round trip.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import asyncpg
 import trio
-import trio_asyncio
 
 from ..engine.core.errors import EngineError, OutcomeUnknown, StoreUnavailable, Unprocessable
-from .ports import RowsRefused
-
-T = TypeVar("T")
+from ._loop import Cut, Loop, open_aio
+from .ports import RowsRefused, StoreLost
 
 Connect = str | Mapping[str, object]
 """Where Postgres is: a URL, or asyncpg's connect arguments."""
@@ -35,6 +34,12 @@ Values = Sequence[Any]
 CONNECT_S: Final = 10.0
 _NO_ANSWER: Final = "the database does not answer"
 _CLOSE_S: Final = 0.5
+_WIRE_OPTIONS: Final = {
+    "TCP_USER_TIMEOUT": 5_000,  # milliseconds without an acknowledgement of what was sent
+    "TCP_KEEPIDLE": 2,  # seconds; then the kernel asks, and its questions count as sent
+    "TCP_KEEPINTVL": 1,
+    "TCP_KEEPCNT": 3,
+}
 
 _BROKEN: Final = ("08", "57P")  # connection errors, and a server that shuts down: the last answer may be lost
 # The statement failed for a reason that passes: resources, locks, cancellation, a standby, missing objects or rights.
@@ -43,10 +48,10 @@ _CONTENT: Final = ("22",)  # data errors; asyncpg gives one, too, for a value th
 
 
 class Driver:
-    """The asyncio loop under the store. Made by `open_driver`."""
+    """What opens connections. Made by `open_driver`."""
 
-    def __init__(self, loop: trio_asyncio.BaseTrioEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
 
     async def connect(self, where: Connect, settings: Mapping[str, str]) -> "Session":
         """Open a connection with these server settings.
@@ -59,82 +64,55 @@ class Driver:
         named.update(max_cached_statement_lifetime=0, statement_cache_size=100)
         try:
             with trio.fail_after(CONNECT_S):
-                connection = await self._loop.run_aio_coroutine(asyncpg.connect(**named))
+                connection = await self.loop.call(asyncpg.connect(**named))
         except trio.TooSlowError:
             raise StoreUnavailable(_NO_ANSWER) from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
-            why = str(exc).partition("\n")[0]  # the rest is detail and hints
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, MemoryError, Cut) as exc:
+            why = str(exc).partition("\n")[0] or type(exc).__name__  # the rest is detail and hints
             raise StoreUnavailable(f"cannot connect to the database: {why}") from exc
+        _notice_dead_wire(connection._transport)
         return Session(self, connection)
 
-    async def call(self, work: Coroutine[Any, Any, T], terminate: Callable[[], None]) -> T:
-        """Run a coroutine of asyncpg to its end. When cancelled, `terminate` is called, which must make it end soon."""
-        task = trio.lowlevel.current_task()
-        future = asyncio.ensure_future(work, loop=self._loop)
-        future.add_done_callback(lambda _: trio.lowlevel.reschedule(task))
-        raise_cancel: Callable[[], Any] | None = None
 
-        def abort(raising: Callable[[], Any]) -> trio.lowlevel.Abort:
-            nonlocal raise_cancel
-            raise_cancel = raising
-            terminate()
-            return trio.lowlevel.Abort.FAILED
+def _notice_dead_wire(transport: asyncio.BaseTransport) -> None:
+    """Break the connection when the other machine does not even acknowledge bytes; one that is busy does.
 
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        if raise_cancel is not None and (future.cancelled() or future.exception() is not None):
-            raise_cancel()
-        return future.result()
+    No time limit of ours can tell a slow commit from a dead wire; the kernel's can.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _WIRE_OPTIONS.items():
+        option = getattr(socket, name, None)  # not every system has them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @asynccontextmanager
 async def open_driver() -> AsyncIterator[Driver]:
-    """Run the loop while the block runs, shielded from cancellation until the block has been left."""
-    drivers: list[Driver] = []
-    settled, leaving = trio.Event(), trio.Event()
-    failure: BaseException | None = None
+    """A driver for the time of the block, shielded from cancellation until the block has been left.
 
-    async def hold() -> None:
-        try:
-            async with trio_asyncio.open_loop() as loop:
-                drivers.append(Driver(loop))
-                settled.set()
-                await leaving.wait()
-        finally:
-            settled.set()
-
-    async def hold_shielded() -> None:
-        with trio.CancelScope(shield=True):
-            await hold()
-
-    try:
-        async with trio.open_nursery() as nursery:
-            # Not `nursery.start`: when cancelled it waits for a task that heeds cancellation, and this one does not.
-            nursery.start_soon(hold_shielded)
-            try:
-                with trio.CancelScope(shield=True):
-                    await settled.wait()
-                for driver in drivers:  # one; or none, and the nursery raises why
-                    yield driver
-            except BaseException as exc:  # noqa: BLE001  raised again below: the nursery would wrap it in a group
-                failure = exc
-            leaving.set()
-    finally:
-        if failure is not None:
-            raise failure
+    Raises:
+        StoreLost: its loop ended by itself; the block was cancelled.
+    """
+    async with open_aio() as loop:
+        yield Driver(loop)
 
 
 class Session:
     """One connection. Not for use by two tasks at once."""
 
     def __init__(self, driver: Driver, connection: Any) -> None:
-        self._driver = driver
+        self._loop = driver.loop
         self._connection = connection
         self.server_pid: int = connection.get_server_pid()
+        self._loop.lines.add(self)
 
     @property
     def closed(self) -> bool:
         """Whether it is known to be of no more use."""
-        return bool(self._connection.is_closed())
+        return self._loop.dead is not None or bool(self._connection.is_closed())
 
     async def fetch(self, statement: str, *values: object, timeout_s: float) -> list[Values]:
         """Run one prepared statement and return its rows.
@@ -172,23 +150,28 @@ class Session:
 
     def terminate(self) -> None:
         """Cut the connection at once; what it was doing fails."""
-        self._connection.terminate()
+        if self._loop.dead is None:
+            self._connection.terminate()
 
     async def aclose(self) -> None:
         """Take leave of the server, for a short time at most."""
+        if self.closed:
+            return
         with trio.CancelScope(shield=True), trio.move_on_after(_CLOSE_S):
             try:
-                await self._driver.call(self._connection.close(), self.terminate)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await self._loop.call(self._connection.close(), self.terminate)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, MemoryError, Cut):
                 self.terminate()
 
     async def _run(self, verb: Callable[..., Coroutine[Any, Any, Any]], *values: object, timeout_s: float) -> Any:
         await trio.lowlevel.checkpoint_if_cancelled()  # or the call would cost the connection for nothing
+        if self._loop.dead is not None:
+            raise StoreLost(self._loop.dead)
         if self.closed:
             raise StoreUnavailable("the connection to the database is lost")
         try:
             with trio.fail_after(timeout_s):
-                return await self._driver.call(verb(*values), self.terminate)
+                return await self._loop.call(verb(*values), self.terminate)
         except trio.TooSlowError:
             raise OutcomeUnknown("the database did not answer in time") from None
         except Exception as exc:
@@ -200,6 +183,8 @@ class Session:
 
 def _mapped(exc: Exception) -> Exception:
     """What an error of asyncpg means. Errors that are not asyncpg's are ours: the outcome is unknown all the same."""
+    if isinstance(exc, StoreLost):
+        return exc
     if isinstance(exc, asyncpg.PostgresError):
         state = exc.sqlstate or ""
         if state.startswith(_BROKEN) or getattr(exc, "severity_en", None) in ("FATAL", "PANIC"):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..engine.core.batch import Repeat, Result, Row
-from ..engine.core.errors import EngineBroken, EngineError, StoreError
+from ..engine.core.errors import EngineBroken, EngineError, StoreError, StoreUnavailable
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import TokenRecord
@@ -30,6 +30,10 @@ class RowsRefused(Exception):
 
 class StoreInUse(StoreError):
     """Another running server holds the database; `str()` names it."""
+
+
+class StoreLost(StoreUnavailable):
+    """What the store needs has broken inside this process: nothing happened, and nothing ever will. Only a new process helps."""
 
 
 class SchemaRefused(StoreError):
@@ -102,6 +106,7 @@ class Backend(Reads, Protocol):
 
         Raises:
             StoreUnavailable: not now; try again later.
+            StoreLost: never again in this process. Every method may raise it.
             StoreFenced: never again, another server has taken over.
         """
         ...

@@ -14,6 +14,7 @@ store silent          what was sent waits for its answer as long as the backend 
 outcome unknown       it is sent again, before anything newer, until the outcome is known
 content refused       it is halved until the poison row stands alone, which is rejected; all others commit in order
 fenced                everything is refused, for good; `fenced` tells the server
+lost                  the same, without waiting for the drain: what was sent is of unknown outcome, the rest is refused
 
 Left out: SQL and connections (a `Backend`'s), when a commit is due and in which order (`engine.core.batch.GroupCommit`).
 """
@@ -39,7 +40,7 @@ from ..engine.core.errors import (
 from ..engine.log import get_logger
 from ..engine.ports import StoreHealth
 from .flight import Flight, Settled
-from .ports import Backend, RowsRefused
+from .ports import Backend, RowsRefused, StoreLost
 
 _TICK_S: Final = 0.25
 _PROBE_S: Final = 1.0  # an idle writer asks the backend that often
@@ -100,6 +101,7 @@ class Writer:
         self._running = False
         self._draining = False
         self._closed = False
+        self._lost: str | None = None
         self._scope = trio.CancelScope()
         self._trouble: str | None = None
         self._trouble_since = 0.0
@@ -120,7 +122,7 @@ class Writer:
 
     def submit(self, batch: Batch) -> None:
         """Keep a batch for one of the next transactions; see `engine.ports.Store.submit`."""
-        if self._closed or self.fenced.is_set():
+        if self._closed or self._over:
             raise EngineClosed("the store takes no more posts")
         if not self._queue.add(batch, trio.current_time()):
             raise Overloaded("too many posts wait for the store")
@@ -132,6 +134,8 @@ class Writer:
         now, asked_at = trio.current_time(), self._asked_at
         if self.fenced.is_set():
             return _unhealthy("another server has taken the database over; this one must stop")
+        if self._lost is not None:
+            return _unhealthy(self._lost)
         if not self._running:
             return _unhealthy("the storage actor is not running")
         if self._trouble is not None:
@@ -155,6 +159,11 @@ class Writer:
             queue_capacity=self._settings.queue_items,
             in_flight=self._flight is not None,
         )
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing can be committed ever again."""
+        return self.fenced.is_set() or self._lost is not None
 
     def hurry(self) -> None:
         """There is reason to think that the store is back: do not wait for the next try."""
@@ -204,7 +213,7 @@ class Writer:
 
     async def _commit_until_drained(self) -> None:
         self._settle([])  # what a crash left untold
-        while not self.fenced.is_set():
+        while not self._over:
             idle = self._flight is None and not self._queue
             if idle and self._draining:
                 return
@@ -220,6 +229,8 @@ class Writer:
                     await self._commit()
             except StoreFenced as exc:
                 self._fence(exc)
+            except StoreLost as exc:
+                self._lose(exc)
             except (StoreUnavailable, OutcomeUnknown) as exc:
                 await self._back_off(exc)
         await self._wait_draining()
@@ -335,6 +346,11 @@ class Writer:
         _log.error("store_fenced", why=str(exc))
         self.fenced.set()
         self._refuse_all(StoreFenced("another server has taken over; this post is not stored"))
+
+    def _lose(self, exc: StoreLost) -> None:
+        _log.error("store_lost", why=str(exc))
+        self._lost = str(exc)
+        self._refuse_all(StoreUnavailable("the store has failed; this post is not stored"))
 
     def _refuse_all(self, error: EngineError) -> None:
         flight, self._flight = self._flight, None

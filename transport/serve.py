@@ -151,11 +151,18 @@ async def serve(
             table.listen(sock, door.machine)
             task_status.started(serving)
             await serving.stop.wait()
-            await _drain(engine, table, cold.drain, settings.drain_s)
+            await drain(engine, table, cold.drain, settings.drain_s)
             nursery.cancel_scope.cancel()
 
 
-async def _drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:
+async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:
+    """Take nothing new, finish what was accepted, and part from every connection with a code that lets its client come back.
+
+    Args:
+        engine, table: they stay open; closing them is what comes next.
+        drain_cold: does the same for the cold lane, within as many seconds as it is given.
+        drain_s: bound of all of it, seconds.
+    """
     _log.info("draining", connections=len(table.connections()))
     deadline = trio.current_time() + drain_s
     table.stop_accepting()

@@ -18,14 +18,11 @@ from hubbub.engine import ConversationSettings, Engine, EngineSettings, WriterSe
 from hubbub.storage.store import WriterStore
 from hubbub.transport.api import Api
 from hubbub.transport.auth import Authenticator
-from hubbub.transport.centrifugal import CentrifugalConnection
-from hubbub.transport.centrifugal_wire import Disconnect
 from hubbub.transport.door import Door, DoorSettings
 from hubbub.transport.endpoints import ROUTES
-from hubbub.transport.http import HttpMachine
 from hubbub.transport.ports import Connection
 from hubbub.transport.router import Router
-from hubbub.transport.sse import EventStream
+from hubbub.transport.serve import drain
 from hubbub.transport.table import Table, TableSettings
 
 from .crash import Crashes
@@ -73,6 +70,10 @@ def settings_of(plan: Plan) -> EngineSettings:
     conversation: dict[str, Any] = {name: value for name, value in plan.bounds.items() if name in inner}
     outer: dict[str, Any] = {name: value for name, value in plan.bounds.items() if name not in inner}
     return EngineSettings(conversation=ConversationSettings(**conversation), drain_s=DRAIN_S, **outer)
+
+
+async def _no_cold_lane_to_drain(within_s: float) -> None:
+    """There is none."""
 
 
 class Process:
@@ -164,7 +165,7 @@ class Process:
                 self.running.set()
                 nursery.start_soon(self._stop_when_fenced)
                 await self.stopping.wait()
-                await self._drain(engine, table)
+                await drain(engine, table, _no_cold_lane_to_drain, DRAIN_S)
                 nursery.cancel_scope.cancel()
 
     def _door(self, engine: Engine, table: Table) -> Door:
@@ -183,23 +184,3 @@ class Process:
     async def _stop_when_fenced(self) -> None:
         await self.store.fenced.wait()
         self.stopping.set()
-
-    async def _drain(self, engine: Engine, table: Table) -> None:
-        """As `transport.serve` does, without the cold lane."""
-        table.stop_accepting()
-        engine.drain()
-        with trio.move_on_after(DRAIN_S - 3):
-            await engine.settled()
-        for conn in table.connections():
-            match conn.machine:
-                case CentrifugalConnection() as peer:
-                    peer.disconnect(Disconnect.SHUTDOWN)
-                case EventStream() as stream:
-                    stream.end("shutdown")
-                case HttpMachine() as machine:
-                    machine.drain()
-                case _:
-                    conn.close()
-        with trio.move_on_after(3):
-            while table.connections():
-                await trio.sleep(0.02)
