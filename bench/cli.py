@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 
 from .errors import BenchError
+from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
 from .faults.cli import faults
 from .fleet import Tell
 from .hostile.cli import hostile
@@ -29,9 +30,6 @@ from .server import Server, started
 from .soak import soak
 from .texts import MIN_BYTES
 
-EXIT_BROKEN: Final = 1
-EXIT_NOT_RUN: Final = 3
-EXIT_INTERRUPTED: Final = 130
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -53,10 +51,6 @@ class Target:
         tell("starting the server")
         with started(shlex.split(self.serve_args)) as server:
             yield server
-
-
-class _NotRun(click.ClickException):
-    exit_code = EXIT_NOT_RUN
 
 
 _common: Final = (
@@ -221,7 +215,7 @@ def _carry_out(target: Target, scenario: _Scenario) -> Result:
         with _terminable(), Console(stderr=True).status("starting") as status, target.server(status.update) as server:
             result = scenario(server, tell=status.update)
     except BenchError as exc:
-        raise _NotRun(str(exc)) from exc
+        raise NotRun(str(exc)) from exc
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     if target.json_path != "-":

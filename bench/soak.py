@@ -23,6 +23,7 @@ from rich.status import Status
 
 from ..operator_token import TokenFileError, load
 from .errors import BenchError
+from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
 from .fleet import Tell
 from .server import Server, started
 from .soak_load import LoadPlan
@@ -30,15 +31,8 @@ from .soak_report import SoakResult, show, to_json
 from .soak_run import SoakPlan
 from .soak_run import soak as run_soak
 
-EXIT_BROKEN: Final = 1
-EXIT_NOT_RUN: Final = 3
-EXIT_INTERRUPTED: Final = 130
 _PIPE_COLUMNS: Final = 120
 _LOG_EVERY_S: Final = 60.0
-
-
-class _NotRun(click.ClickException):
-    exit_code = EXIT_NOT_RUN
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +155,7 @@ def _carry_out(target: _Target, plan: SoakPlan) -> SoakResult:
     except* KeyboardInterrupt:
         result = None
     if failures:
-        raise _NotRun("; ".join(failures))
+        raise NotRun("; ".join(failures))
     if result is None:
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
     return result

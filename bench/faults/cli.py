@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import BenchError
+from ..exits import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_NOT_RUN, NotRun
 from . import report
 from .campaign import Campaign, Tell, leaves, run_campaign
 from .crowd import Load
@@ -26,14 +27,7 @@ from .kinds import BY_NAME, FAULTS, Fault
 from .outcome import Outcome, Status
 from .plan import Round, plan
 
-_EXIT_BROKEN: Final = 1
-_EXIT_NOT_PROVEN: Final = 3
-_EXIT_INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-class _NotRun(click.ClickException):
-    exit_code = _EXIT_NOT_PROVEN
 
 
 @click.command()
@@ -109,12 +103,12 @@ def faults(
 
 def _leave(campaign: Campaign, asked: Sequence[Fault]) -> None:
     if campaign.broken:
-        raise click.exceptions.Exit(_EXIT_BROKEN)
+        raise click.exceptions.Exit(EXIT_BROKEN)
     not_possible = any(
         outcome.status is Status.SKIPPED and outcome.round.fault in asked for outcome in campaign.outcomes
     )
     if not_possible or not campaign.proven:
-        raise click.exceptions.Exit(_EXIT_NOT_PROVEN)
+        raise click.exceptions.Exit(EXIT_NOT_RUN)
 
 
 def _carry_out(schedule: Sequence[Round], load: Load) -> Campaign:
@@ -130,9 +124,9 @@ def _carry_out(schedule: Sequence[Round], load: Load) -> Campaign:
         try:
             found = trio.run(_interruptible, schedule, load, tell)
         except* BenchError as group:
-            raise _NotRun("\n".join(str(error) for error in leaves(group))) from group
+            raise NotRun("\n".join(str(error) for error in leaves(group))) from group
     if found is None:
-        raise click.exceptions.Exit(_EXIT_INTERRUPTED)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
     return found
 
 

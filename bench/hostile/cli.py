@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from ..errors import BenchError
+from ..exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
 from ..fleet import Tell
 from ..server import Server, started
 from .attacks import ATTACKS, Attack, find
@@ -23,14 +24,7 @@ from .judge import Played
 from .report import show, to_json
 from .run import Options, run_attack
 
-EXIT_BROKEN: Final = 1
-EXIT_NOT_RUN: Final = 3
-EXIT_INTERRUPTED: Final = 130
 _WIDTH: Final = 110  # of the table where there is no terminal to ask
-
-
-class _NotRun(click.ClickException):
-    exit_code = EXIT_NOT_RUN
 
 
 @click.command()
@@ -117,7 +111,7 @@ def _play(attacks: Sequence[Attack], options: Options, given: Server | None, arg
                 with _server(given, arguments, status.update) as server:
                     plays.append(run_attack(server, attack, options, status.update))
     except BenchError as exc:
-        raise _NotRun(str(exc)) from exc
+        raise NotRun(str(exc)) from exc
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     return plays
