@@ -136,6 +136,8 @@ def _bounds(rng: random.Random) -> dict[str, Any]:
         "paging_subscribers": rng.choice((1, 8)),
         "tails_bytes": rng.choice((6_000, 100_000)),
         "post_deadline_s": rng.choice((0.3, 2.0, 10.0)),
+        "queue_items": rng.choice((4, 20, 20_000)),
+        "commit_items": rng.choice((2, 128)),
     }
 
 

@@ -64,12 +64,16 @@ class SimEngine(Engine):
         super()._spawn(exposed)
 
 
-def settings_of(plan: Plan) -> EngineSettings:
-    """The engine's settings, small, so that every bound is met."""
-    inner = {field.name for field in attrs.fields(ConversationSettings)}
-    conversation: dict[str, Any] = {name: value for name, value in plan.bounds.items() if name in inner}
-    outer: dict[str, Any] = {name: value for name, value in plan.bounds.items() if name not in inner}
-    return EngineSettings(conversation=ConversationSettings(**conversation), drain_s=DRAIN_S, **outer)
+def settings_of(plan: Plan) -> tuple[EngineSettings, WriterSettings]:
+    """The settings, small, so that every bound is met."""
+
+    def picked(kind: type) -> dict[str, Any]:
+        names = {field.name for field in attrs.fields(kind)}
+        return {name: value for name, value in plan.bounds.items() if name in names}
+
+    conversation = ConversationSettings(**picked(ConversationSettings))
+    engine = EngineSettings(conversation=conversation, drain_s=DRAIN_S, **picked(EngineSettings))
+    return engine, WriterSettings(**picked(WriterSettings))
 
 
 async def _no_cold_lane_to_drain(within_s: float) -> None:
@@ -86,14 +90,14 @@ class Process:
     """
 
     def __init__(self, plan: Plan, disk: Disk, wall: WallClock, crashes: Crashes, number: int) -> None:
-        self._plan = plan
         self._wall = wall
         self._crashes = crashes
         self._random = random.Random(f"process {plan.seed} {number}")
         self.number = number
         self.host = Host()
         self.backend = SimBackend(disk, self._random)
-        self.store = WriterStore(self.backend, WriterSettings(), drain_s=10.0)
+        self._settings, writer_settings = settings_of(plan)
+        self.store = WriterStore(self.backend, writer_settings, drain_s=10.0)
         self.alive = True
         self._engine: Engine | None = None
         self._embedders: trio.Nursery | None = None
@@ -148,7 +152,7 @@ class Process:
         SimEngine.crashes = self._crashes
         async with SimEngine.open(
             store=self.store,
-            settings=settings_of(self._plan),
+            settings=self._settings,
             clock=trio.current_time,
             wall=self._wall.now_ms,
             randbits=self._random.getrandbits,

@@ -58,6 +58,7 @@ class Writer:
         self._slow = Slow()
         sluggish = any(fault.kind in ("delay", "dribble", "half_open", "power_cut") for fault in town.plan.faults)
         self._answer_s = 1e9 if sluggish else town.plan.bounds["post_deadline_s"] + _SLACK_S
+        self._calm = not town.plan.faults and town.plan.bounds["post_deadline_s"] > 1
         self._archives = any(fault.kind == "archive" for fault in town.plan.faults)
         self._transports: dict[str, Callable[[str, str, str], Awaitable[Acked | Refused | None]]] = {
             "rest": self._rest,
@@ -179,6 +180,8 @@ class Writer:
                 return True
             case Refused("conflict") if (room, post) in self._settled:
                 town.find("retry refused", f"{post} was acked, and its retry got a conflict")
+            case Refused("store_unavailable" | "outcome_unknown" as code) if self._calm and kind in ("rest", "embedder"):
+                town.find("wrong refusal", f"{post} got {code} from a store that is well")
             case Refused(code) if code in CERTAIN or (code == "conflict" and self._archives):
                 town.audit.refused(room, post, code)
             case Refused(code) if code != UNKNOWN and not (code == "internal" and town.crashes.done):
