@@ -89,8 +89,12 @@ def bench() -> None:
     hubbub bench fanout --in-flight 50         as fast as it goes: deliveries/s
     hubbub bench fanout --rate 25 --seconds 20 fixed rate: CPU per delivery, latency
     hubbub bench idle --connections 5000       memory per connection, connects/s
+    hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
+    hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
+    hubbub bench soak --minutes 10             mixed load: does anything grow?
 
     Every delivery is checked for order, gaps, duplicates and loss; a broken promise ends with exit code 1.
+    Other exit codes: 2 wrong usage, 3 not run or nothing proven, 130 interrupted.
     With --url the conversation that a run makes, and all its messages, stay on that server.
     """
 

@@ -72,6 +72,8 @@ def open_room(server: Server, room: str) -> list[str]:
             answer = client.post("/api/v1/conversations", json=body, headers={"Authorization": f"Bearer {tokens[0]}"})
             if answer.status_code != httpx.codes.CONFLICT:
                 answer.raise_for_status()
+    except httpx.ConnectError as exc:
+        raise BenchError(f"nobody answers at {server.url}") from exc
     except (httpx.HTTPError, KeyError, ValueError) as exc:
         raise BenchError(f"the room could not be opened at {server.url}: {exc!r}") from exc
     return tokens

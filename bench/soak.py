@@ -1,7 +1,7 @@
 """The command `hubbub bench soak`: hours of moderate, mixed load, and whether anything grows.
 
-Exit codes as those of the other benches: 0 nothing leaks and every check held; 1 something leaks or was broken; 2 wrong usage;
-3 it could not be run; 130 interrupted.
+Exit codes as those of the other benches: 0 nothing leaks for certain and every check held; 1 something leaks or was broken;
+2 wrong usage; 3 it could not be run, or was too short for a verdict; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from rich.status import Status
 
 from ..operator_token import TokenFileError, load
 from .errors import BenchError
-from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
+from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_NOT_RUN, NotRun
 from .fleet import Tell
 from .server import Server, started
 from .soak_load import LoadPlan
-from .soak_report import SoakResult, show, to_json
+from .soak_report import LEAST_JUDGED_S, SoakResult, show, to_json
 from .soak_run import SoakPlan
 from .soak_run import soak as run_soak
 
@@ -69,7 +69,10 @@ def token_of(server: Server) -> str:
 @click.command()
 @click.option("--minutes", type=click.FloatRange(0.1), default=10.0, show_default=True, help="How long the load lasts.")
 @click.option(
-    "--warm-up", "warm_up_s", type=click.FloatRange(0), help="Seconds left out.  [default: a fifth, at most 600]"
+    "--warm-up",
+    "warm_up_s",
+    type=click.FloatRange(0),
+    help="Seconds of these that are not judged.  [default: a fifth, at least 150, at most 600, never more than half]",
 )
 @click.option(
     "--interval",
@@ -82,7 +85,11 @@ def token_of(server: Server) -> str:
 @click.option("--rate", type=click.FloatRange(0.1), default=40.0, show_default=True, help="Posts per second.")
 @click.option("--readers", type=click.IntRange(4), default=120, show_default=True, help="Connections that read.")
 @click.option(
-    "--fill", type=click.IntRange(0), default=4_200, show_default=True, help="Posts that fill each tail before."
+    "--fill",
+    type=click.IntRange(0),
+    default=4_200,
+    show_default=True,
+    help="Posts that fill each tail before. With fewer the tails fill during the run, which looks like a leak.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything random.")
 @click.option("--url", help="Use this running server (guests allowed) and start none. The rooms stay on it.")
@@ -109,7 +116,10 @@ def soak(
 
     Rooms of all sizes, readers that come and go and get what they missed, readers that stall, pages of history, typing, new
     rooms and guests. Every delivery is checked. The server's memory, tasks, descriptors, mailboxes and latencies are
-    sampled; a series whose slope is surely above its tolerance leaks, and ends this with exit code 1.
+    sampled; a series whose slope is surely above its tolerance leaks. Less than three minutes after the warm-up (by default:
+    less than six in all) are too short to judge.
+
+    Exit code: 0 nothing leaks for certain; 1 a leak or a broken check; 2 wrong usage; 3 not run or too short; 130 interrupted.
     """
     if url is not None and token is None:
         raise click.UsageError("--url needs --token: the server's figures are for its operator")
@@ -120,6 +130,8 @@ def soak(
         load=LoadPlan(rate_per_s=rate, readers=readers, fill_items=fill),
         seed=seed,
     )
+    if plan.too_short:
+        click.echo(f"too short to judge leaks: that takes {LEAST_JUDGED_S:.0f} s after the warm-up", err=True)
     result = _carry_out(_Target(url=url, token=token, pid=pid, serve_args=serve_args), plan)
     if json_path == "-":
         click.echo(to_json(result))
@@ -127,8 +139,15 @@ def soak(
         show(result, Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS))
         if json_path is not None:
             Path(json_path).write_bytes(to_json(result) + b"\n")
-    if not result.ok:
+    leave(result)
+
+
+def leave(result: SoakResult) -> None:
+    """End with the exit code that the result calls for."""
+    if result.broken or result.leaks:
         raise click.exceptions.Exit(EXIT_BROKEN)
+    if result.too_short:
+        raise click.exceptions.Exit(EXIT_NOT_RUN)
 
 
 @contextlib.contextmanager

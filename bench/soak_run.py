@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -14,7 +15,8 @@ from .fleet import Tell
 from .server import Server
 from .soak_ledger import Checks
 from .soak_load import Load, LoadPlan, loaded
-from .soak_report import SoakResult, sum_up
+from .soak_report import LEAST_JUDGED_S, SoakResult, sum_up
+from .soak_trend import LEAST_POINTS
 from .soak_watch import Sample, Watch, watching
 from .soak_world import World, open_world
 
@@ -32,6 +34,7 @@ class SoakPlan:
         interval_s: between two samples.
         load: how much is done.
         seed: of what is chosen at random.
+        least_judged_s: a judged part that is shorter has no verdict; less than the default is for tests only.
     """
 
     minutes: float = 10.0
@@ -39,6 +42,13 @@ class SoakPlan:
     interval_s: float = 5.0
     load: LoadPlan = attrs.field(factory=LoadPlan)
     seed: int = 1
+    least_judged_s: float = LEAST_JUDGED_S
+
+    @property
+    def too_short(self) -> bool:
+        """Whether it is known before that nothing will be judged."""
+        samples = math.floor((self.minutes * 60 - self.left_out_s) / self.interval_s)
+        return samples < LEAST_POINTS or (samples - 1) * self.interval_s < self.least_judged_s
 
     @property
     def left_out_s(self) -> float:
@@ -78,6 +88,7 @@ async def soak(server: Server, token: str, plan: SoakPlan, tell: Tell) -> SoakRe
         server=server.url,
         samples=samples,
         warm_up_s=plan.left_out_s,
+        least_judged_s=plan.least_judged_s,
         checks=checks,
         happened=world.happened,
     )

@@ -4,6 +4,7 @@ What a reply raises is logged and goes no further: it is one caller's bug, and m
 """
 
 import traceback
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import attrs
@@ -14,6 +15,7 @@ from .core.conversation import answer_to_repeat, changed, message_of
 from .core.cursor import Cursor
 from .core.errors import (
     ConversationQuarantined,
+    EngineBroken,
     EngineClosed,
     EngineError,
     Overloaded,
@@ -56,6 +58,17 @@ def log_failure(event: str, error: Exception, **context: str) -> None:
 def refuse(owed: Owed[EngineError], error: EngineError) -> None:
     """Answer with an error, whatever was asked."""
     tell(owed, error)
+
+
+async def answer_with(owed: Owed[A | EngineError], read: Callable[[], Awaitable[A]]) -> None:
+    """Answer with what is read, or with the error that reading it raises."""
+    try:
+        tell(owed, await read())
+    except EngineError as error:
+        refuse(owed, error)
+    except Exception:
+        refuse(owed, EngineBroken())
+        raise
 
 
 def refusal_of(error: ActorError) -> EngineError:

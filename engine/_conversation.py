@@ -4,19 +4,20 @@ over to the store, answers posters, and makes one pass over the subscribers.
 It never waits for a subscriber or for a commit. The only waits are loading (before it is ready) and yielding in a long pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
 from ..actors import Actor, ActorDied, summary_of
-from ._answers import Owed, refuse, tell
+from ._answers import refuse, tell
 from ._fanout import resume_all, run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
-from .core.batch import Batch, Row
+from .core.batch import Batch
 from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
-from .core.conversation import ConversationMachine, Doubted
+from .core.conversation import ConversationMachine, Doubted, Pending
 from .core.errors import (
     Conflict,
     EngineBroken,
@@ -92,7 +93,7 @@ class ConversationActor(Actor[Command | Nudge]):
 
     async def on_start(self) -> None:
         """Load the log's end, after an earlier incarnation's batch has landed; then serve who was left behind."""
-        with trio.move_on_after(_SETTLE_WAIT_S):
+        with self._until_drained(), trio.move_on_after(_SETTLE_WAIT_S):
             await self._room.wait_settled()
         await self._load()
 
@@ -101,11 +102,24 @@ class ConversationActor(Actor[Command | Nudge]):
         if room.batch is not None:  # loading now would miss what it is about to add
             self._absent = Overloaded("the conversation restarts, and its last posts are not settled yet")
         else:
-            await self._load_settled()
+            self._absent = EngineClosed()  # unless it ends before the drain does
+            with self._until_drained():
+                await self._load_settled()
         if room.machine is not None:
             await resume_all(room, self._settings.conversation.pass_items)
         elif room.clients:
             self._owes(room)  # they cannot ask for another try themselves
+
+    @contextmanager
+    def _until_drained(self) -> Iterator[None]:
+        """Cancel the block when the engine's drain is over, also when that begins meanwhile."""
+        room = self._room
+        with trio.move_on_after(self._drain_left_s()) as scope:
+            room.loading = scope
+            try:
+                yield
+            finally:
+                room.loading = None
 
     async def _load_settled(self) -> None:
         room = self._room
@@ -133,7 +147,7 @@ class ConversationActor(Actor[Command | Nudge]):
         return tail
 
     async def on_batch(self, batch: list[Command | Nudge]) -> None:
-        """Settle, handle, hand over, publish; in this order."""
+        """Settle, handle, hand over, publish, spread; in this order."""
         room = self._room
         machine = await self._loaded()
         if machine is None:
@@ -143,12 +157,23 @@ class ConversationActor(Actor[Command | Nudge]):
         self._settle(machine)
         for number, command in enumerate(batch, 1):
             self._handle(machine, command)
-            if not isinstance(command, Submit) and (number % QUERIES_PER_STEP == 0 or isinstance(command, Signal)):
-                await trio.lowlevel.checkpoint()  # a page of history, or a signal to a large room, takes milliseconds
+            if not isinstance(command, Submit) and number % QUERIES_PER_STEP == 0:
+                await trio.lowlevel.checkpoint()  # a page of history takes milliseconds
         self._hand_over(machine)
         if start < machine.tail.head:
             bounds = self._settings.conversation
             await run_pass(room, machine.tail, start, write_bytes=bounds.write_bytes, pass_items=bounds.pass_items)
+        await self._spread(machine)
+
+    async def _spread(self, machine: ConversationMachine) -> None:
+        """Spread signals, step by step, until something else has come: that is handled first, and then the next step."""
+        room = self._room
+        while room.spread.busy:
+            room.spread.step(machine.tail.head)
+            if room.spread.busy:
+                await trio.lowlevel.checkpoint()
+            if room.settled is not None or len(room.slot.mailbox):
+                return
 
     async def _loaded(self) -> ConversationMachine | None:
         """The machine, after another try to load it when it is due."""
@@ -165,12 +190,12 @@ class ConversationActor(Actor[Command | Nudge]):
                 self._hand_over(machine)
                 await room.wait_settled()
                 await self.on_batch([])
-                if room.batch is None and machine.waiting:  # the store refuses: nothing more can be done for them
-                    break
         if machine is not None:
+            self._settle(machine)  # it may have landed in the moment in which the time was over
             for pending in machine.abandon():
                 refuse(pending, StoreUnavailable("the server is shutting down"))
         room.machine = None
+        room.spread.clear()
 
     # -- the parts of a batch -----------------------------------------------------------------------------------------
 
@@ -189,24 +214,23 @@ class ConversationActor(Actor[Command | Nudge]):
         answers = machine.settle(room.settled)
         room.land()
         for pending, answer in answers:
-            self._answer(pending, pending.row, answer)
+            self._answer(pending, answer)
         if machine.record.visibility is not before:
             room.cut_hidden(machine.record)
 
     def _hand_over(self, machine: ConversationMachine) -> None:
         room = self._room
-        rows = machine.take_flight()
-        if rows is None or machine.flight is None:
-            return
-        batch = Batch(room.id, rows, room.on_settled)
-        room.depart(batch, machine.flight.pending, machine.record)
-        try:
-            self._store.submit(batch)
-        except EngineError as error:
-            self._refuse_flight(machine, error)
-        except Exception:
-            self._refuse_flight(machine, EngineBroken())
-            raise
+        # What the store refuses is not asked for again, and nothing would wake the actor for those behind it: they are next.
+        while (rows := machine.take_flight()) is not None and machine.flight is not None:
+            batch = Batch(room.id, rows, room.on_settled)
+            room.depart(batch, machine.flight.pending, machine.record)
+            try:
+                self._store.submit(batch)
+            except EngineError as error:
+                self._refuse_flight(machine, error)
+            except Exception:
+                self._refuse_flight(machine, EngineBroken())
+                raise
 
     def _refuse_flight(self, machine: ConversationMachine, error: EngineError) -> None:
         self._room.land()
@@ -218,7 +242,7 @@ class ConversationActor(Actor[Command | Nudge]):
             case Submit():
                 answer = machine.submit(command)
                 if answer is not None:
-                    self._answer(command, command.row, answer)
+                    self._answer(command, answer)
                 else:
                     self._owes(self._room)
             case Nudge():
@@ -229,16 +253,14 @@ class ConversationActor(Actor[Command | Nudge]):
                 except EngineError as error:
                     refuse(command, error)
 
-    def _answer(
-        self, owed: Owed[Ack | Record | EngineError], row: Row, answer: Ack | Record | EngineError | Doubted
-    ) -> None:
+    def _answer(self, owed: Submit | Pending, answer: Ack | Record | EngineError | Doubted) -> None:
         if not isinstance(answer, Doubted):
             tell(owed, answer)
             return
         machine = self._room.machine
         assert machine is not None, "it has just answered"
         try:
-            self._reads.find_ack(machine.record.epoch, owed, row, answer.error)
+            self._reads.keys.find_ack(machine.record.epoch, owed, answer.error, owed.deadline - self._clock())
         except EngineError as error:
             refuse(owed, error)
 
@@ -255,16 +277,9 @@ class ConversationActor(Actor[Command | Nudge]):
             case Replay():
                 self._reads.replay(room, machine, command)
             case Signal():
-                room.spread(
-                    Event(
-                        command.type,
-                        room.id,
-                        None,
-                        command.at_ms,
-                        command.principal.author,
-                        data_json=command.data_json,
-                    )
-                )
+                author = command.principal.author
+                event = Event(command.type, room.id, None, command.at_ms, author, data_json=command.data_json)
+                room.spread.add(event, self._clock())
                 tell(command, None)
             case Presence():
                 tell(command, room.roster(command.limit))

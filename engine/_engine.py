@@ -26,7 +26,7 @@ from ._keeper import Keeper
 from ._quarantine import QuarantinedConversation, Quarantines
 from ._reads import Reads
 from ._room import Nudge, Room
-from ._statistics import EngineStatistics, statistics_of
+from ._statistics import ROOMS_SHOWN, EngineStatistics, statistics_of
 from .core.commands import Command
 from .core.config import EngineSettings
 from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
@@ -229,7 +229,7 @@ class Engine:
         return self._wall()
 
     def drain(self, within_s: float | None = None) -> None:
-        """Take no more commands; what was accepted goes on. Subscribers are told by a `server.draining` event.
+        """Take no more commands; what was accepted goes on. Subscribers are told by a `server.draining` event, by their actors.
 
         Args:
             within_s: the time that is left, in seconds, for all stages of closing together, the store's included; by default
@@ -242,11 +242,14 @@ class Engine:
         self._drain_by = self._clock() + within_s
         self.store.drain(within_s)
         for room in list(self._rooms.values()):
+            room.drain(within_s)
             if room.clients:
-                room.spread(Event(EventType.SERVER_DRAINING, room.id, None, self._wall(), SYSTEM.author))
+                event = Event(EventType.SERVER_DRAINING, room.id, None, self._wall(), SYSTEM.author)
+                room.announce(event, self._clock())
 
     def _end_subscriptions(self) -> None:
         for room in list(self._rooms.values()):
+            room.say_all()
             room.cut_all(EngineClosed())
 
     async def settled(self) -> None:
@@ -297,10 +300,15 @@ class Engine:
             return StoreHealth(ready=False, problems=("the server is shutting down",))
         return self.store.health()
 
-    def statistics(self) -> EngineStatistics:
-        """Figures; goes once over the live conversations, and over the subscribers of those it lists."""
+    def statistics(self, *, rooms: int = ROOMS_SHOWN) -> EngineStatistics:
+        """Figures; goes once over the live conversations, and over the subscribers of those it lists.
+
+        Args:
+            rooms: how many conversations to list, those with the most subscribers.
+        """
         return statistics_of(
             self._rooms.values(),
+            listed=rooms,
             paging_subscribers=self._reads.paging,
             quarantined=len(self._registry.quarantined()),
             crashes=self._registry.crashes,
@@ -315,7 +323,7 @@ class Engine:
                 slot = self._registry.slot(conversation)
             except RegistryFull:
                 raise Overloaded("too many conversations are live") from None
-            room = Room(conversation, slot, self.settings.conversation.write_bytes, self._reads)
+            room = Room(conversation, slot, self.settings.conversation, self._reads)
             self._rooms[conversation] = room
         return room
 

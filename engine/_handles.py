@@ -144,6 +144,12 @@ class Conversation:
     async def signal(self, event_type: str, data: dict[str, object] | None = None, *, actor: Principal) -> None:
         """Send an ephemeral event: not stored, not replayed, seen by those who can take it now.
 
+        The newest wins: while the conversation is busy handing out signals, this one replaces a waiting one of the same type and
+        actor, and may be replaced itself. Past ``signal_items`` that wait, the oldest gives way. Order is kept. Give what must
+        not replace each other types of their own.
+
+        It returns when the signal was accepted, which promises nothing about who sees it. Cancellation does not take it back.
+
         Args:
             event_type: lower-case words joined by dots, for example "cursor.moved"; the engine's own types are refused.
             data: the event's content, a JSON object; bounded like the meta of a message.

@@ -41,6 +41,7 @@ class Keeper(ConversationActor):
             self._serve(machine, command)
             if number % QUERIES_PER_STEP == 0:
                 await trio.lowlevel.checkpoint()
+        await self._spread(machine)
 
     def _serve(self, machine: ConversationMachine, command: Command | Nudge) -> None:
         if isinstance(command, Nudge):
@@ -49,7 +50,7 @@ class Keeper(ConversationActor):
             match command:
                 case Submit():
                     refusal = _refusal(command, machine.record)
-                    self._answer(command, command.row, refusal if command.row.key is None else Doubted(refusal))
+                    self._answer(command, refusal if command.row.key is None else Doubted(refusal))
                 case Signal():
                     check(command.principal, Verb.SIGNAL, machine.record)
                     raise ConversationQuarantined

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import trio
 
-from ._answers import Owed, refuse, tell
+from ._answers import Owed, answer_with, refuse, tell
+from ._keys import KeyLookUps
 from ._room import Room
-from .core.batch import Row
 from .core.commands import History, Join, Replay, Replayed
 from .core.config import EngineSettings
-from .core.conversation import ConversationMachine, answer_to_repeat
+from .core.conversation import ConversationMachine
 from .core.errors import (
     Conflict,
     EngineBroken,
@@ -29,7 +29,7 @@ from .core.errors import (
     SlowSubscriber,
     StoreUnavailable,
 )
-from .core.messages import Ack, Event, Message, MessagePage, Record
+from .core.messages import Event, Message, MessagePage, Record
 from .core.permissions import Verb, check
 from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
@@ -51,6 +51,9 @@ class Reads:
         store: what they read.
         settings: bounds.
         spawn: starts a task that lives at most as long as the engine.
+
+    Attributes:
+        keys: looks idempotency keys up.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Reads:
         self._settings = settings
         self._spawn = spawn
         self._history_reads = 0
+        self.keys = KeyLookUps(store, spawn)
         self._pagers: dict[Subscriber, trio.Event] = {}
 
     # -- history ----------------------------------------------------------------------------------------------------
@@ -93,19 +97,6 @@ class Reads:
         else:
             self._read(command, lambda: self._replayed(room, record, command, after, limit))
 
-    def find_ack(self, epoch: str, owed: Owed[Ack | Record | EngineError], row: Row, refusal: EngineError) -> None:
-        """Answer a post with a key that is refused: with its ack when the store knows the key, else with the refusal.
-
-        Raises:
-            Overloaded, EngineClosed: not now; it was not answered.
-        """
-        self._read(owed, lambda: self._acked(epoch, row, refusal))
-
-    async def _acked(self, epoch: str, row: Row, refusal: EngineError) -> Ack | Record | EngineError:
-        assert row.key is not None, "only keys can be looked up"
-        first = await self._store.find_key(row.conversation, row.actor.id, row.key)
-        return refusal if first is None else answer_to_repeat(row, first, epoch)
-
     def _read(self, command: Owed[A | EngineError], read: Callable[[], Awaitable[A]]) -> None:
         if self._history_reads >= _HISTORY_READS:
             raise Overloaded("too many pages of history are being read")
@@ -114,12 +105,7 @@ class Reads:
 
     async def _answer_read(self, command: Owed[A | EngineError], read: Callable[[], Awaitable[A]]) -> None:
         try:
-            tell(command, await read())
-        except EngineError as error:
-            refuse(command, error)
-        except Exception:
-            refuse(command, EngineBroken())
-            raise
+            await answer_with(command, read)
         finally:
             self._history_reads -= 1
             refuse(command, EngineClosed())  # no answer yet: this task was cancelled
@@ -167,7 +153,7 @@ class Reads:
         if len(self._pagers) >= self._settings.paging_subscribers:
             refuse(join, Overloaded("too many subscribers are catching up"))
             return
-        room.slot.pin()  # until the first page is there, nothing else keeps the conversation from passivating
+        room.pin()  # until the first page is there, nothing else keeps the conversation from passivating
         try:
             self._spawn(lambda: self._catch_up(room, subscriber, (join, decision)))
         except EngineError:
@@ -200,8 +186,8 @@ class Reads:
 
     @property
     def owing(self) -> bool:
-        """Pages of history are being read for somebody."""
-        return self._history_reads > 0
+        """Pages of history are being read for somebody, or keys looked up."""
+        return self._history_reads > 0 or self.keys.owing
 
     async def _catch_up(self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
         pinned = first is not None

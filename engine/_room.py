@@ -16,9 +16,10 @@ import trio
 
 from ..actors import ActorError
 from ._answers import late_answer, log_failure, refusal_of, refuse, tell
+from ._spread import Spread
 from .core.batch import Batch, Result
-from .core.codec import event_json
 from .core.commands import Command, Roster
+from .core.config import ConversationSettings
 from .core.conversation import ConversationMachine, Pending, overdue
 from .core.errors import EngineBroken, EngineError, OutcomeUnknown
 from .core.ids import ConversationId
@@ -85,7 +86,9 @@ class Room:
 
     Attributes:
         machine: the running actor's, or None.
-        groups: push subscribers by wire format; a pass writes the same bytes to all of a group.
+        loading: the scope of the load that its actor waits for, or None.
+        groups: push subscribers by wire format, no group empty; a pass writes the same bytes to all of a group.
+        spread: ephemeral events on their way; they end with the actor's incarnation.
     """
 
     __slots__ = (
@@ -97,10 +100,12 @@ class Room:
         "flying",
         "groups",
         "id",
+        "loading",
         "machine",
         "members",
         "settled",
         "slot",
+        "spread",
         "write_bytes",
     )
 
@@ -108,16 +113,18 @@ class Room:
         self,
         conversation: ConversationId,
         slot: Slot,
-        write_bytes: int,
+        settings: ConversationSettings,
         pager: Pager,
     ) -> None:
         self.id = conversation
         self.slot = slot
-        self.write_bytes = write_bytes
+        self.write_bytes = settings.write_bytes
         self._pager = pager
         self.machine: ConversationMachine | None = None
+        self.loading: trio.CancelScope | None = None
         self._sent_from: Record | None = None
         self.groups: dict[str, dict[Subscriber, None]] = {}
+        self.spread = Spread(settings, self.groups, self.drop_broken)
         self.clients: dict[str, Principal] = {}
         self.members: Counter[str] = Counter()
         self.batch: Batch | None = None
@@ -182,6 +189,11 @@ class Room:
             self.rouse()
         return deserted or self.batch is not None or (self.machine is not None and self.machine.busy)
 
+    def drain(self, within_s: float) -> None:
+        """The engine drains: a load that its actor waits for takes no longer than this, in seconds, from now on."""
+        if self.loading is not None:
+            self.loading.deadline = trio.current_time() + within_s
+
     def rouse(self) -> None:
         """Let an actor, or a keeper, that could not load try again."""
         waking = bool(len(self.slot.mailbox)) or self.slot.state not in ("idle", "running", "quarantined")
@@ -229,6 +241,7 @@ class Room:
     def crashed(self, error: EngineError) -> None:
         """The actor died: what waited is certainly not stored and told `error`, what flies is answered when it lands."""
         machine, self.machine = self.machine, None
+        self.spread.clear()
         if self.settled is not None:
             self._answer_orphans(self.settled)
             self.land()
@@ -256,16 +269,24 @@ class Room:
         """The tail while an actor runs."""
         return None if self.machine is None else self.machine.tail
 
+    def pin(self) -> None:
+        """Keep the actor from passivating, until `slot.unpin`.
+
+        Raises:
+            EngineClosed, ConversationQuarantined, Overloaded: it was not pinned.
+        """
+        try:
+            self.slot.pin()
+        except ActorError as error:
+            raise refusal_of(error) from None
+
     def attach(self, subscriber: Subscriber) -> None:
         """Add a push subscriber; it counts as present from now on.
 
         Raises:
             EngineClosed: the engine is closing; it was not added.
         """
-        try:
-            self.slot.pin()
-        except ActorError as error:
-            raise refusal_of(error) from None
+        self.pin()
         subscriber.host = self
         self.groups.setdefault(subscriber.format.name, {})[subscriber] = None
         self.clients[subscriber.client] = subscriber.principal
@@ -346,26 +367,17 @@ class Room:
             except EngineError as error:
                 self.cut(subscriber, error)
 
-    def spread(self, event: Event) -> None:
-        """Give an ephemeral event to those who stand at the head and can take it now; the others never miss it.
+    def announce(self, event: Event, now: float) -> None:
+        """Have the actor spread an ephemeral event. Without one nobody stands at the head, and nobody is told.
 
-        A format that cannot encode it goes without.
+        Args:
+            now: the engine's clock, seconds.
         """
-        body = event_json(event)
-        head = self.machine.tail.head if self.machine is not None else -1
-        for group in list(self.groups.values()):
-            takers = [s for s in group if s.cursor == head and s.stage is Stage.LIVE]
-            if not takers:
-                continue
-            try:
-                data = takers[0].format.encode(event, body)
-            except Exception as error:  # noqa: BLE001  a bug of one format must not crash the conversation
-                log_failure("an event cannot be encoded", error, conversation=self.id, format=takers[0].format.name)
-                continue
-            for subscriber in takers:
-                if subscriber.stage is not Stage.LIVE:
-                    continue  # it left while another was served
-                try:
-                    subscriber.signal(event, data)
-                except Exception as error:  # noqa: BLE001  as in `resume`
-                    self.drop_broken(subscriber, error)
+        if self.machine is not None:
+            self.spread.add(event, now)
+            self.nudge()
+
+    def say_all(self) -> None:
+        """Spread what waits to be spread now, in one go: for when the subscriptions are about to end."""
+        while self.machine is not None and self.spread.busy:
+            self.spread.step(self.machine.tail.head)

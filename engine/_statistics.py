@@ -37,7 +37,8 @@ class RoomStatistics:
 
 @attrs.frozen
 class EngineStatistics:
-    """Figures of a running engine, over all live conversations. `rooms` lists at most the 100 with the most subscribers.
+    """Figures of a running engine, over all live conversations. `rooms` lists those with the most subscribers, as many as were
+    asked for.
 
     Attributes:
         waiting: posts behind the batches in flight.
@@ -59,12 +60,13 @@ class EngineStatistics:
 
 
 def statistics_of(
-    rooms: Collection[Room], *, paging_subscribers: int, quarantined: int, crashes: int
+    rooms: Collection[Room], *, listed: int, paging_subscribers: int, quarantined: int, crashes: int
 ) -> EngineStatistics:
     """A snapshot of all rooms; goes once over them, and over the subscribers of those it lists.
 
     Args:
         rooms: in memory now.
+        listed: how many of them to list.
         paging_subscribers, quarantined, crashes: as the parts that count them say.
     """
     depths = [len(room.slot.mailbox) for room in rooms]
@@ -79,7 +81,7 @@ def statistics_of(
         tail_bytes=sum(machine.tail.size_bytes for machine in machines),
         quarantined=quarantined,
         crashes=crashes,
-        rooms=tuple(map(_statistics_of_room, heapq.nlargest(ROOMS_SHOWN, rooms, key=lambda room: len(room.clients)))),
+        rooms=tuple(map(_statistics_of_room, heapq.nlargest(listed, rooms, key=lambda room: len(room.clients)))),
     )
 
 

@@ -22,11 +22,13 @@ import trio
 
 from .bench.cli import bench
 from .engine import Engine, StoreError, StoreFenced
+from .limits import fit_descriptors
 from .operate import release, tree
 from .operator_token import TokenFileError, keep
 from .storage import PostgresStore
 from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
 from .talk import follow, post
+from .transport.ledger import TableSettings
 from .transport.operator import OperatorKey
 from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 from .transport.version import version as program_version
@@ -73,7 +75,7 @@ def serve_command(
     if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     configure_logs(log_level)
-    settings = ServeSettings(host=host, port=port, guests=guests)
+    settings = ServeSettings(host=host, port=port, guests=guests, table=fit_descriptors(TableSettings()))
     failures: list[str] = []
     try:
         directory = (default_data_dir() if data is None else data).expanduser().absolute()

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 import click
+from click.core import ParameterSource
 
+from .operator_token import FILE_NAME
 from .talk import check_conversation, exit_codes, tolerate_narrow_encodings
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def tree(url: str, data: Path | None, token: str | None, watch: bool, as_json: b
     """
     if watch and as_json:
         raise click.UsageError("--watch is for people, --json for programs: give one of them")
+    if watch and not sys.stdout.isatty():
+        raise click.UsageError("--watch redraws a terminal, and the output is none: leave it out")
     access = Access(url=url, token=token, data=data)
     with exit_codes():
         _operate(access, _watch if watch else _print_json if as_json else _print)
@@ -104,11 +108,12 @@ def release(url: str, data: Path | None, token: str | None, conversation: str) -
 def _operate(access: Access, work: Callable[[Client, str], Awaitable[None]]) -> None:
     import trio
 
-    from .client import Refused, TalkError, open_client, server_url
+    from .client import Refused, TalkError, Unreachable, open_client, server_url
 
     tolerate_narrow_encodings()
     url = server_url(access.url)
     token = _token(access, url)
+    guessed = click.get_current_context().get_parameter_source("url") is ParameterSource.DEFAULT
 
     async def run() -> None:
         async with open_client(url) as client:
@@ -117,11 +122,18 @@ def _operate(access: Access, work: Callable[[Client, str], Awaitable[None]]) -> 
             except Refused as error:
                 hint = _HINTS.get(error.status)
                 raise TalkError(f"{error}: {hint}" if hint else str(error)) from error
+            except Unreachable as error:
+                raise TalkError(
+                    f"{error}; a server elsewhere is named with --url" if guessed else str(error)
+                ) from error
 
     trio.run(run)
 
 
-_HINTS: Final = {401: "is the token of another server, or of another data directory?"}
+_HINTS: Final = {
+    401: "is the token of another server, or of another data directory?",
+    403: f"this is a guest's or a user's token; the operator's is in the file {FILE_NAME} of the data directory",
+}
 
 
 def _token(access: Access, url: str) -> str:
@@ -166,7 +178,7 @@ async def _watch(client: Client, token: str) -> None:
     from .client import Unreachable, decode
     from .tree_view import TreeAnswer, drawn
 
-    with Live(screen=sys.stdout.isatty(), auto_refresh=False) as live:
+    with Live(screen=True, auto_refresh=False) as live:
         while True:
             try:
                 live.update(drawn(decode(await client.tree(token=token), TreeAnswer).tree), refresh=True)

@@ -16,6 +16,7 @@ from typing import Final
 FILE_NAME: Final = "operator-token"
 _PREFIX: Final = "hbo_"
 _MAX_BYTES: Final = 256
+_MIN_CHARS: Final = 32  # as `transport.operator` asks for; who wrote a shorter one by hand gets a good one
 
 
 class TokenFileError(Exception):
@@ -30,7 +31,7 @@ def keep(directory: Path) -> str:
     """
     path = directory / FILE_NAME
     try:
-        found = _read(path, private=True)
+        found = None if path.is_symlink() else _read(path, private=True)
         if found is not None:
             return found
         if not directory.exists():
@@ -74,7 +75,8 @@ def _read(path: Path, *, private: bool) -> str | None:
         ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
         believed = stat.S_ISREG(status.st_mode) and (ours or not private)
         token = file.read(_MAX_BYTES).decode("ascii", "replace").strip() if believed else ""
-    return token if token.startswith(_PREFIX) and token.isascii() and token.isprintable() else None
+    fit = token.startswith(_PREFIX) and token.isascii() and token.isprintable() and len(token) >= _MIN_CHARS
+    return token if fit else None
 
 
 def _make(path: Path) -> str:

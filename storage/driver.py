@@ -34,12 +34,9 @@ Values = Sequence[Any]
 CONNECT_S: Final = 10.0
 _NO_ANSWER: Final = "the database does not answer"
 _CLOSE_S: Final = 0.5
-_WIRE_OPTIONS: Final = {
-    "TCP_USER_TIMEOUT": 5_000,  # milliseconds without an acknowledgement of what was sent
-    "TCP_KEEPIDLE": 2,  # seconds; then the kernel asks, and its questions count as sent
-    "TCP_KEEPINTVL": 1,
-    "TCP_KEEPCNT": 3,
-}
+# The kernel asks a peer from which nothing has come for 2 s, three times within 3 s. Not TCP_USER_TIMEOUT: it would replace this
+# count, and it takes a peer that acknowledges with a closed window, as a stopped Postgres does, for one that is gone.
+_WIRE_OPTIONS: Final = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
 
 _BROKEN: Final = ("08", "57P")  # connection errors, and a server that shuts down: the last answer may be lost
 # The statement failed for a reason that passes: resources, locks, cancellation, a standby, missing objects or rights.
@@ -62,22 +59,25 @@ class Driver:
         named: dict[str, Any] = {"dsn": where} if isinstance(where, str) else dict(where)
         named["server_settings"] = {**named.get("server_settings", {}), **settings}
         named.update(max_cached_statement_lifetime=0, statement_cache_size=100)
+        connection: Any = None
         try:
             with trio.fail_after(CONNECT_S):
                 connection = await self.loop.call(asyncpg.connect(**named))
+            _notice_dead_wire(connection._transport)
         except trio.TooSlowError:
             raise StoreUnavailable(_NO_ANSWER) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, MemoryError, Cut) as exc:
+            if connection is not None:
+                connection.terminate()
             why = str(exc).partition("\n")[0] or type(exc).__name__  # the rest is detail and hints
             raise StoreUnavailable(f"cannot connect to the database: {why}") from exc
-        _notice_dead_wire(connection._transport)
         return Session(self, connection)
 
 
 def _notice_dead_wire(transport: asyncio.BaseTransport) -> None:
-    """Break the connection when the other machine does not even acknowledge bytes; one that is busy does.
+    """Break the connection when the other machine does not even answer the kernel; one that is busy or stopped does.
 
-    No time limit of ours can tell a slow commit from a dead wire; the kernel's can.
+    No time limit of ours can tell a slow commit from a dead wire; the kernel's can, once what was sent has arrived.
     """
     sock = transport.get_extra_info("socket")
     if sock.family == socket.AF_UNIX:
@@ -269,25 +269,26 @@ class Pool:
         return rows
 
     async def _attempt(self, statement: str, values: Sequence[object], deadline: float) -> list[Values]:
+        """Try over one connection after the other. Once a try was sent and not answered, no later refusal speaks for it."""
         lost: OutcomeUnknown | None = None
-        while (session := self._take()) is not None:
-            try:
-                return await self._use(session, statement, values, deadline)
-            except OutcomeUnknown as exc:
-                if trio.current_time() >= deadline:
-                    raise
-                lost = exc
-            except StoreUnavailable:
-                if not session.closed:
-                    raise
         try:
+            while (session := self._take()) is not None:
+                try:
+                    return await self._use(session, statement, values, deadline)
+                except OutcomeUnknown as exc:
+                    if trio.current_time() >= deadline:
+                        raise
+                    lost = exc
+                except StoreUnavailable:
+                    if not session.closed:
+                        raise
             with trio.fail_at(deadline):
                 session = await self._connect()
             return await self._use(session, statement, values, deadline)
-        except (StoreUnavailable, trio.TooSlowError):
+        except (StoreUnavailable, RowsRefused, trio.TooSlowError):
             if lost is None:
                 raise
-            raise lost from None  # an earlier try was sent
+            raise lost from None
 
     def _take(self) -> Session | None:
         while self._idle:

@@ -79,7 +79,7 @@ class MemoryBackend:
         if event.message is not None:
             log.message_offsets.append(offset)
         if row.key is not None:
-            log.keys[row.actor.id, row.key] = Repeat(offset, row.id, row.at_ms, row.digest)
+            log.keys[row.actor.id, row.key] = Repeat(offset, row.id, row.at_ms, row.digest, row.actor)
         if row.change is not None:
             log.record = changed(log.record, row.change)
         return Committed(offset)

@@ -24,7 +24,7 @@ from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUna
 from ..engine.log import get_logger
 from ..engine.ports import StoreHealth
 from . import sql
-from .body import encode_actor, encode_body
+from .body import decode_actor, encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
 from .migrate import migrate, packaged
 from .ports import RowsRefused, StoreInUse
@@ -201,14 +201,14 @@ class PostgresBackend(PostgresReads):
         statement = sql.COMMIT if all(row.change is None for row in rows) else sql.COMMIT_CHANGES
         answer = await session.fetch(statement, self.term, *_columns(rows), timeout_s=_COMMIT_S)
         results: list[Result] = [Rejected(NotFound("no such conversation"))] * len(rows)
-        for place, offset, first_id, first_at_ms, first_digest in answer:
+        for place, offset, first_id, first_at_ms, first_digest, first_actor in answer:
             if place == 0:
                 if offset != self.term:
                     raise StoreFenced(_TAKEN)
             elif first_id is None:
                 results[place - 1] = Committed(offset)
             else:
-                results[place - 1] = Repeat(offset, first_id, first_at_ms, first_digest)
+                results[place - 1] = Repeat(offset, first_id, first_at_ms, first_digest, decode_actor(first_actor))
         return results
 
     async def aclose(self) -> None:
@@ -309,7 +309,7 @@ def _as_repeat(first: Row, result: Result | None) -> Result:
     """What a second row with the same key in one commit comes to, from the first and its result."""
     assert result is not None
     if isinstance(result, Committed):
-        return Repeat(result.offset, first.id, first.at_ms, first.digest)
+        return Repeat(result.offset, first.id, first.at_ms, first.digest, first.actor)
     return result
 
 

@@ -59,7 +59,10 @@ class PostgresReads:
     async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
         """What an idempotency key was used for, or None."""
         rows = await self._pool.fetch(sql.FIND_KEY, conversation, author_id, key)
-        return Repeat(*rows[0]) if rows else None
+        if not rows:
+            return None
+        offset, row_id, at_ms, digest, actor = rows[0]
+        return Repeat(offset, row_id, at_ms, digest, decode_actor(actor))
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
         """The offset of a message, or None."""

@@ -66,12 +66,13 @@ with input as materialized (
     insert into keys (conversation, author, key, digest, "offset", id, at)
     select conversation, author, key, digest, "offset", id, at from fresh where key is not null
 )
-select place, "offset", null::text, null::bigint, null::bytea from fresh
+select place, "offset", null::text, null::bigint, null::bytea, null::json from fresh
 union all
-select place, first_offset, first_id::text, (extract(epoch from first_at) * 1000)::bigint, first_digest
+select place, first_offset, first_id::text, (extract(epoch from first_at) * 1000)::bigint, first_digest,
+    (select e.actor from events e where e.conversation = input.conversation and e."offset" = first_offset)
 from input where first_offset is not null
 union all
-select 0, (select term from server), null, null, null
+select 0, (select term from server), null, null, null, null
 """
 
 
@@ -169,8 +170,9 @@ MESSAGES_BEFORE: Final = _MESSAGES.format(order="desc", where='conversation = $1
 MESSAGE_OFFSET: Final = 'select "offset" from messages where id = $2 and conversation = $1'
 
 FIND_KEY: Final = """
-select "offset", id::text, (extract(epoch from at) * 1000)::bigint, digest
-from keys where conversation = $1 and author = $2 and key = $3
+select k."offset", k.id::text, (extract(epoch from k.at) * 1000)::bigint, k.digest, e.actor
+from keys k join events e on e.conversation = k.conversation and e."offset" = k."offset"
+where k.conversation = $1 and k.author = $2 and k.key = $3
 """
 
 INSERT_SESSION: Final = """

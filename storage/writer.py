@@ -323,7 +323,7 @@ class Writer:
 
     def _recovered(self) -> None:
         if self._trouble is not None:
-            _log.info("store_back", was=self._trouble)
+            _log.warning("store_back", was=self._trouble)
         self._trouble = None
         self._delay_s = self._settings.retry_s
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.operator_token import FILE_NAME, TokenFileError, keep, load
+from hubbub.transport.operator import OperatorKey
 
 
 def test_a_token_is_made_once_and_kept(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_token_that_others_can_know_is_replaced(tmp_path: Path, mode: int) -> 
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"hunter2\n", b"hbo_\xff\xfe", b"\0" * 5000])
+@pytest.mark.parametrize("content", [b"", b"hunter2\n", b"hbo_changeme\n", b"hbo_\xff\xfe", b"\0" * 5000])
 def test_a_damaged_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     """What is no token is none."""
     keep(tmp_path)
@@ -46,15 +47,29 @@ def load_after_keep(directory: Path) -> str:
     return load(directory)
 
 
+@pytest.mark.parametrize("chars", range(26, 36))
+def test_what_is_kept_is_good_enough_for_the_server(tmp_path: Path, chars: int) -> None:
+    """Whatever somebody wrote into the file by hand."""
+    path = tmp_path / FILE_NAME
+    path.write_text("hbo_" + "x" * (chars - 4) + "\n")
+    path.chmod(0o600)
+    assert OperatorKey.of(keep(tmp_path)).admits(load(tmp_path))
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    """The user that Postgres runs as cannot make the server believe a file of its choice."""
-    elsewhere = tmp_path / "elsewhere"
+    """The user that Postgres runs as cannot make the server believe a file of its choice: the link gives way to a token."""
+    elsewhere, directory = tmp_path / "elsewhere", tmp_path / "data"
+    directory.mkdir()
     elsewhere.write_text("hbo_" + "e" * 43)
     elsewhere.chmod(0o600)
-    (tmp_path / FILE_NAME).symlink_to(elsewhere)
-    for read in (keep, load):
-        with pytest.raises(TokenFileError):
-            read(tmp_path)
+    (directory / FILE_NAME).symlink_to(elsewhere)
+    with pytest.raises(TokenFileError):
+        load(directory)
+    token = keep(directory)
+    assert token != "hbo_" + "e" * 43
+    assert load(directory) == token
+    assert stat.S_ISREG((directory / FILE_NAME).lstat().st_mode)
+    assert elsewhere.read_text() == "hbo_" + "e" * 43
 
 
 def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def list_rooms(api: Api, call: Call, respond: Respond) -> None:
     limit = ROOMS if limit is None else limit
     if not 1 <= limit <= ROOMS:
         raise InvalidCommand(f"'limit' must be from 1 to {ROOMS}")
-    found = api.engine.statistics()
+    found = api.engine.statistics(rooms=limit)
     body = {
-        "rooms": [_room(room) for room in found.rooms[:limit]],
+        "rooms": [_room(room) for room in found.rooms],
         "conversations": found.conversations,
         "subscribers": found.subscribers,
         "tail_bytes": found.tail_bytes,

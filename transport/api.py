@@ -19,7 +19,6 @@ from ..engine import (
     EngineError,
     Forbidden,
     InvalidCommand,
-    NotFound,
     Overloaded,
     Principal,
     Unauthenticated,
@@ -147,16 +146,22 @@ class Routes:
             else:
                 self._exact.setdefault(route.path, []).append(route)
 
-    def match(self, method: str, path: str) -> Matched | frozenset[str]:
-        """The route of a request, or the methods that the path allows (empty: there is no such path)."""
+    def match(self, method: str, path: str, *, operator: bool = True) -> Matched | frozenset[str]:
+        """The route of a request, or the methods that the path allows (empty: there is no such path).
+
+        Args:
+            operator: whether there is an operator; without one its routes are not there.
+        """
         wanted = "GET" if method == "HEAD" else method
         allowed: set[str] = set()
         for route in self._exact.get(path, ()):
+            if route.operator and not operator:
+                continue
             if route.method == wanted:
                 return Matched(route, {})
             allowed.update(route.methods)
         for route in self._patterns:
-            found = route.pattern.fullmatch(path)
+            found = route.pattern.fullmatch(path) if operator or not route.operator else None
             if found is not None:
                 if route.method == wanted:
                     return Matched(route, found.groupdict())
@@ -189,6 +194,10 @@ class Api:
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
     operator: Operator | None = None
+
+    def match(self, method: str, path: str) -> Matched | frozenset[str]:
+        """The route of a request, or the methods that its path has; without an operator the operator's paths have none."""
+        return self.routes.match(method, path, operator=self.operator is not None)
 
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Authenticate a request and carry it out. `respond` is called once, with an answer or a problem document."""
@@ -232,9 +241,7 @@ class Api:
 
     def _admit_operator(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Carry a request out for the operator's token. Everybody else is told what their own credential is worth."""
-        if self.operator is None:
-            respond(problem_of(NotFound("no such path")))
-            return
+        assert self.operator is not None, "`match` knows no such route without one"
         bearer = bearer_of(request.head)
         if bearer is not None and self.operator.key.admits(bearer):
             self._carry_out(matched, request, OPERATOR, respond)

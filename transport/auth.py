@@ -60,8 +60,9 @@ TokenResolver = Callable[[str], Awaitable[Credential | None]]
 """Whom a token of the embedding program stands for, or None for one that it does not know.
 
 It is asked for tokens that are no guest's and that were not found in the last minute, so a token that is withdrawn still counts
-for as long. At most 32 are looked up at once and each has 10 seconds. An `EngineError` that it raises is the answer; any other
-exception is logged and answered as an internal error.
+for as long, and what it has opened stays open until its end (`Credential.expires_at_ms`). At most 32 are looked up at once and
+each has 10 seconds. An `EngineError` that it raises is the answer; any other exception is logged and answered as an internal
+error.
 """
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from ..engine import EngineError, Overloaded, Principal
+from ..engine import EngineError, Overloaded
 from ..engine.core import codec
 from ..engine.core.errors import ClientError, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
@@ -75,6 +75,7 @@ class CentrifugalConnection:
         "_corked",
         "_documents",
         "_ended",
+        "_expires_at_ms",
         "_head",
         "_last_pong",
         "_owed",
@@ -94,6 +95,7 @@ class CentrifugalConnection:
         self.settings = settings
         self.session = api.session()
         self.client = ""
+        self._expires_at_ms = 0  # the credential's, once there is one
         self.push = conn.push
         self._reader = FrameReader(settings.max_frame_bytes)
         self._documents: list[bytes] = []  # commands of the last frame, newest first, still to be handled
@@ -128,7 +130,7 @@ class CentrifugalConnection:
         if isinstance(found, EngineError):
             self._end(encode(problem_of(found), keep_alive=False))
         else:
-            self._upgrade(found.principal)
+            self._upgrade(found)
 
     def _checked_cookie(self, found: Credential | EngineError) -> None:
         if isinstance(found, ClientError):
@@ -136,13 +138,18 @@ class CentrifugalConnection:
         else:
             self._checked_bearer(found)
 
-    def _upgrade(self, principal: Principal | None) -> None:
+    def _upgrade(self, found: Credential | None) -> None:
         if self._ended or self._head is None:
             return  # given up while the credential was looked up
         self._conn.write(handshake_response(self._head))
         self._head = None
-        self.session.principal = principal
+        if found is not None:
+            self._take_credential(found)
         self._go_on()
+
+    def _take_credential(self, found: Credential) -> None:
+        self.session.principal = found.principal
+        self._expires_at_ms = found.expires_at_ms
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 
@@ -167,9 +174,11 @@ class CentrifugalConnection:
         self.disconnect(Disconnect.SLOW)
 
     def timeout(self) -> None:
-        """Ping, or give up a peer that has not answered, or has not authenticated."""
+        """Ping, or give up a peer that has not answered, has not authenticated, or whose token has ended."""
         if not self.client:
             self.disconnect(Disconnect.STALE)
+        elif self.api.engine.now_ms() >= self._expires_at_ms:
+            self.disconnect(Disconnect.EXPIRED)
         elif self._conn.blocked or self._full:
             # Its pong may stand among what is not read now; whether it takes bytes fast enough the stall time judges.
             self._conn.set_deadline(self.settings.ping_s)
@@ -304,7 +313,7 @@ class CentrifugalConnection:
         elif isinstance(found, EngineError):
             self.disconnect(Disconnect.STORE_AWAY)
         else:
-            self.session.principal = found.principal
+            self._take_credential(found)
             self._connected(command_id)
             self._go_on()
 

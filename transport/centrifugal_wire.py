@@ -26,6 +26,7 @@ class Disconnect(Enum):
 
     SHUTDOWN = (3001, "shutdown")
     SERVER_ERROR = (3004, "internal server error")
+    EXPIRED = (3005, "connection expired")
     SLOW = (3008, "slow")
     NO_PONG = (3012, "no pong")
     INVALID_TOKEN = (3500, "invalid token")

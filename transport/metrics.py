@@ -58,7 +58,7 @@ class _Figures(Collector):
             "hubbub_build", "What runs.", {"version": version(), "python": platform.python_version()}
         )
         yield _gauge("hubbub_ready", "Whether posts can be committed now.", float(self.engine.health().ready))
-        yield from _of_engine(self.engine.statistics())
+        yield from _of_engine(self.engine.statistics(rooms=0))
         yield from _of_tree(self.engine)
         if isinstance(self.engine.store, WriterStore):
             yield from _of_writer(self.engine.store.statistics())

@@ -39,7 +39,7 @@ class Router:
         """
         if head.path == WEBSOCKET_PATH:
             return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self.api, self.socket))
-        found = self.api.routes.match(head.method, head.path)
+        found = self.api.match(head.method, head.path)
         if not isinstance(found, Matched):
             return lost(head, found) if found or head.path.startswith("/api/") else None
         if not found.route.stream:

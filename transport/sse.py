@@ -49,7 +49,19 @@ class EventStream:
         name: the conversation id as it stood in the path.
     """
 
-    __slots__ = ("_api", "_behind", "_conn", "_ended", "_head", "_name", "_open", "_settings", "_subscriber", "push")
+    __slots__ = (
+        "_api",
+        "_behind",
+        "_conn",
+        "_ended",
+        "_expires_at_ms",
+        "_head",
+        "_name",
+        "_open",
+        "_settings",
+        "_subscriber",
+        "push",
+    )
 
     def __init__(self, conn: Connection, head: RequestHead, api: Api, name: str, settings: StreamSettings) -> None:
         self._conn = conn
@@ -58,6 +70,7 @@ class EventStream:
         self._name = name
         self._settings = settings
         self._subscriber: Subscriber | None = None
+        self._expires_at_ms = 0  # the credential's, once it is known
         self._open = False
         self._behind = False
         self._ended = False
@@ -73,6 +86,7 @@ class EventStream:
         if isinstance(found, EngineError):
             self._refuse(found)
             return
+        self._expires_at_ms = found.expires_at_ms
         try:
             query = query_of(self._head)
             since = framing.since_of(self._head.header("last-event-id"), query.get("after"), query.get("epoch"))
@@ -133,9 +147,12 @@ class EventStream:
         self.end("slow")
 
     def timeout(self) -> None:
-        """Show life; or give up on a conversation that does not answer."""
+        """Show life; or end with the token, or give up on a conversation that does not answer."""
         if not self._open:
             self._refuse(Overloaded("the conversation does not answer"))
+            return
+        if self._api.engine.now_ms() >= self._expires_at_ms:
+            self.end("expired")
             return
         self._conn.push(framing.HEARTBEAT)  # refused when blocked: the stall time judges that
         self._conn.set_deadline(self._settings.heartbeat_s)

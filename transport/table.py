@@ -13,47 +13,30 @@ Invariants:
 - After `run` has ended, however it ended, every socket is closed, every machine was told, the poller is closed.
 
 It uses its sockets, its poller and its clock and nothing else of the system, so that a simulation runs this very code.
-Left out: what a socket does with readiness (`connection.py`), deadlines (`wheel.py`), every protocol (the machines).
+Left out: listeners (`acceptor.py`), what a socket does with readiness (`connection.py`), deadlines (`wheel.py`), every
+protocol (the machines).
 """
 
 import contextlib
-import errno
 import socket
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVarTuple
 
-import attrs
 import trio
 
 from ..engine.log import get_logger
+from .acceptor import Acceptor, MakeMachine, peer_of, tune
 from .connection import TableConnection
 from .ledger import Blockage, Ledger, TableSettings, TableStatistics
-from .poller import READABLE, EpollPoller, Poller
-from .ports import Connection, Machine
+from .poller import EpollPoller, Poller
 
 __all__ = ["Table", "TableConnection", "TableSettings", "TableStatistics"]
 
 log = get_logger("hubbub.transport.table")
 
 Args = TypeVarTuple("Args")
-MakeMachine = Callable[[Connection], Machine]
-
-# Errors of the one connection that accept was to return (man 2 accept); the next may be well.
-_LOST_ON_ACCEPT = frozenset(
-    {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH}
-    | {errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM, errno.EINTR}
-)
-
-
-@attrs.define
-class _Listener:
-    sock: socket.socket
-    make_machine: MakeMachine
-    paused_until_s: float | None = None
-    warned: bool = False
-    closed: bool = False
 
 
 class Table:
@@ -76,13 +59,11 @@ class Table:
         self._settings = settings
         self._poller = EpollPoller() if poller is None else poller
         self._ledger = Ledger(settings, self._poller, clock)
-        self._listeners: dict[int, _Listener] = {}
-        self._knocking: list[_Listener] = []
+        self._acceptor = Acceptor(self._ledger, self._equip)
         self._ready: deque[tuple[TableConnection, int]] = deque()  # reported by the poller, not served yet
-        self._turned_away: set[TableConnection] = set()
         self._nursery: trio.Nursery | None = None
         self._ended = False
-        self._accepted = self._refused = self._turns = self._tasks = 0
+        self._turns = self._tasks = 0
 
     def listen(self, sock: socket.socket, make_machine: MakeMachine) -> None:
         """Accept connections of `sock`, a listening socket that the table owns from now on.
@@ -92,10 +73,7 @@ class Table:
             make_machine: called once for each connection, at the end of a turn.
         """
         self._require_not_ended()
-        sock.settimeout(0)
-        _tune(sock, self._settings)  # accepted sockets inherit it, which saves two calls each
-        self._listeners[sock.fileno()] = _Listener(sock, make_machine)
-        self._poller.register(sock.fileno(), READABLE)
+        self._acceptor.listen(sock, make_machine)
 
     def adopt(self, sock: socket.socket, make_machine: MakeMachine) -> TableConnection:
         """Take over a connected socket. It counts as a connection but is never refused.
@@ -106,22 +84,17 @@ class Table:
         """
         self._require_not_ended()
         sock.settimeout(0)
-        _tune(sock, self._settings)
+        tune(sock, self._settings)
         peer = None
         with contextlib.suppress(OSError):  # the peer may have gone already: reading will tell
-            peer = _peer(sock.getpeername())
+            peer = peer_of(sock.getpeername())
         conn = TableConnection(sock, peer, self._ledger)
         self._equip(conn, make_machine)
         return conn
 
     def stop_accepting(self) -> None:
         """Close the listeners; connections stay."""
-        for fd, listener in self._listeners.items():
-            self._poller.unregister(fd)
-            listener.sock.close()
-            listener.closed = True
-        self._listeners.clear()
-        self._knocking.clear()
+        self._acceptor.stop()
 
     def start_soon(self, async_fn: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
         """Run `async_fn` in the table's nursery; it is cancelled with the table.
@@ -138,19 +111,19 @@ class Table:
 
     def connections(self) -> tuple[TableConnection, ...]:
         """The connections of now, refused ones left out."""
-        return tuple(conn for conn in self._ledger.connections.values() if conn not in self._turned_away)
+        return tuple(conn for conn in self._ledger.connections.values() if conn not in self._acceptor.turned_away)
 
     def statistics(self) -> TableStatistics:
         """Return how full the table is and what it has done."""
-        ledger = self._ledger
+        ledger, acceptor = self._ledger, self._acceptor
         return TableStatistics(
             connections=len(ledger.connections),
             max_connections=self._settings.max_connections,
-            refusals=len(self._turned_away),
+            refusals=len(acceptor.turned_away),
             blocked=len(ledger.blocked),
             tasks=self._tasks,
-            accepted=self._accepted,
-            refused=self._refused,
+            accepted=acceptor.accepted,
+            refused=acceptor.refused,
             closed=ledger.closed,
             released=ledger.released,
             stalled=ledger.stalled,
@@ -186,7 +159,7 @@ class Table:
         while True:
             if not self._ready:
                 self._look()
-            if self._ready or self._knocking or ledger.again or ledger.dying:
+            if self._ready or self._acceptor.wanted or ledger.again or ledger.dying:
                 await trio.lowlevel.checkpoint()
             else:
                 ledger.asleep = True
@@ -204,8 +177,8 @@ class Table:
             conn = connections.get(fd)
             if conn is not None:
                 self._ready.append((conn, events))
-            elif (listener := self._listeners.get(fd)) is not None:
-                self._knocking.append(listener)
+            else:
+                self._acceptor.knock(fd)
 
     def _turn(self) -> None:
         self._turns += 1
@@ -226,8 +199,9 @@ class Table:
             if clock() - began_s > turn_s:
                 break
         self._settle()
-        if self._knocking:
-            self._accept_all(clock() + turn_s)
+        if self._acceptor.wanted:
+            self._acceptor.accept_all(clock() + turn_s)
+            self._settle()
 
     def _guard(self, conn: TableConnection, step: Callable[[], None]) -> None:
         try:
@@ -251,74 +225,15 @@ class Table:
         while ledger.dying:
             dying, ledger.dying = ledger.dying, []
             for conn in dying:
-                self._turned_away.discard(conn)
+                self._acceptor.turned_away.discard(conn)
                 machine = conn.bury()
                 self._guard(conn, machine.closed)
-
-    # -- accepting
-
-    def _accept_all(self, until_s: float) -> None:
-        """Accept a bounded number, for a bounded time; the poller reports who still waits."""
-        knocking, self._knocking = self._knocking, []
-        budget, clock = self._settings.accepts_per_turn, self._ledger.clock
-        for listener in knocking:
-            while budget and not listener.closed and self._accept(listener):
-                budget = budget - 1 if clock() < until_s else 0
-        self._settle()
-
-    def _accept(self, listener: _Listener) -> bool:
-        """Accept one connection; False when there is none, or when no more should be tried now."""
-        try:
-            sock, address = listener.sock.accept()
-        except BlockingIOError:
-            listener.warned = False  # nobody waits any more: the shortage, if there was one, is over
-            return False
-        except OSError as exc:
-            if exc.errno in _LOST_ON_ACCEPT:
-                return True
-            self._pause_accepting(listener, exc)
-            return False
-        sock.settimeout(0)
-        full = len(self._ledger.connections) - len(self._turned_away) >= self._settings.max_connections
-        if full and not self._may_refuse_gently():
-            self._refused += 1
-            sock.close()
-            return True
-        try:
-            conn = TableConnection(sock, _peer(address), self._ledger)
-        except OSError as exc:  # the poller is out of room
-            sock.close()
-            self._pause_accepting(listener, exc)
-            return False
-        if full:
-            self._refuse(conn)
-        else:
-            self._accepted += 1
-            self._equip(conn, listener.make_machine)
-        return True
 
     def _equip(self, conn: TableConnection, make_machine: MakeMachine) -> None:
         try:
             conn.machine = make_machine(conn)
         except Exception as exc:  # noqa: BLE001  as above
             self._fail(conn, exc)
-
-    def _may_refuse_gently(self) -> bool:
-        return bool(self._settings.refusal) and len(self._turned_away) < self._settings.max_refusals
-
-    def _refuse(self, conn: TableConnection) -> None:
-        self._refused += 1
-        self._turned_away.add(conn)
-        conn.write(self._settings.refusal)
-        conn.close()
-
-    def _pause_accepting(self, listener: _Listener, exc: OSError) -> None:
-        """Stop looking at a listener that would be ready for ever while the system has no room."""
-        listener.paused_until_s = self._ledger.clock() + self._settings.accept_pause_s
-        self._poller.modify(listener.sock.fileno(), 0)
-        if not listener.warned:
-            listener.warned = True
-            log.warning("table.accept_failed", error=errno.errorcode.get(exc.errno or 0, "unknown"))
 
     # -- ticks
 
@@ -327,7 +242,7 @@ class Table:
             await trio.sleep(self._settings.tick_s)
             await self._expire_due()
             await self._judge_blocked()
-            self._reopen_listeners()
+            self._acceptor.reopen()
 
     async def _expire_due(self) -> None:
         ledger, limit = self._ledger, self._settings.ready_per_turn
@@ -370,13 +285,6 @@ class Table:
         blockage.since_s, blockage.acked_bytes = now_s, acked_bytes
         return False
 
-    def _reopen_listeners(self) -> None:
-        now_s = self._ledger.clock()
-        for fd, listener in self._listeners.items():
-            if listener.paused_until_s is not None and listener.paused_until_s <= now_s:
-                listener.paused_until_s = None
-                self._poller.modify(fd, READABLE)
-
     # -- tasks and the end
 
     async def _contain(self, async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
@@ -398,22 +306,3 @@ class Table:
     def _require_not_ended(self) -> None:
         if self._ended:
             raise RuntimeError("the table has ended")
-
-
-def _tune(sock: socket.socket, settings: TableSettings) -> None:
-    """Switch off Nagle's delay, since what is worth joining has been joined before it is sent; bound the system's queue.
-
-    Without the bound Linux takes up to 4 MiB of its own memory for a reader that has stopped, which no figure of ours shows,
-    and a quiet room needs minutes to fill that before anybody notices. What is under way to a reader does not count.
-    """
-    if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, settings.system_unsent_bytes)
-
-
-def _peer(address: object) -> tuple[str, int] | None:
-    match address:
-        case (str(host), int(port), *_):
-            return host, port
-        case _:
-            return None

@@ -7,6 +7,7 @@ proved nothing, or a fault that was asked for by name is not possible here; 130 
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from .kinds import BY_NAME, FAULTS, Fault
 from .outcome import Outcome, Status
 from .plan import Round, plan
 
+_PIPE_COLUMNS: Final = 120
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -40,7 +42,9 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
     help="A fault to inject; may be given several times. --list names them.",
 )
 @click.option("--all", "everything", is_flag=True, help="Every fault that this machine allows.")
-@click.option("--list", "list_them", is_flag=True, help="List the faults and end.")
+@click.option(
+    "--list", "list_them", is_flag=True, help="List the faults, what each needs and whether it is here, and end."
+)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds of each fault.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the moments and of everything random.")
 @click.option(
@@ -82,9 +86,11 @@ def faults(
     fault took no effect is invalid, one that this machine cannot play is skipped; neither counts as passed.
 
     A round is the same for the same seed, fault and number, up to the timing of the machine.
+
+    Exit code: 0 no promise was broken; 1 one was; 2 wrong usage; 3 not run or not proven; 130 interrupted.
     """
     if list_them:
-        report.show_list(Console())
+        report.show_list(Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS))
         return
     if bool(names) == everything:
         raise click.UsageError("say which faults: --fault NAME (once or more), or --all")
@@ -113,12 +119,14 @@ def _leave(campaign: Campaign, asked: Sequence[Fault]) -> None:
 
 def _carry_out(schedule: Sequence[Round], load: Load) -> Campaign:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    # In a log the bar would be its last line, drawn once at the end.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=len(schedule))
 
         def tell(outcome: Outcome) -> None:
-            if outcome.status is not Status.PASSED or not progress.console.is_terminal:
-                progress.console.print(report.line(outcome), markup=False, highlight=False, soft_wrap=True)
+            if outcome.status is not Status.PASSED or not console.is_terminal:
+                console.print(report.line(outcome), markup=False, highlight=False, soft_wrap=True)
             progress.update(task, advance=1, description=report.line(outcome)[:100])
 
         try:

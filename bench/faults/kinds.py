@@ -22,6 +22,10 @@ class Scene(Enum):
     FALSE_CLOCK = "embedded Postgres, the server under libfaketime"
 
 
+NEEDS: Final = {Scene.SMALL_DISK: "root, to mount a tmpfs", Scene.FALSE_CLOCK: "libfaketime"}
+"""What a scene needs beyond Linux; for people."""
+
+
 @attrs.frozen
 class Span:
     """A range of seconds, both ends possible."""

@@ -14,7 +14,7 @@ from rich.table import Table
 from ...testing.audit import Kind
 from ..report import Machine, commit
 from .campaign import Campaign
-from .kinds import FAULTS, CannotInject
+from .kinds import FAULTS, NEEDS, CannotInject
 from .outcome import Outcome, Range, Status, Summary
 from .stage import check
 
@@ -145,17 +145,20 @@ def _last_line(campaign: Campaign) -> str:
 
 
 def show_list(console: Console) -> None:
-    """Print what can be done."""
+    """Print what can be done, what it needs, and whether this machine has that."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("fault", no_wrap=True)
     table.add_column("what it does")
+    table.add_column("needs")
+    table.add_column("here")
     for fault in FAULTS:
         try:
             check(fault.scene)
         except CannotInject as exc:
-            table.add_row(fault.name, f"{fault.does} [yellow](not here: {exc})[/]")
+            here = f"[yellow]no: {exc}[/]"
         else:
-            table.add_row(fault.name, fault.does)
+            here = "yes"
+        table.add_row(fault.name, fault.does, NEEDS.get(fault.scene, ""), here)
     console.print(table)
 
 

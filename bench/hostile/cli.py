@@ -73,6 +73,8 @@ def hostile(
 
     Every attack is played on a fresh server (unless there is a --url) before a room of healthy readers and posters, and must
     end as documented, within its bounds, while nothing is lost, doubled or reordered.
+
+    Exit code: 0 all held; 1 something broke; 2 wrong usage; 3 could not be run; 130 interrupted.
     """
     if wants_list:
         _list(Console())

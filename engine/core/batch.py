@@ -49,12 +49,14 @@ class Committed:
 
 @attrs.frozen
 class Repeat:
-    """A row with the same author and key was committed before: its offset, id, time and the digest of its request."""
+    """A row with the same author and key was committed before: its offset, id, time, the digest of its request, and its author
+    as it was called then."""
 
     offset: int
     id: str
     at_ms: int
     digest: bytes
+    actor: Author
 
 
 @attrs.frozen

@@ -35,6 +35,13 @@ class ConversationSettings:
     pass_items: int = _size(256, "subscribers served before a pass lets others run")
     post_deadline_s: float = _seconds(10.0, "a post that is not committed by then is answered with an error")
     typing_s: float = _seconds(6.0, "how long one typing event stands")
+    typing_again_s: float = attrs.field(
+        default=1.0,
+        validator=ge(0.0),
+        metadata={"help": "for so long after an author's typing event further ones are answered, and not shown again"},
+    )
+    typing_items: int = _size(1024, "authors whose last typing event is remembered; one that is not is shown again")
+    signal_items: int = _size(256, "ephemeral events waiting to be spread; the oldest gives way")
 
 
 @attrs.frozen(kw_only=True)

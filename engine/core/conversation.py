@@ -281,8 +281,7 @@ def answer_to_repeat(row: Row, first: Repeat, epoch: str) -> Ack | Unprocessable
     """What a post comes to whose key was used before."""
     if first.digest != row.digest:
         return Unprocessable(_OTHER_BODY)
-    message = message_of(row, first.offset, row_id=first.id, at_ms=first.at_ms)
-    return Ack(message, Cursor(epoch, first.offset), repeated=True)
+    return Ack(message_of(row, first.offset, first), Cursor(epoch, first.offset), repeated=True)
 
 
 def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:
@@ -296,15 +295,16 @@ def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[
     return expired
 
 
-def message_of(row: Row, offset: int, *, row_id: str | None = None, at_ms: int | None = None) -> Message:
-    """The message that a row became, or (with `row_id` and `at_ms`) that an equal earlier row became."""
+def message_of(row: Row, offset: int, first: Repeat | None = None) -> Message:
+    """The message that a row became, or that an equal earlier row became, which was the `first` with its key."""
+    told = first or row
     return Message(
-        id=row_id or row.id,
+        id=told.id,
         conversation=row.conversation,
         offset=offset,
-        author=row.actor,
+        author=told.actor,
         text=row.text,
-        created_at_ms=row.at_ms if at_ms is None else at_ms,
+        created_at_ms=told.at_ms,
         reply_to=row.reply_to,
         meta_json=row.meta_json,
     )

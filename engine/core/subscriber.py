@@ -8,7 +8,7 @@ where it is, so replaying, catching up and live delivery are this one step, and 
     PAGING   the cursor is older than the tail; pages come from the store until it meets the tail in one turn
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import ClassVar, Protocol
 
@@ -107,8 +107,8 @@ class Subscriber:
         if self.host is not None:
             self.host.resume(self)
 
-    def signal(self, event: Event, data: bytes) -> None:
-        """Hand over an ephemeral event; refused, it is let go (design: conflation)."""
+    def signal(self, events: Sequence[Event], data: bytes) -> None:
+        """Hand over ephemeral events, encoded and joined in `data`; refused, they are let go (design: conflation)."""
         self.push(data)
 
     def advance(self, tail: Tail, write_bytes: int) -> Progress:
@@ -151,9 +151,10 @@ class PullSubscriber(Subscriber):
         super().__init__(outlet, PULL, principal, client)
         self._take = outlet.take
 
-    def signal(self, event: Event, data: bytes) -> None:
-        """Hand over the event itself."""
-        self._take(event)
+    def signal(self, events: Sequence[Event], data: bytes) -> None:
+        """Hand over the events themselves."""
+        for event in events:
+            self._take(event)
 
     def advance(self, tail: Tail, write_bytes: int) -> Progress:
         """Wake the reader when there is something new."""

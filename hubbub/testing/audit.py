@@ -38,6 +38,8 @@ class Kind(Enum):
     """Acknowledged or shown before it was durable (G1, G2)."""
     ACK_CHANGED = "ack changed"
     """Two acks of one idempotency key that differ (G4)."""
+    UNCHECKED = "unchecked"
+    """Acks, refusals or readers in a conversation whose log was never given to `stored`: nothing of it was compared."""
 
 
 @attrs.frozen
@@ -226,11 +228,15 @@ class Audit:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def finish(self) -> Verdict:
-        """Compare what readers saw with the logs that `stored` was given, and add up. Call it once, at the end."""
+        """Compare what readers saw with the logs that `stored` was given, and add up. Call it once, at the end.
+
+        Every conversation in which something was promised needs its log.
+        """
         for (conversation, name), reader in self._readers.items():
             log = self._logs.get(conversation)
             if log is not None:
                 self._finish_reader(conversation, name, reader, log)
+        self._note_unchecked()
         posts = self._posts.values()
         acked = sum(post.ack is not None for post in posts)
         refused = sum(post.refused for post in posts)
@@ -244,6 +250,12 @@ class Audit:
             counts=dict(self._counts),
             violations=self.violations,
         )
+
+    def _note_unchecked(self) -> None:
+        promised = {where for (where, _), post in self._posts.items() if post.ack is not None or post.refusals}
+        promised.update(where for where, _ in self._readers)
+        for conversation in sorted(promised - self._logs.keys()):
+            self._note(Kind.UNCHECKED, conversation, "its log was never given to the audit")
 
     def _finish_reader(self, conversation: str, name: str, reader: _Reader, log: dict[int, str]) -> None:
         for offset, post in reader.seen:

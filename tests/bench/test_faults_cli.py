@@ -28,6 +28,19 @@ def test_every_fault_is_listed() -> None:
     assert all(fault.name in done.output for fault in FAULTS)
 
 
+def test_the_list_says_what_is_needed_and_whether_it_is_here(monkeypatch) -> None:
+    """Before anything is run: a library that is missing is named on the fault's own line."""
+    monkeypatch.setattr(stage, "_FAKETIME", ())
+    lines = CliRunner().invoke(bench, ("faults", "--list")).output.splitlines()
+    [clock] = [line for line in lines if line.strip().startswith("clock-step")]
+    assert "libfaketime" in clock
+    assert "no:" in clock
+    [disk] = [line for line in lines if line.strip().startswith("disk-full")]
+    assert "tmpfs" in disk
+    [kill] = [line for line in lines if line.strip().startswith("kill-server")]
+    assert kill.rstrip().endswith("yes")
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--all", "--fault", "memory"), ("--fault", "rain"), ("--all", "--rounds", "0")]
 )

@@ -117,5 +117,5 @@ def test_idle_connections_are_counted(fake_server) -> None:
 
 def test_no_server_is_a_clear_error() -> None:
     """A refused connection names the address."""
-    with pytest.raises(BenchError, match=r"127\.0\.0\.1:9"):
+    with pytest.raises(BenchError, match=r"nobody answers at http://127\.0\.0\.1:9"):
         run_fanout(Server(url="http://127.0.0.1:9"), SMALL, Options(), lambda text: None)

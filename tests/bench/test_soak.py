@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
+import click
 import pytest
 import trio
 from click.testing import CliRunner
+from rich.console import Console
 
 from hubbub.bench.errors import BenchError
 from hubbub.bench.server import Server, started
+from hubbub.bench.soak import leave, token_of
 from hubbub.bench.soak import soak as command
-from hubbub.bench.soak import token_of
 from hubbub.bench.soak_ledger import Checks
 from hubbub.bench.soak_load import LoadPlan
-from hubbub.bench.soak_report import SoakResult, sum_up, to_json
+from hubbub.bench.soak_report import SoakResult, show, sum_up, to_json
 from hubbub.bench.soak_run import SoakPlan, soak
 from hubbub.bench.soak_trend import Trend
 from hubbub.bench.soak_watch import SERIES, Sample, watching
@@ -28,6 +32,7 @@ SHORT = SoakPlan(
     warm_up_s=2.0,
     interval_s=0.5,
     load=LoadPlan(rate_per_s=40, readers=24, fill_items=100, life_s=0.2),
+    least_judged_s=0.0,
 )
 
 
@@ -90,12 +95,72 @@ def judged(found: list[Sample], checks: Checks | None = None) -> SoakResult:
     )
 
 
+def last_line(result: SoakResult) -> str:
+    """What a person reads at the end."""
+    out = io.StringIO()
+    show(result, Console(file=out, width=400))
+    return out.getvalue().splitlines()[-1]
+
+
+def ended(result: SoakResult) -> int:
+    """The exit code."""
+    try:
+        leave(result)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    return 0
+
+
 def test_growth_of_the_server_is_judged_and_of_postgres_shown() -> None:
     """History grows by nature; the server must not."""
     result = judged(samples(60.0))
     assert result.leaks == ("rss",)
     assert [series.name for series in result.series if series.judged is None] == ["postgres_pss"]
     assert judged(samples(0.0)).ok
+
+
+@pytest.mark.parametrize(
+    ("length_s", "interval_s", "minutes"),
+    [(120, 5, 2.0), (275, 5, 4.6), (590, 100, 10.0)],
+    ids=["warm-up only", "short", "few"],
+)
+def test_too_little_is_no_verdict(length_s: int, interval_s: int, minutes: float) -> None:
+    """Neither a leak nor its absence: three minutes and eight samples are needed, and the last line says so."""
+    found = [Sample(at, {"rss": 60 + at}) for at in range(interval_s, length_s + 1, interval_s)]
+    result = judged(found)
+    assert (result.too_short, result.ok, result.leaks, result.unclear) == (True, False, (), ())
+    assert "too little was seen for a verdict" in last_line(result)
+    assert SoakPlan(minutes=minutes, warm_up_s=100.0, interval_s=interval_s).too_short
+    assert ended(result) == 3
+
+
+def test_what_is_unclear_is_said() -> None:
+    """Noise that could hide a leak is no leak, and no clean bill either."""
+    rng = Random(3)
+    result = judged([Sample(at, {"rss": 60.0 + rng.gauss(0, 20), "pss": 50.0}) for at in range(0, 600, 5)])
+    assert (result.unclear, result.ok) == (("rss",), True)
+    assert last_line(result) == "nothing leaks for certain; 1 series unclear: rss"
+    assert ended(result) == 0
+
+
+def test_a_series_seen_too_seldom_is_unclear() -> None:
+    """It is not counted among those that do not leak."""
+    found = [Sample(at, {"rss": 60.0} | ({"ack_p99": 5.0} if at < 130 else {})) for at in range(0, 600, 5)]
+    assert judged(found).unclear == ("ack_p99",)
+
+
+def test_a_verdict_is_the_last_line() -> None:
+    """With the exit code of what was found; what was broken counts also where leaks could not be judged."""
+    assert (last_line(judged(samples(0.0))), ended(judged(samples(0.0)))) == ("nothing leaks", 0)
+    assert (last_line(judged(samples(60.0))), ended(judged(samples(60.0)))) == ("leaks: rss", 1)
+    assert ended(judged([], Checks(lost=1))) == 1
+
+
+def test_a_default_soak_is_long_enough() -> None:
+    """The command's own default gives a verdict, a minute does not."""
+    assert not SoakPlan().too_short
+    assert not SoakPlan(minutes=6).too_short
+    assert SoakPlan(minutes=1).too_short
 
 
 def test_the_warm_up_is_not_judged() -> None:

@@ -118,7 +118,7 @@ async def test_drain_tells_readers_and_refuses_posts(autojump_clock: MockClock) 
         asked = query(engine, QUERIES[0])
         engine.drain()
         engine.drain()
-        assert outlet.signals == ["server.draining"]
+        await until(lambda: outlet.signals == ["server.draining"])
         with pytest.raises(EngineClosed):
             post(engine, "c")
         with pytest.raises(EngineClosed):

@@ -335,6 +335,7 @@ async def test_ephemeral_events_reach_those_at_the_head(autojump_clock: MockCloc
         behind = busy
         behind.outlet.blocked = True
         await fill(engine, 1)
+        await trio.sleep(2.0)  # sooner it would not be shown again
         await query(engine, QUERIES[5]).wait()
         behind.outlet.free(behind.subscriber)
         assert here.outlet.signals == ["typing", "typing"]

@@ -111,8 +111,13 @@ def test_what_cannot_be_done_is_said(server: ServerProcess, tmp_path: Path) -> N
     assert (nobody.exit_code, "cannot reach" in nobody.output) == (1, True)
     calm = run(server, "release", "lobby")
     assert (calm.exit_code, "no such conversation is quarantined" in calm.output) == (1, True)
+    with guest(server) as eve:
+        theirs = run(server, "tree", token=eve.headers["Authorization"].removeprefix("Bearer "))
+    assert (theirs.exit_code, "a guest's or a user's token" in theirs.output) == (1, True)
     both = run(server, "tree", "--json", "--watch")
     assert both.exit_code == 2
+    piped = run(server, "tree", "--watch")
+    assert (piped.exit_code, "terminal" in piped.output) == (2, True)
 
 
 def test_the_tree_is_watched_until_interrupted(server: ServerProcess) -> None:

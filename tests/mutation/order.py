@@ -127,7 +127,7 @@ from ..actors
             Edit(
                 "engine/_conversation.py",
                 """
-        with trio.move_on_after(_SETTLE_WAIT_S):
+        with self._until_drained(), trio.move_on_after(_SETTLE_WAIT_S):
             await self._room.wait_settled()
         await self._load()
 """,
@@ -179,7 +179,7 @@ from ..actors
             return Committed(log.offsets[row.id])
 """,
                 """
-            return Repeat(log.offsets[row.id], row.id, row.at_ms, row.digest)
+            return Repeat(log.offsets[row.id], row.id, row.at_ms, row.digest, row.actor)
 """,
             ),
             Edit(
@@ -276,10 +276,10 @@ from ..actors
             Edit(
                 _MACHINE,
                 """
-    message = message_of(row, first.offset, row_id=first.id, at_ms=first.at_ms)
+    return Ack(message_of(row, first.offset, first), Cursor(epoch, first.offset), repeated=True)
 """,
                 """
-    message = message_of(row, first.offset)
+    return Ack(message_of(row, first.offset), Cursor(epoch, first.offset), repeated=True)
 """,
             ),
         ),

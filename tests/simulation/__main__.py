@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from .plan import Plan, draw, from_json
 from .run import Outcome, run_plan, run_seed
@@ -66,27 +67,39 @@ def _tell_small(outcome: Outcome, folder: Path | None) -> None:
         f"seed {plan.seed}, shrunk to {len(plan.faults)} faults, {len(plan.writers)} writers, {len(plan.readers)} readers:"
     )
     _tell(small)
-    text = plan.to_json()
+    _show(plan, folder)
+
+
+def _show(plan: Plan, folder: Path | None) -> None:
     if folder is None:
-        click.echo(text)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"seed-{plan.seed}.json"
-        path.write_text(text)
-        click.echo(f"replay: python -m tests.simulation --plan {path}")
+        click.echo(plan.to_json())
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"seed-{plan.seed}.json"
+    path.write_text(plan.to_json())
+    click.echo(f"replay: python -m tests.simulation --plan {path}")
+
+
+def _read(path: Path) -> Plan:
+    try:
+        return from_json(path.read_bytes())
+    except msgspec.MsgspecError as error:
+        raise click.ClickException(f"{path} is not a plan: {error}") from error
 
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(min=1), default=200, show_default=True, help="How many seeds.")
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first of them.")
-@click.option("--seed", type=click.IntRange(min=0), help="Only this one; every fault and its outcome is told.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Only this one, and print its plan; --out writes the plan to a file."
+)
 @click.option("--plan", "plan_path", type=click.Path(exists=True, path_type=Path), help="Replay a plan from a file.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--stop", is_flag=True, help="Stop at the first seed that fails, without shrinking it.")
 @click.option(
     "--shrink/--no-shrink", "shrinks", default=True, help="Make the first failing plan smaller.  [default: yes]"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for failing plans; else they are printed.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for plans; else they are printed.")
 def main(
     seeds: int,
     first: int,
@@ -105,9 +118,9 @@ def main(
     python -m tests.simulation --plan seed-1234.json     a plan that was shrunk
     """
     if plan_path is not None:
-        sys.exit(_one(from_json(plan_path.read_bytes())))
+        sys.exit(_one(_read(plan_path), None))
     if seed is not None:
-        sys.exit(_one(draw(seed)))
+        sys.exit(_one(draw(seed), out))
     tally, begun, failures = Tally(), time.monotonic(), list[Outcome]()
     for outcome in _outcomes(range(first, first + seeds), jobs):
         tally.add(outcome)
@@ -124,9 +137,9 @@ def main(
     sys.exit(1 if failures else 0)
 
 
-def _one(plan: Plan) -> int:
+def _one(plan: Plan, folder: Path | None) -> int:
     outcome = run_plan(plan)
-    click.echo(plan.to_json())
+    _show(plan, folder)
     _tell(outcome)
     click.echo(f"{outcome.seconds:.1f} s simulated, digest {outcome.digest}: {'ok' if outcome.ok else 'violated'}")
     return 0 if outcome.ok else 1

@@ -180,7 +180,10 @@ class Writer:
                 return True
             case Refused("conflict") if (room, post) in self._settled:
                 town.find("retry refused", f"{post} was acked, and its retry got a conflict")
-            case Refused("store_unavailable" | "outcome_unknown" as code) if self._calm and kind in ("rest", "embedder"):
+            case Refused("store_unavailable" | "outcome_unknown" as code) if self._calm and kind in (
+                "rest",
+                "embedder",
+            ):
                 town.find("wrong refusal", f"{post} got {code} from a store that is well")
             case Refused(code) if code in CERTAIN or (code == "conflict" and self._archives):
                 town.audit.refused(room, post, code)

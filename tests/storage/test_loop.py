@@ -260,20 +260,26 @@ async def test_closing_a_connection_of_a_loop_that_has_ended_is_no_error(
 
 
 class Wire:
-    """A TCP address in front of a unix socket. `die` lets every packet to it vanish, also the acknowledgements."""
+    """A TCP address in front of a unix socket. `die` lets every packet to it vanish, also the acknowledgements; while `flow` of a
+    connection is not set nobody there reads, and its kernel acknowledges with a window that closes."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.flow: list[trio.Event] = []
         self._fronts: list[trio.SocketStream] = []
 
     async def carry(self, front: trio.SocketStream) -> None:
         self._fronts.append(front)
+        self.flow.append(trio.Event())
+        self.flow[-1].set()
+        number = len(self.flow) - 1
         async with await trio.open_unix_socket(self._path) as back, trio.open_nursery() as nursery:
-            nursery.start_soon(self._copy, front, back)
-            nursery.start_soon(self._copy, back, front)
+            nursery.start_soon(self._copy, number, front, back)
+            nursery.start_soon(self._copy, number, back, front)
 
-    async def _copy(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    async def _copy(self, number: int, source: trio.SocketStream, sink: trio.SocketStream) -> None:
         async for data in source:
+            await self.flow[number].wait()
             await sink.send_all(data)
 
     def die(self, number: int) -> None:
@@ -282,23 +288,37 @@ class Wire:
         self._fronts[number].socket.setsockopt(socket.SOL_SOCKET, 26, pointer)  # SO_ATTACH_FILTER
 
 
+async def die_soon(wire: Wire) -> None:
+    """Kill the first two connections once what was asked over them has arrived."""
+    await trio.sleep(0.5)
+    wire.die(0)
+    wire.die(1)
+
+
 @pytest.mark.postgres
 async def test_a_dead_wire_is_told_from_a_slow_answer(postgres: PostgresServer, database: str) -> None:
-    """Where nothing is acknowledged the connection breaks after five seconds; a statement that takes longer is waited for."""
+    """Where keepalives have no answer the connection breaks after five seconds; one that is slow, or that takes no more bytes for
+    now, is waited for."""
     wire = Wire(f"{postgres.directory}/.s.PGSQL.5432")
     async with trio.open_nursery() as nursery, open_driver() as driver:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, wire.carry, [listener])
         url = f"postgresql://hubbub@127.0.0.1:{listener.socket.getsockname()[1]}/{database}?sslmode=disable"
-        dead, idle, slow = [await driver.connect(url, {}) for _ in range(3)]
-        wire.die(0)
-        wire.die(1)
+        dead, idle, slow, stopped = [await driver.connect(url, {}) for _ in range(4)]
+        await stopped.fetch("select length($1::text)", "", timeout_s=5)  # prepared: then all is sent at once
+        wire.flow[3] = trio.Event()
         async with trio.open_nursery() as calls:
             calls.start_soon(lambda: slow.fetch("select pg_sleep(9)", timeout_s=30))
+            calls.start_soon(lambda: stopped.fetch("select length($1::text)", "x" * 16_000_000, timeout_s=30))
             began = trio.current_time()
-            with pytest.raises(OutcomeUnknown):
-                await dead.fetch("select 1", timeout_s=30)
+            async with trio.open_nursery() as sent:
+                sent.start_soon(die_soon, wire)
+                with pytest.raises(OutcomeUnknown):
+                    await dead.fetch("select pg_sleep(9)", timeout_s=30)
             assert 4 < trio.current_time() - began < 8
-        assert idle.closed
+            assert idle.closed
+            await trio.sleep(began + 8.5 - trio.current_time())
+            wire.flow[3].set()
         assert not slow.closed
+        assert not stopped.closed
         nursery.cancel_scope.cancel()

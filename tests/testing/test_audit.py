@@ -356,7 +356,39 @@ def test_violations_are_told_at_once_and_kept_up_to_a_bound() -> None:
     audit.reads("r", ROOM, 0)
     for offset in range(2, 2 * 1500 + 2, 2):
         audit.seen("r", ROOM, offset, f"{offset}")
-    verdict = audit.finish()
-    assert verdict.counts == {Kind.DROPPED: 1500}
+    verdict = audit.finish()  # which finds that there is no log
+    assert verdict.counts == {Kind.DROPPED: 1500, Kind.UNCHECKED: 1}
     assert len(verdict.violations) == 1000
-    assert len(told) == 1500
+    assert len(told) == 1501
+
+
+def _acks(audit: Audit) -> None:
+    audit.tried(ROOM, "a")
+    audit.acked(ROOM, "a", 1, "id-a")
+
+
+def _refuses(audit: Audit) -> None:
+    audit.tried(ROOM, "a")
+    audit.refused(ROOM, "a", "store_unavailable")
+
+
+def _reads(audit: Audit) -> None:
+    audit.reads("r", ROOM, 0)
+
+
+@pytest.mark.parametrize("note", [_acks, _refuses, _reads])
+def test_promises_that_were_compared_with_no_log_are_not_kept(note: Callable[[Audit], None]) -> None:
+    """A run that forgets to read a log back, or reads another conversation's, has checked nothing."""
+    audit = Audit()
+    note(audit)
+    audit.stored("elsewhere", [])
+    verdict = audit.finish()
+    assert not verdict.ok
+    assert verdict.counts == {Kind.UNCHECKED: 1}
+
+
+def test_a_try_alone_promises_nothing() -> None:
+    """Neither stored nor refused: there is nothing to compare."""
+    audit = Audit()
+    audit.tried(ROOM, "a")
+    assert audit.finish().ok

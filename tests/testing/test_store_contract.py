@@ -13,7 +13,18 @@ import trio
 
 from hubbub.engine import Event, Message, Record, Store, TokenRecord, WriterSettings
 from hubbub.engine.core.batch import Batch
-from hubbub.storage import Backend, Committed, MemoryBackend, MemoryStore, Repeat, Result, Row, RowsRefused, WriterStore
+from hubbub.storage import (
+    Backend,
+    Committed,
+    MemoryBackend,
+    MemoryStore,
+    Rejected,
+    Repeat,
+    Result,
+    Row,
+    RowsRefused,
+    WriterStore,
+)
 from hubbub.testing.rows import ROOM, message, record, running
 from hubbub.testing.store_contract import BackendContract, DurableStoreContract, StoreContract
 
@@ -31,6 +42,17 @@ class ForgetsKeys(MemoryBackend):
 
     def apply(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
         return super().apply([attrs.evolve(row, key=None) for row in rows], again=again)
+
+
+class ForgetsOldKeys(MemoryBackend):
+    """It knows the last forty keys of a conversation."""
+
+    def apply(self, rows: Sequence[Row], *, again: bool) -> list[Result]:
+        results = super().apply(rows, again=again)
+        for log in self._logs.values():
+            for key in list(log.keys)[:-40]:
+                del log.keys[key]
+        return results
 
 
 class MixesAuthors(MemoryBackend):
@@ -137,6 +159,35 @@ class StoresTheWithdrawn(MemoryStore):
         super().submit(Batch(batch.conversation, rows, lambda _, results: batch.settle(results)))
 
 
+class StoresTheRefused(MemoryStore):
+    """What it refuses while it stops, it stores."""
+
+    def submit(self, batch: Batch) -> None:
+        def settled(_: Batch, results: Sequence[Result]) -> None:
+            store_refused(self._backend, batch.rows, results)
+            batch.settle(results)
+
+        super().submit(Batch(batch.conversation, batch.rows, settled))
+
+
+def store_refused(backend: Backend, rows: Sequence[Row], results: Sequence[Result]) -> None:
+    """Store the rows that were rejected as not stored."""
+    assert isinstance(backend, MemoryBackend)
+    backend.apply([row for row, result in zip(rows, results, strict=True) if isinstance(result, Rejected)], again=False)
+
+
+class SettlesTwice(MemoryStore):
+    """Posts that wait when it stops are told twice."""
+
+    def submit(self, batch: Batch) -> None:
+        def settled(_: Batch, results: Sequence[Result]) -> None:
+            batch.settle(results)
+            if isinstance(results[0], Rejected):
+                batch.on_settled(batch, results)
+
+        super().submit(Batch(batch.conversation, batch.rows, settled))
+
+
 def unbounded() -> MemoryStore:
     """A store that takes any number of rows."""
     return MemoryStore(WriterSettings(queue_items=1 << 40))
@@ -185,6 +236,9 @@ def suite_of(make: Callable[[], Store]) -> StoreContract:
     [
         (over(CountsFromZero), "test_offsets_are_consecutive_from_one_in_order_of_submission"),
         (over(ForgetsKeys), "test_a_known_key_gives_the_first_ack"),
+        (over(ForgetsOldKeys), "test_the_oldest_of_many_keys_is_still_known"),
+        (StoresTheRefused, "test_what_a_stop_refuses_is_not_stored"),
+        (SettlesTwice, "test_what_a_stop_refuses_is_not_stored"),
         (over(MixesAuthors), "test_a_key_belongs_to_author_and_conversation"),
         (over(OffByOne), "test_pages_of_events"),
         (over(Boundless), "test_the_newest_events"),
@@ -212,6 +266,37 @@ async def test_a_wrong_store_is_caught(make: Callable[[], Store], test: str) -> 
 async def test_a_right_store_passes(test: str) -> None:
     """The way these tests run a suite finds no fault where there is none."""
     assert not await fails(suite_of(MemoryStore), test)
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_a_store_that_stores_the_refused_when_it_closes_is_caught(lies: bool) -> None:
+    """By the test that opens it again; one that does not is none the worse."""
+    backend = MemoryBackend()
+
+    class Suite(DurableStoreContract):
+        @asynccontextmanager
+        async def open_store(self) -> AsyncIterator[Store]:
+            posts: list[Batch] = []
+            store = Notes(backend, posts)
+            yield store
+            store.close()
+            for batch in posts if lies else ():
+                assert batch.results is not None
+                store_refused(backend, batch.rows, batch.results)
+
+    assert await fails(Suite(), "test_what_a_stop_refused_is_not_there_after_a_restart") is lies
+
+
+class Notes(WriterStore):
+    """It keeps what it was given."""
+
+    def __init__(self, backend: Backend, batches: list[Batch]) -> None:
+        super().__init__(backend, WriterSettings())
+        self._batches = batches
+
+    def submit(self, batch: Batch) -> None:
+        super().submit(batch)
+        self._batches.append(batch)
 
 
 class SendsTwice(MemoryBackend):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -19,7 +20,7 @@ from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Verb
 from hubbub.storage import MemoryStore
 from hubbub.transport.api import Api, Matched
-from hubbub.transport.auth import Authenticator
+from hubbub.transport.auth import GUEST_DAYS, Authenticator
 from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
@@ -43,6 +44,16 @@ class GatedStore(MemoryStore):
         return await super().find_token(digest)
 
 
+@attrs.define
+class Wall:
+    """A wall clock that a test may put forward."""
+
+    ahead_ms: int = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
 @attrs.define(eq=False)
 class House:
     """What a test holds."""
@@ -51,11 +62,16 @@ class House:
     store: GatedStore
     api: Api
     token: str
+    wall: Wall
 
     def restart_auth(self) -> None:
         """Forget which tokens were seen, as after a restart."""
         auth = Authenticator(self.store, self.engine.now_ms, self.api.start_soon)
         self.api = attrs.evolve(self.api, auth=auth)
+
+    def end_token(self) -> None:
+        """The guest's token ends now, as if its time were over."""
+        self.wall.ahead_ms = GUEST_DAYS * 86_400_000
 
     def close_gate(self) -> None:
         """Keep look-ups waiting from now on."""
@@ -77,7 +93,7 @@ class House:
 
     async def dispatch(self, head: RequestHead, body: bytes = b"") -> Response:
         """As `call`, for a head that a test made itself."""
-        matched = self.api.routes.match(head.method, head.path)
+        matched = self.api.match(head.method, head.path)
         assert isinstance(matched, Matched)
         answers: list[Response] = []
         answered = trio.Event()
@@ -101,8 +117,8 @@ class House:
 @asynccontextmanager
 async def house(*, guests: bool = True) -> AsyncIterator[House]:
     """A running engine with the public conversation `lobby` and one guest, Eve."""
-    store = GatedStore()
-    async with Engine.open(store=store) as engine, trio.open_nursery() as nursery:
+    store, wall = GatedStore(), Wall()
+    async with Engine.open(store=store, wall=wall) as engine, trio.open_nursery() as nursery:
 
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
             nursery.start_soon(work)
@@ -110,7 +126,8 @@ async def house(*, guests: bool = True) -> AsyncIterator[House]:
         auth = Authenticator(store, engine.now_ms, start_soon)
         await engine.create("lobby")
         token = (await auth.issue_guest("Eve")).token
-        yield House(engine, store, Api(engine, auth, ROUTES, guests, start_soon, operator=operator_access()), token)
+        api = Api(engine, auth, ROUTES, guests, start_soon, operator=operator_access())
+        yield House(engine, store, api, token, wall)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 

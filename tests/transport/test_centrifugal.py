@@ -250,6 +250,37 @@ async def test_pings_and_their_answers(autojump_clock: MockClock) -> None:
         assert client.said() == [{}, Closed(3012)]
 
 
+@pytest.mark.parametrize("way", ["command", "bearer", "cookie"])
+async def test_an_ended_token_ends_its_connection(way: str, autojump_clock: MockClock) -> None:
+    """At the next moment of a ping, with the code that lets a client come back with another token; until then it goes on."""
+    async with house() as there:
+        header = {
+            "bearer": [f"Authorization: Bearer {there.token}"],
+            "cookie": [f"Cookie: hubbub_session={there.token}"],
+        }
+        client = Client(there, *header.get(way, []))
+        await client.settle()
+        await client.ask({"id": 1, "connect": {"token": there.token if way == "command" else ""}}, SUBSCRIBE)
+        client.machine.timeout()
+        client.send(frame(b"{}"))
+        assert client.said() == [{}]
+        there.end_token()
+        client.machine.timeout()
+        assert client.said() == [Closed(3005)]
+        assert there.subscribers == 0
+
+
+async def test_a_token_that_ended_is_noticed_at_a_full_socket(autojump_clock: MockClock) -> None:
+    """A peer that takes nothing gains no time by it."""
+    async with house() as there:
+        client = await connected(there)
+        client.conn.is_blocked = True
+        there.end_token()
+        client.machine.timeout()
+        client.conn.is_blocked = False
+        assert client.said() == [Closed(3005)]
+
+
 # -- rooms ------------------------------------------------------------------------------------------------------------
 
 

@@ -223,10 +223,10 @@ async def test_same_head_in_both_lanes(autojump_clock, request_bytes):
 class BrokenRoutes(Routes):
     """Fails for one path."""
 
-    def match(self, method, path):
+    def match(self, method, path, *, operator=True):
         if path == "/broken":
             raise ValueError(path)
-        return super().match(method, path)
+        return super().match(method, path, operator=operator)
 
 
 async def test_bug_of_ours_ends_one_connection(autojump_clock):

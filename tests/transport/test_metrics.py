@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
 from hubbub.engine import Draft
+from hubbub.engine._room import Room
 from hubbub.transport.loop_lag import BOUNDS_S
 
 from .house import House, house
@@ -21,6 +25,19 @@ async def series(there: House) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
         for family in text_string_to_metric_families(answer.body.decode())
         for sample in family.samples
     }
+
+
+async def test_a_page_goes_over_no_subscribers(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room of ten thousand costs a scrape what a room of one costs: each room tells how many there are."""
+
+    def walk(_: Room) -> NoReturn:
+        raise AssertionError("somebody goes over a room's subscribers")
+
+    async with house() as there, there.engine.conversation("lobby").subscribe():
+        with monkeypatch.context() as patched:
+            patched.setattr(Room, "subscribers", walk)
+            found = await series(there)
+        assert found["hubbub_subscribers", ()] == 1
 
 
 async def test_the_figures_are_the_engines(autojump_clock: MockClock) -> None:

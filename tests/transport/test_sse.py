@@ -77,6 +77,18 @@ async def test_an_end_while_the_token_is_looked_up_leaves_nothing(ending: str, a
         assert there.subscribers == 0
 
 
+async def test_an_ended_token_ends_its_stream(autojump_clock: MockClock) -> None:
+    """At the next heartbeat, with a code that says why; the reader comes back with another token."""
+    async with house() as there:
+        reader = Reader(there)
+        await reader.lines()
+        there.end_token()
+        reader.machine.timeout()
+        assert (await reader.lines())[:2] == ["event: stream.end", 'data: {"code":"expired"}']
+        assert reader.conn.is_closed
+        assert there.subscribers == 0
+
+
 async def test_a_conversation_that_does_not_answer_is_given_up(autojump_clock: MockClock) -> None:
     """503 after the time to join; a late answer changes nothing."""
     async with house() as there:

@@ -68,7 +68,10 @@ class BackendContract:
             message(key="known"),
             message(key="k"),
         ]
-        repeats = [Repeat(1, known.id, known.at_ms, b"1"), Repeat(3, rows[1].id, rows[1].at_ms, b"")]
+        repeats = [
+            Repeat(1, known.id, known.at_ms, b"1", known.actor),
+            Repeat(3, rows[1].id, rows[1].at_ms, b"", rows[1].actor),
+        ]
         expected = [Committed(2), Committed(3), Committed(1), Committed(4), *repeats]
         assert await backend.commit(rows, again=True) == expected
         assert await backend.commit(rows, again=True) == expected

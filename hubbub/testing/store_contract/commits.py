@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import trio
 
-from ...engine import EngineClosed, NotFound, Overloaded, Store, StoreUnavailable, Visibility
+from ...engine import Author, EngineClosed, NotFound, Overloaded, Store, StoreUnavailable, Visibility
 from ...engine.core.batch import Committed, Rejected, Repeat
 from ...engine.core.ids import ConversationId
 from ...engine.core.messages import ConversationChange
-from ..rows import BOB, OTHER, ROOM, Post, commit, hand_in, message, record, running, update
+from ..rows import ADA, BOB, OTHER, ROOM, Post, commit, hand_in, message, record, running, update
 from .opening import PLENTY, OpensStore
 
 
@@ -37,17 +37,29 @@ class CommitPromises(OpensStore):
         ]
 
     async def test_a_known_key_gives_the_first_ack(self, store: Store) -> None:
-        """Offset, id, time and digest of the first post come back, also for another body."""
+        """Offset, id, time, digest and author of the first post come back, also for another body and for another name."""
         await store.create(record())
         first = message(text="first", key="k", digest=b"d" * 32, at_ms=1_700_000_000_001)
-        again = message(text="second", key="k", digest=b"e" * 32, at_ms=1_700_000_009_999)
+        renamed = Author(ADA.id, "Ada Lovelace")
+        again = message(text="second", author=renamed, key="k", digest=b"e" * 32, at_ms=1_700_000_009_999)
         assert await commit(store, message(), first) == [Committed(1), Committed(2)]
-        repeat = Repeat(2, first.id, first.at_ms, first.digest)
+        repeat = Repeat(2, first.id, first.at_ms, first.digest, first.actor)
         assert await commit(store, again, message(), again) == [repeat, Committed(3), repeat]
         loaded = await store.load(ROOM)
         assert loaded is not None
         assert loaded.offset == 3
         assert await store.message_offset(ROOM, again.id) is None
+
+    async def test_the_oldest_of_many_keys_is_still_known(self, store: Store) -> None:
+        """A key is kept as long as its message, not as long as a memory lasts."""
+        await store.create(record())
+        rows = [message(key=f"{number}", digest=number.to_bytes(2)) for number in range(2000)]
+        for start in range(0, len(rows), 500):
+            await commit(store, *rows[start : start + 500])
+        old = [0, 1, 999, 1999]
+        known = [Repeat(place + 1, rows[place].id, rows[place].at_ms, rows[place].digest, ADA) for place in old]
+        assert await commit(store, *(message(key=f"{place}") for place in old)) == known
+        assert [await store.find_key(ROOM, ADA.id, f"{place}") for place in old] == known
 
     async def test_a_key_twice_in_one_commit_is_stored_once(self, store: Store) -> None:
         """The second row is a repeat of the first, in one batch and over two batches of one commit."""
@@ -56,7 +68,7 @@ class CommitPromises(OpensStore):
         posts = [hand_in(store, message(), rows[0], rows[1]), hand_in(store, rows[2], message(), rows[3])]
         for post in posts:
             await post.done.wait()
-        repeat = Repeat(2, rows[0].id, rows[0].at_ms, rows[0].digest)
+        repeat = Repeat(2, rows[0].id, rows[0].at_ms, rows[0].digest, rows[0].actor)
         assert posts[0].results == [Committed(1), Committed(2), repeat]
         assert posts[1].results == [repeat, Committed(3), repeat]
 
@@ -205,5 +217,5 @@ class CommitPromises(OpensStore):
             async with running(store):
                 assert await commit(store, first) == [Committed(1)]
             async with running(store):
-                repeat = Repeat(1, first.id, first.at_ms, first.digest)
+                repeat = Repeat(1, first.id, first.at_ms, first.digest, first.actor)
                 assert await commit(store, message(key="k"), message()) == [repeat, Committed(2)]

@@ -9,9 +9,10 @@ from ..rows import BOB, OTHER, ROOM, commit, message, record, running, update
 from .commits import CommitPromises
 from .opening import PLENTY
 from .reads import ReadPromises
+from .stopping import StopPromises, check_outcomes, stopped_at_work, stored_offsets
 
 
-class StoreContract(CommitPromises, ReadPromises):
+class StoreContract(CommitPromises, ReadPromises, StopPromises):
     """Every promise of `engine/ports.py` but durability. Subclass it, define `open_store`, and pytest runs it."""
 
 
@@ -34,7 +35,7 @@ class DurableStoreContract(StoreContract):
             assert await _everything(store) == before
             assert await store.find_token(token.digest) == token
             results = await commit(store, message(key="k", digest=b"e"), message())
-            assert results == [Repeat(2, first.id, first.at_ms, b"d"), Committed(4)]
+            assert results == [Repeat(2, first.id, first.at_ms, b"d", first.actor), Committed(4)]
 
     async def test_an_ack_outlives_any_number_of_restarts(self) -> None:
         """Offsets stay consecutive, and a key keeps its first answer."""
@@ -44,12 +45,22 @@ class DurableStoreContract(StoreContract):
                 if number == 0:
                     await store.create(record())
                 assert await commit(store, row) == [Committed(number + 1)]
-                known = [Repeat(place, old.id, old.at_ms, old.digest) for place, old in enumerate(rows[:number], 1)]
+                known = [
+                    Repeat(place, old.id, old.at_ms, old.digest, old.actor)
+                    for place, old in enumerate(rows[:number], 1)
+                ]
                 retries = [message(key=old.key) for old in rows[:number]]
                 assert await commit(store, *retries, message(key=row.key)) == [
                     *known,
-                    Repeat(number + 1, row.id, row.at_ms, row.digest),
+                    Repeat(number + 1, row.id, row.at_ms, row.digest, row.actor),
                 ]
+
+    async def test_what_a_stop_refused_is_not_there_after_a_restart(self) -> None:
+        """Nothing of it is stored while the store closes or opens, and what was acked is there."""
+        async with self.open_store() as store:
+            posts = await stopped_at_work(store)
+        async with self.open_store() as store, running(store):
+            check_outcomes(posts, await stored_offsets(store))
 
 
 async def _everything(store: Store) -> tuple[object, list[Record], list[object]]:

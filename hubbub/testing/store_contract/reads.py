@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from ...engine import Conflict, Store, TokenRecord, Visibility
+from ...engine import Author, Conflict, Store, TokenRecord, Visibility
 from ...engine.core.batch import Committed, Repeat
 from ...engine.core.codec import event_json
 from ...engine.core.conversation import event_of
@@ -159,13 +159,13 @@ class ReadPromises(OpensStore):
         assert await offsets(0, PLENTY) == list(range(1, 9))
 
     async def test_the_message_of_a_key(self, store: Store) -> None:
-        """Found by conversation, author and key together, with its digest; for ever the first one."""
+        """Found by conversation, author and key together, with its digest and author; for ever the first one."""
         await store.create(record(ROOM))
         await store.create(record(OTHER))
         first = message(key="k", digest=b"d" * 32, at_ms=1_700_000_000_001)
         await commit(store, message(), first)
-        await commit(store, message(key="k", digest=b"e" * 32))
-        assert await store.find_key(ROOM, ADA.id, "k") == Repeat(2, first.id, first.at_ms, first.digest)
+        await commit(store, message(author=Author(ADA.id, "Ada Lovelace"), key="k", digest=b"e" * 32))
+        assert await store.find_key(ROOM, ADA.id, "k") == Repeat(2, first.id, first.at_ms, first.digest, first.actor)
         assert await store.find_key(ROOM, ADA.id, "K") is None
         assert await store.find_key(ROOM, BOB.id, "k") is None
         assert await store.find_key(OTHER, ADA.id, "k") is None

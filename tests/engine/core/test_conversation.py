@@ -110,7 +110,7 @@ class World:
         if scope is not None and scope in self.keys:
             offset = self.keys[scope]
             first = self.log[offset - 1]
-            return Repeat(offset, first.id, first.at_ms, first.digest)
+            return Repeat(offset, first.id, first.at_ms, first.digest, first.actor)
         self.log.append(row)
         if scope is not None:
             self.keys[scope] = len(self.log)
@@ -125,7 +125,7 @@ class World:
         if offset is None:
             return answer.error
         first = self.log[offset - 1]
-        return answer_to_repeat(row, Repeat(offset, first.id, first.at_ms, first.digest), "epoch")
+        return answer_to_repeat(row, Repeat(offset, first.id, first.at_ms, first.digest, first.actor), "epoch")
 
     def events(self, after: int, upto: int) -> list[Event]:
         """The log as events."""
@@ -521,7 +521,9 @@ def test_an_unknown_outcome_that_was_a_commit_is_published(world: World) -> None
     assert isinstance(case.answers[0], OutcomeUnknown)
 
 
-@pytest.mark.parametrize("result", [Committed(2), Committed(0), Repeat(7, "m", 0, digest_of("hi", None, None))])
+@pytest.mark.parametrize(
+    "result", [Committed(2), Committed(0), Repeat(7, "m", 0, digest_of("hi", None, None), OTHER.author)]
+)
 def test_results_that_do_not_continue_the_log_are_a_crash(world: World, result: Result) -> None:
     """A gap is never papered over: the machine raises, so that its owner starts again from the store."""
     machine = world.load()
