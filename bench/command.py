@@ -1,0 +1,92 @@
+"""How a scenario command is carried out: runs with live progress, then results, files and exit code.
+
+A new scenario command takes three steps, and about 15 lines in a file of its own or in `cli.py`:
+
+    @bench.command()
+    @click.option("--rooms", type=click.IntRange(1), default=500, show_default=True, help="How many.")
+    @with_common                                            # next to the function: all shared options
+    def rooms(*, rooms: int, common: Common) -> None:
+        \"\"\"Many small rooms: CPU per delivery, commits included.\"\"\"
+        scenario = attrs.evolve(ROOMS_C, rooms=rooms)
+        options = common.options(posters=10, sample=100)
+        leave(common, [carry_out(common, partial(run_rooms, scenario=scenario, options=options))])
+
+`run_rooms(server, *, scenario, options, tell)` gives a `Result`. Its figures must be known to `report.figures`: their
+unit, which direction is better, and what they mean; `--slo` and `--against` know them from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import click
+from rich.console import Console
+
+from .errors import BenchError
+from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
+from .fleet import Tell
+from .options import Common
+from .report import Result, merged, show, to_json
+from .server import Server
+
+
+class Run(Protocol):
+    """One run of a scenario against a server, with lines of progress."""
+
+    def __call__(self, server: Server, *, tell: Tell) -> Result: ...
+
+
+def carry_out(common: Common, run: Run) -> Result:
+    """Run a scenario as often as was asked for, with live progress, then show the result.
+
+    Args:
+        common: Where to, and how often. Every run has a fresh server unless one was given.
+        run: The scenario.
+
+    Raises:
+        NotRun: A run could not be made.
+        click.exceptions.Exit: Interrupted; the server is stopped.
+    """
+    results: list[Result] = []
+    try:
+        with _terminable(), Console(stderr=True).status("starting") as status:
+            for _ in range(common.repeat):
+                with common.target.server(status.update) as server:
+                    results.append(attrs.evolve(run(server, tell=status.update), command=common.command))
+    except BenchError as exc:
+        raise NotRun(str(exc)) from exc
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    result = merged(results)
+    if common.json_path != "-":
+        show(result, Console())
+    return result
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is taken like Ctrl-C: by default it would end the bench and leave its server running."""
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def leave(common: Common, results: Sequence[Result]) -> None:
+    """Write the files that are wanted; end with the exit code that the results call for.
+
+    Raises:
+        click.exceptions.Exit: With a code other than 0, see `exits`.
+    """
+    if common.json_path == "-":
+        click.echo(to_json(results))
+    elif common.json_path is not None:
+        Path(common.json_path).write_bytes(to_json(results) + b"\n")
+    if any(result.broken for result in results):
+        raise click.exceptions.Exit(EXIT_BROKEN)

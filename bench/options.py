@@ -1,0 +1,144 @@
+"""The options that all scenario commands of the bench share, as one frozen value.
+
+A command takes them by `@with_common` and gets them as `common`; its own options follow its function's other
+arguments. `command.py` says how a new scenario command is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+import click
+
+from .fleet import Tell
+from .run import Options
+from .server import Server, started
+
+_OUTPUTS: Final = frozenset({"json_path"})
+"""Parameters that say where the result goes; left out of the command that a result is made again with."""
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Which server is measured: the one at `url`, or a fresh one for every run."""
+
+    url: str | None
+    pid: int | None
+    serve_args: str
+
+    @contextlib.contextmanager
+    def server(self, tell: Tell) -> Iterator[Server]:
+        """The server that was asked for; one of our own is stopped at the end.
+
+        Raises:
+            BenchError: It does not come up.
+        """
+        if self.url is not None:
+            yield Server(url=self.url.rstrip("/"), pid=self.pid)
+            return
+        tell("starting the server")
+        with started(shlex.split(self.serve_args)) as server:
+            yield server
+
+
+@attrs.frozen(kw_only=True)
+class Common:
+    """What every scenario command was told.
+
+    Attributes:
+        repeat: How often each scenario is run.
+        json_path: Where the results go as JSON; "-" for stdout, and no table then.
+        command: What to type to make the result again.
+    """
+
+    target: Target
+    processes: int
+    connect_parallel: int
+    seed: int
+    pin: bool
+    repeat: int
+    json_path: str | None
+    command: str
+
+    def options(self, *, posters: int, sample: int) -> Options:
+        """These options as those of a run; the arguments are what differs between scenarios."""
+        return Options(
+            posters=posters,
+            processes=self.processes,
+            sample=sample,
+            parallel=self.connect_parallel,
+            seed=self.seed,
+            pin=self.pin,
+        )
+
+
+_COMMON: Final = (
+    click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes."),
+    click.option(
+        "--connect-parallel",
+        type=click.IntRange(1, 4096),
+        default=256,
+        show_default=True,
+        help="Handshakes at the same time, per generator.",
+    ),
+    click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the posts say."),
+    click.option("--pin", is_flag=True, help="Server on the first core, generators on the others."),
+    click.option(
+        "--url",
+        help="Use this running server (http://HOST:PORT, guests allowed) and start none. The conversation stays on it.",
+    ),
+    click.option("--pid", type=click.IntRange(1), help="Process of the --url server, for its CPU and memory."),
+    click.option("--serve-args", default="", help="Further arguments for `hubbub serve`, as one string."),
+    click.option(
+        "--repeat",
+        type=click.IntRange(1, 100),
+        default=1,
+        show_default=True,
+        help="Run each scenario so often, each time on a fresh server (unless --url): medians and spread.",
+    ),
+    click.option("--json", "json_path", help="Also write the result as JSON to this file; - for stdout, no table."),
+)
+
+
+def with_common(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options; they reach it as the one argument `common`."""
+
+    @functools.wraps(command)
+    def filled(**values: object) -> None:
+        command(common=_taken(values), **values)
+
+    for option in reversed(_COMMON):
+        filled = option(filled)
+    return filled
+
+
+def _taken(values: dict[str, object]) -> Common:
+    """The shared values, taken out of what the command line gave; click has checked their types."""
+
+    def split(kind: type[attrs.AttrsInstance]) -> dict[str, object]:
+        return {name: values.pop(name) for name in attrs.fields_dict(kind) if name in values}
+
+    target = Target(**split(Target))  # type: ignore[arg-type]
+    return Common(target=target, command=typed(click.get_current_context()), **split(Common))  # type: ignore[arg-type]
+
+
+def typed(context: click.Context) -> str:
+    """What to type to run the same again: the options that were given, in the command's order, without the outputs."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in _OUTPUTS or context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        flag = parameter.opts[0]
+        if isinstance(value, bool):
+            words.append(flag if value else parameter.secondary_opts[0])
+        else:
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [flag, str(each)]
+    return shlex.join(words)

@@ -1,0 +1,82 @@
+"""A result on the terminal: figures beside their budgets, what was broken, whether it is valid, where it was measured."""
+
+from __future__ import annotations
+
+import attrs
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .result import Figure, Judged, Result
+
+
+def number(value: float) -> str:
+    """A figure as people read it: three digits that matter, thousands set apart."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.3g}"
+
+
+def show(result: Result, console: Console) -> None:
+    """Print a result: figures with their budgets, invariants, validity, and where it was measured."""
+    console.print(_figures(result))
+    _show_verdict(result, console)
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    console.print(
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_mib:,} MiB, Linux {machine.kernel}, "
+        f"Python {machine.python}\n{versions}\ncommit {result.commit}, {result.started_at}, options {result.options}",
+        style="dim",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _figures(result: Result) -> Table:
+    runs = len(result.runs)
+    judged = {budget.figure: budget for budget in result.budgets}
+    title = f"{result.name}: {result.title}" + (f" (median of {runs} runs)" if runs else "")
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right")
+    if runs:
+        table.add_column("least to greatest", justify="right")
+        table.add_column("MAD", justify="right")
+    table.add_column("unit")
+    table.add_column("must", justify="right")
+    table.add_column("aim", justify="right")
+    table.add_column("")
+    for figure in result.figures:
+        table.add_row(
+            figure.name, number(figure.value), *_spread(figure), figure.unit, *_budget(judged.get(figure.name))
+        )
+    for index, use in enumerate(result.generators):
+        mark = "[yellow]generator_bound[/]" if use.bound else ""
+        empty = ("", "") if runs else ()
+        table.add_row(f"generator_{index}_cpu_percent", number(use.cpu_percent), *empty, "%", "", "", mark)
+    return table
+
+
+def _spread(figure: Figure) -> tuple[str, ...]:
+    spread = figure.spread
+    if spread is None:
+        return ()
+    return f"{number(spread.least)} to {number(spread.greatest)}", number(spread.mad)
+
+
+def _budget(budget: Judged | None) -> tuple[str, str, str]:
+    if budget is None:
+        return "", "", ""
+    return number(budget.must), number(budget.aim), "[green]met[/]" if budget.met else "[red]missed[/]"
+
+
+def _show_verdict(result: Result, console: Console) -> None:
+    for reason in result.invalid_because:
+        console.print(f"[bold yellow]invalid:[/] {escape(reason)}", highlight=False)
+    if result.generator_bound:
+        console.print("[yellow]generator_bound: a generator used more than 90 % of a core; give it --processes[/]")
+    for note in result.notes:
+        console.print(f"[yellow]{escape(note)}[/]")
+    counts = ", ".join(f"{name} {value:,}" for name, value in attrs.asdict(result.verdict).items())
+    if result.broken:
+        console.print(f"[bold red]invariants broken: {', '.join(result.broken)}[/] ({counts})", highlight=False)
+    else:
+        console.print(f"[green]invariants held[/] ({counts})", highlight=False)
