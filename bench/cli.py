@@ -12,12 +12,13 @@ import attrs
 import click
 
 from .command import carry_out, leave
+from .commands import connect, durable, idle, mixed, reconnect, rooms, slow, sse
 from .faults.cli import faults
 from .hostile.cli import hostile
 from .options import Common, with_common
 from .report import Result
-from .run import run_fanout, run_idle
-from .scenarios import FANOUT_A, FANOUT_B, IDLE_D, ClosedLoop, Fanout, Idle, OpenLoop
+from .run import run_traffic
+from .scenarios import FANOUT_A, FANOUT_B, ClosedLoop, OpenLoop, Traffic
 from .soak import soak
 from .texts import MIN_BYTES
 
@@ -83,33 +84,22 @@ def fanout(
         )
         if not _same_shape(scenario, frozen):
             scenario = attrs.evolve(scenario, name="fanout", title=_title(scenario), budgets=())
-        results.append(carry_out(common, partial(run_fanout, scenario=scenario, options=options)))
+        results.append(carry_out(common, partial(run_traffic, scenario=scenario, options=options)))
     leave(common, results)
 
 
-@bench.command()
-@click.option("--connections", type=click.IntRange(10), default=5_000, show_default=True, help="How many.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Quiet time.")
-@with_common
-def idle(*, connections: int, seconds: float, common: Common) -> None:
-    """Idle subscribed connections: memory for each, connects/s."""
-    scenario: Idle = attrs.evolve(IDLE_D, connections=connections, seconds=seconds)
-    options = common.options(posters=0, sample=1)
-    leave(common, [carry_out(common, partial(run_idle, scenario=scenario, options=options))])
-
-
-def _chosen(in_flight: int | None, rate: float | None) -> list[Fanout]:
+def _chosen(in_flight: int | None, rate: float | None) -> list[Traffic]:
     if in_flight is not None:
         return [FANOUT_A]
     return [FANOUT_B] if rate is not None else [FANOUT_A, FANOUT_B]
 
 
-def _same_shape(scenario: Fanout, frozen: Fanout) -> bool:
+def _same_shape(scenario: Traffic, frozen: Traffic) -> bool:
     """Whether a frozen scenario's budgets can be judged; longer or shorter runs are the same shape."""
     return attrs.evolve(scenario, seconds=frozen.seconds, warm_up_s=frozen.warm_up_s) == frozen
 
 
-def _title(scenario: Fanout) -> str:
+def _title(scenario: Traffic) -> str:
     match scenario.load:
         case ClosedLoop(in_flight=in_flight):
             load = f"{in_flight:,} posts in flight"
@@ -118,6 +108,14 @@ def _title(scenario: Fanout) -> str:
     return f"one room of {scenario.subscribers:,}, {load}"
 
 
+bench.add_command(rooms)
+bench.add_command(durable)
+bench.add_command(mixed)
+bench.add_command(slow)
+bench.add_command(sse)
+bench.add_command(idle)
+bench.add_command(connect)
+bench.add_command(reconnect)
 bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(soak)

@@ -19,12 +19,16 @@ from . import control
 from .errors import BenchError
 
 Tell = Callable[[str], None]
-_Wanted = TypeVar("_Wanted", control.Connected, control.Posted, control.Finished)
+_Wanted = TypeVar("_Wanted", control.Connected, control.Posted, control.Done, control.Finished)
 _QUIT_S: Final = 10.0
 
 
 class Fleet:
-    """All generators of a run. Made by `launched`, which also ends them."""
+    """All generators of a run. Made by `launched`, which also ends them.
+
+    Attributes:
+        intervals: Seconds of measured windows that the generators reported; the reader clears them.
+    """
 
     def __init__(self, processes: Sequence[subprocess.Popen[bytes]], tell: Tell) -> None:
         self._processes: Final = processes
@@ -32,6 +36,7 @@ class Fleet:
         self._bytes: Final = [b"" for _ in processes]
         self._progress: Final[dict[int, control.Progress]] = {}
         self._reports: list[tuple[int, control.Report]] = []  # read, and not yet asked for
+        self.intervals: Final[list[control.Interval]] = []
         self._selector: Final = selectors.DefaultSelector()
         for index, process in enumerate(processes):
             assert process.stdout is not None
@@ -85,6 +90,8 @@ class Fleet:
                 if isinstance(report, control.Progress):
                     self._progress[index] = report
                     self._show()
+                elif isinstance(report, control.Interval):
+                    self.intervals.append(report)
                 else:
                     self._reports.append((index, report))
 
@@ -105,7 +112,7 @@ def launched(count: int, tell: Tell) -> Iterator[Fleet]:
     """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "hubbub.bench.load"],
+            [sys.executable, "-m", "hubbub.bench.generator"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,

@@ -43,6 +43,11 @@ class Ledger:
         self.duplicated = 0
         self.reordered = 0
 
+    @property
+    def gapless(self) -> bool:
+        """Whether everything before `expect` has come."""
+        return not self._gaps
+
     def advance(self, to: int) -> None:
         """Count everything from `expect` up to, not including, `to` as received in order."""
         self.received += to - self.expect
@@ -87,7 +92,7 @@ class PostLedger:
 
     def __init__(self) -> None:
         self._acked: set[int] = set()
-        self._seen: dict[int, int] = {}
+        self._seen: dict[int, tuple[int, int]] = {}
         self.doubled = 0
         self.corrupted = 0
 
@@ -95,9 +100,9 @@ class PostLedger:
         """The server has promised that this post is kept."""
         self._acked.add(number)
 
-    def seen(self, number: int, offset: int) -> None:
-        """A reader was sent this post under this offset; a second offset for it counts as doubled."""
-        if self._seen.setdefault(number, offset) != offset:
+    def seen(self, number: int, place: tuple[int, int]) -> None:
+        """A reader was sent this post at this place (room, offset); a second place for it counts as doubled."""
+        if self._seen.setdefault(number, place) != place:
             self.doubled += 1
 
     def acked_count(self) -> int:

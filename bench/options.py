@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 import click
 
+from .arrange import Options
 from .fleet import Tell
-from .run import Options
 from .server import Server, started
 
 _OUTPUTS: Final = frozenset({"json_path"})

@@ -10,6 +10,7 @@ posts are without an answer in a closed loop, `MAX_UNANSWERED` in an open one (f
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 from .scenarios import ClosedLoop, Load, OpenLoop
@@ -54,18 +55,21 @@ class _Open:
 
 
 class _Closed:
-    def __init__(self, in_flight: int, start_ns: int, stop_ns: int) -> None:
-        self._in_flight: Final = in_flight
+    def __init__(self, load: ClosedLoop, start_ns: int, stop_ns: int) -> None:
+        self._in_flight: Final = load.in_flight
+        self._left = math.inf if load.posts is None else load.posts
         self._start_ns: Final = start_ns
         self._stop_ns: Final = stop_ns
 
     def due(self, now_ns: int, unanswered: int) -> list[int]:
         if not self._start_ns <= now_ns < self._stop_ns:
             return []
-        return [now_ns] * (self._in_flight - unanswered)
+        count = int(min(self._in_flight - unanswered, self._left))
+        self._left -= count
+        return [now_ns] * count
 
     def next_ns(self, unanswered: int) -> int | None:
-        return None if unanswered >= self._in_flight else self._start_ns
+        return None if unanswered >= self._in_flight or not self._left else self._start_ns
 
 
 def make_pace(load: Load, start_ns: int, stop_ns: int) -> Pace:
@@ -74,4 +78,4 @@ def make_pace(load: Load, start_ns: int, stop_ns: int) -> Pace:
         case OpenLoop():
             return _Open(load.rate_per_s, start_ns, stop_ns)
         case ClosedLoop():
-            return _Closed(load.in_flight, start_ns, stop_ns)
+            return _Closed(load, start_ns, stop_ns)

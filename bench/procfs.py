@@ -158,6 +158,15 @@ def read_memory(pid: int) -> Memory:
     return Memory(_kib_line((proc / "status").read_text(), "VmRSS"), _kib_line(rollup, "Pss"))
 
 
+def read_rss(pid: int) -> int:
+    """Resident bytes of one process; cheaper than `read_memory`.
+
+    Raises:
+        OSError: There is no such process, or it is not ours to look at.
+    """
+    return _kib_line((Path("/proc") / str(pid) / "status").read_text(), "VmRSS")
+
+
 def pin(pid: int, cpu: int) -> None:
     """Keep all threads that a process has now, and those they start, on one core; its children stay free."""
     for thread in (Path("/proc") / str(pid) / "task").iterdir():

@@ -1,130 +1,74 @@
-"""Carries a scenario out: opens the room, commands the generators, reads the server's CPU and memory, sums up.
+"""Carries a scenario with posts out: connects, posts, reads the server's CPU and memory, sums up.
 
-All processes agree on instants of the monotonic clock: the bench reads the server's CPU at the same two instants at
-which the generators take their counts. The warm-up before them has the same load and is not measured, its invariants
-are.
+All processes agree on instants of the monotonic clock: the bench reads the server at the same instants at which the
+generators take their counts. The warm-up before them has the same load and is not measured, its invariants are.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import attrs
-import httpx
 
-from . import control, procfs
-from .errors import BenchError
+from . import arrange, control, watch
+from .arrange import Options, Part
 from .fleet import Fleet, Tell, launched
 from .invariants import Verdict
 from .measure import Histogram
-from .report import Figure, GeneratorUse, Result
-from .scenarios import Fanout, Idle
+from .measured import Measured
+from .report import Curve, Figure, Result
+from .scenarios import Acts, Traffic, Transport
 from .server import Server
 
-CONNECT_S: Final = 120.0
 DRAIN_S: Final = 15.0
-DISTURBED_PERCENT: Final = 25.0
-GENERATOR_BOUND: Final = 0.9
-_TOKENS: Final = 16
 _LEAD_NS: Final = 300_000_000  # for the command to reach every generator
-_SETTLE_S: Final = 1.0
+_DIALECTS: Final = {Transport.WEBSOCKET: "hubbub", Transport.SSE: "sse"}
 
 
-@attrs.frozen(kw_only=True)
-class Options:
-    """How a scenario is run; none of it changes what is measured.
+@attrs.frozen
+class Stage:
+    """A run in progress: its generators, connected, and the server."""
 
-    Attributes:
-        posters: Connections that post, beside the readers.
-        processes: Generator processes; the readers are shared out, the first one posts.
-        sample: Readers per process whose delivery latency is recorded.
-        parallel: Connections per process in their handshake at the same time.
-        pin: Keep the server on the first core and the generators on the others.
-    """
+    fleet: Fleet
+    server: Server
+    shares: Sequence[Part]
+    options: Options
 
-    posters: int = 10
-    processes: int = 1
-    sample: int = 100
-    parallel: int = 256
-    seed: int = 1
-    pin: bool = False
-
-
-def open_room(server: Server, room: str) -> list[str]:
-    """Create the public room and return access tokens of guests.
-
-    Raises:
-        BenchError: The server refuses, or does not answer.
-    """
-    try:
-        with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as client:
-            tokens: list[str] = []
-            for number in range(_TOKENS):
-                answer = client.post("/api/v1/auth/guest", json={"name": f"bench {number}"})
-                answer.raise_for_status()
-                tokens.append(answer.json()["token"])
-            body = {"id": room, "title": "bench", "visibility": "public"}
-            answer = client.post("/api/v1/conversations", json=body, headers={"Authorization": f"Bearer {tokens[0]}"})
-            if answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
-    except httpx.ConnectError as exc:
-        raise BenchError(f"nobody answers at {server.url}") from exc
-    except (httpx.HTTPError, KeyError, ValueError) as exc:
-        raise BenchError(f"the room could not be opened at {server.url}: {exc!r}") from exc
-    return tokens
-
-
-def _share(total: int, parts: int) -> list[int]:
-    return [total // parts + (index < total % parts) for index in range(parts)]
-
-
-def _jobs(server: Server, options: Options, text_bytes: int) -> list[control.Job]:
-    run = secrets.token_hex(4)
-    room = f"bench-{run}"
-    tokens = open_room(server, room)
-    cores = sorted(os.sched_getaffinity(0))
-    if options.pin and server.pid is not None:
-        procfs.pin(server.pid, cores[0])
-    free = cores[1:] or cores
-    return [
-        control.Job(
-            host=server.host,
-            port=server.port,
-            room=room,
-            run=run,
-            tokens=tokens,
-            text_bytes=text_bytes,
-            seed=options.seed,
-            sample=options.sample,
-            parallel=options.parallel,
-            cpu=free[index % len(free)] if options.pin else None,
+    def window(self, scenario: Traffic) -> Measured:
+        """Post and measure for the time of the scenario, after its warm-up."""
+        start_ns = time.monotonic_ns() + _LEAD_NS
+        from_ns = start_ns + int(scenario.warm_up_s * 1e9)
+        to_ns = from_ns + int(scenario.seconds * 1e9)
+        count = len(self.shares)
+        loads, starts = arrange.shared_load(scenario.load, count), arrange.starts_ns(scenario.load, start_ns, count)
+        acts = Acts(scenario.acts.typing / count, scenario.acts.history / count, scenario.acts.turnover / count)
+        self.fleet.send(
+            [
+                control.Post(at_ns, from_ns, to_ns, load, DRAIN_S, part.weights, acts)
+                for at_ns, load, part in zip(starts, loads, self.shares, strict=True)
+            ]
         )
-        for index in range(options.processes)
-    ]
+        self.fleet.intervals.clear()
+        looks = watch.watched(self.server, self.fleet, from_ns, to_ns)
+        posted = self.fleet.gather(control.Posted, DRAIN_S + 10)
+        return Measured(posted=posted, intervals=list(self.fleet.intervals), looks=looks)
+
+    def finish(self, last_offsets: dict[str, int]) -> list[control.Finished]:
+        """Wait for the last deliveries and let every generator account for the run."""
+        self.fleet.send([control.Finish(last_offsets, DRAIN_S)] * len(self.shares))
+        return self.fleet.gather(control.Finished, DRAIN_S + 10)
+
+    def tell_all(self, command: control.Command) -> None:
+        """Give every generator the same command and wait until it is carried out."""
+        self.fleet.send([command] * len(self.shares))
+        self.fleet.gather(control.Done, 10)
 
 
-def _connect(fleet: Fleet, readers: int, posters: int, options: Options) -> list[control.Connected]:
-    shares = _share(readers, options.processes)
-    fleet.send([control.Connect(n, 0 if i else posters, CONNECT_S) for i, n in enumerate(shares)])
-    return fleet.gather(control.Connected, CONNECT_S + 10)
-
-
-def _finish(fleet: Fleet, last_offset: int, options: Options) -> list[control.Finished]:
-    fleet.send([control.Finish(last_offset, DRAIN_S)] * options.processes)
-    return fleet.gather(control.Finished, DRAIN_S + 10)
-
-
-def _cpu(server: Server) -> procfs.Cpu | None:
-    return None if server.pid is None else procfs.read_cpu(server.pid, server.data)
-
-
-def run_fanout(server: Server, scenario: Fanout, options: Options, tell: Tell) -> Result:
-    """One room, many readers, one load.
+def run_traffic(server: Server, *, scenario: Traffic, options: Options, tell: Tell) -> Result:
+    """Rooms with readers, one load; with stalled readers the load is measured once before and once after they stall.
 
     Args:
         server: Where to; not stopped.
@@ -136,88 +80,69 @@ def run_fanout(server: Server, scenario: Fanout, options: Options, tell: Tell) -
         BenchError: The run could not be made.
     """
     started_at = time.time()
+    rooms = arrange.open_rooms(server, scenario.rooms, options)
+    shares = arrange.parts(rooms, scenario.readers(), options.processes)
     with launched(options.processes, tell) as fleet:
-        fleet.send(_jobs(server, options, scenario.text_bytes))
-        connected = _connect(fleet, scenario.subscribers, options.posters, options)
-        start_ns = time.monotonic_ns() + _LEAD_NS
-        from_ns = start_ns + int(scenario.warm_up_s * 1e9)
-        to_ns = from_ns + int(scenario.seconds * 1e9)
-        loads = [scenario.load] + [None] * (options.processes - 1)
-        fleet.send([control.Post(start_ns, from_ns, to_ns, load, DRAIN_S) for load in loads])
-        fleet.until(from_ns)
-        before, busy_before_s = _cpu(server), procfs.read_machine_busy_s()
-        fleet.until(to_ns)
-        after, busy_after_s = _cpu(server), procfs.read_machine_busy_s()
-        posted = fleet.gather(control.Posted, DRAIN_S + 10)
-        finished = _finish(fleet, max(report.last_offset for report in posted), options)
-    used = after.since(before) if before and after else None
-    figures = _connect_figures(connected) + _fanout_figures(finished, used)
-    notes = _notes(finished, sum(report.unanswered for report in posted))
-    if used:
-        ours_s = used.server_s + used.postgres_s + sum(report.cpu_s for report in finished)
-        others = max(0.0, 100 * (busy_after_s - busy_before_s - ours_s) / scenario.seconds)
-        figures.append(Figure("other_processes_percent", others, "%"))
-        if others > DISTURBED_PERCENT:
-            notes += (f"other processes used {others:.0f} % of a core: disturbed, budgets are not judged",)
-            scenario = attrs.evolve(scenario, budgets=())
+        arrange.begin(
+            fleet,
+            server,
+            rooms,
+            shares,
+            options,
+            text_bytes=scenario.text_bytes,
+            dialect=_DIALECTS[scenario.transport],
+        )
+        connected = arrange.connect(fleet, [part.readers for part in shares], options.posters)
+        stage = Stage(fleet, server, shares, options)
+        before = watch.counters(server)
+        measured = stage.window(scenario)
+        figures = connect_figures(connected) + measured.figures() + _batch_figures(before, watch.counters(server))
+        if scenario.stalled_percent:
+            measured, figures = _stalled(stage, scenario, measured, figures)
+        finished = stage.finish(measured.last_offsets)
     return Result.of(
         scenario=scenario,
         options=attrs.asdict(options),
         server=server,
         started_at=started_at,
         figures=figures,
-        verdict=_verdict(finished),
-        generators=_generators(finished),
-        notes=notes,
+        verdict=verdict_of(finished),
+        generators=measured.generators(),
+        notes=notes_of(finished, measured.unanswered),
+        series=measured.series(),
+        curves=measured.curves(),
+        invalid_because=measured.invalid_because(),
     )
 
 
-def run_idle(server: Server, scenario: Idle, options: Options, tell: Tell) -> Result:
-    """Many subscribed connections and no posts. Arguments and errors as for `run_fanout`.
-
-    The first tenth, at most 100, is connected before the first look at the memory, so that what the server loads on
-    first use is not charged to the connections.
-    """
-    started_at = time.time()
-    first = max(1, min(100, scenario.connections // 10))
-    with launched(options.processes, tell) as fleet:
-        fleet.send(_jobs(server, options, 120))
-        _connect(fleet, first, 0, options)
-        fleet.until(time.monotonic_ns() + int(_SETTLE_S * 1e9))
-        before = procfs.read_memory(server.pid) if server.pid else None
-        connected = _connect(fleet, scenario.connections - first, 0, options)
-        from_ns = time.monotonic_ns() + int(_SETTLE_S * 1e9)
-        to_ns = from_ns + int(scenario.seconds * 1e9)
-        fleet.send([control.Post(from_ns, from_ns, to_ns, None, 0.0)] * options.processes)
-        fleet.until(from_ns)
-        cpu_before = _cpu(server)
-        fleet.until(to_ns)
-        cpu_after = _cpu(server)
-        after = procfs.read_memory(server.pid) if server.pid else None
-        posted = fleet.gather(control.Posted, 10)
-        finished = _finish(fleet, max(report.last_offset for report in posted), options)
-    figures = _connect_figures(connected)
-    if before and after:
-        added = scenario.connections - first
-        figures.append(Figure("rss_per_connection_kib", (after.rss_bytes - before.rss_bytes) / 1024 / added, "KiB"))
-        figures.append(Figure("pss_per_connection_kib", (after.pss_bytes - before.pss_bytes) / 1024 / added, "KiB"))
-        figures.append(Figure("server_rss_mib", after.rss_bytes / 1024 / 1024, "MiB"))
-    if cpu_before and cpu_after:
-        share = cpu_after.since(cpu_before).server_s / scenario.seconds
-        figures.append(Figure("idle_server_cpu_percent", 100 * share, "%"))
-    return Result.of(
-        scenario=scenario,
-        options=attrs.asdict(options),
-        server=server,
-        started_at=started_at,
-        figures=figures,
-        verdict=_verdict(finished),
-        generators=_generators(finished),
-        notes=_notes(finished, 0),
-    )
+def _stalled(stage: Stage, scenario: Traffic, before: Measured, figures: list[Figure]) -> tuple[Measured, list[Figure]]:
+    """Measure again with stalled readers; the second window with the difference to the first."""
+    count = max(1, round(scenario.subscribers * scenario.stalled_percent / 100))
+    stage.fleet.send([control.Stall(n) for n in arrange.share(count, len(stage.shares))])
+    stage.fleet.gather(control.Done, 10)
+    after = stage.window(scenario)
+    healthy, disturbed = before.delivery().summary_ms(), after.delivery().summary_ms()
+    return after, [
+        Figure("stalled_readers", count, ""),
+        Figure("p50_shift_percent", 100 * (disturbed.p50 / healthy.p50 - 1), "%"),
+        Figure("p99_shift_percent", 100 * (disturbed.p99 / healthy.p99 - 1), "%"),
+        Figure("healthy_p50_ms", healthy.p50, "ms"),
+        Figure("healthy_p99_ms", healthy.p99, "ms"),
+        *(figure for figure in figures if figure.name.startswith("connect")),
+        *after.figures(),
+    ]
 
 
-def _connect_figures(connected: Sequence[control.Connected]) -> list[Figure]:
+def _batch_figures(before: dict[str, float], after: dict[str, float]) -> list[Figure]:
+    commits = watch.grown(before, after, "hubbub_writer_commits_total")
+    rows = watch.grown(before, after, "hubbub_writer_rows_total")
+    if not commits or rows is None:
+        return []
+    return [Figure("rows_per_commit", rows / commits, ""), Figure("commits", commits, "")]
+
+
+def connect_figures(connected: Sequence[control.Connected]) -> list[Figure]:
+    """How fast the connections of a run were made."""
     took = Histogram()
     for report in connected:
         took.merge(report.took)
@@ -229,54 +154,24 @@ def _connect_figures(connected: Sequence[control.Connected]) -> list[Figure]:
     ]
 
 
-def _fanout_figures(finished: Sequence[control.Finished], used: procfs.Cpu | None) -> list[Figure]:
-    delivery, ack = Histogram(), Histogram()
-    for report in finished:
-        delivery.merge(report.delivery)
-        ack.merge(report.ack)
-    # Every process took its counts over its own window; they differ by a turn of its loop.
-    deliveries_per_s = sum(report.delivered / report.window_s for report in finished)
-    posts_per_s = sum(report.acked / report.window_s for report in finished)
-    delivered = sum(report.delivered for report in finished)
-    figures = [
-        Figure("deliveries_per_s", deliveries_per_s, "1/s"),
-        Figure("posts_per_s", posts_per_s, "1/s"),
-        Figure("deliveries", delivered, ""),
-    ]
-    for name, histogram in (("delivery", delivery), ("ack", ack)):
-        summary = histogram.summary_ms()
-        figures += [
-            Figure(f"{name}_p50_ms", summary.p50, "ms"),
-            Figure(f"{name}_p90_ms", summary.p90, "ms"),
-            Figure(f"{name}_p99_ms", summary.p99, "ms"),
-            Figure(f"{name}_p999_ms", summary.p999, "ms"),
-            Figure(f"{name}_max_ms", summary.max, "ms"),
-        ]
-    if used and delivered:
-        window_s = max(report.window_s for report in finished)
-        figures += [
-            Figure("cpu_per_delivery_us", used.server_s / delivered * 1e6, "us"),
-            Figure("cpu_all_per_delivery_us", (used.server_s + used.postgres_s) / delivered * 1e6, "us"),
-            Figure("server_user_percent", 100 * used.server_user_s / window_s, "%"),
-            Figure("server_system_percent", 100 * used.server_system_s / window_s, "%"),
-            Figure("postgres_percent", 100 * used.postgres_s / window_s, "%"),
-        ]
-    return figures
+def connect_curve(connected: Sequence[control.Connected]) -> Curve:
+    """The whole distribution of the time that a connection took."""
+    took = Histogram()
+    for report in connected:
+        took.merge(report.took)
+    return Curve.of("connect", took)
 
 
-def _verdict(finished: Sequence[control.Finished]) -> Verdict:
+def verdict_of(finished: Sequence[control.Finished]) -> Verdict:
+    """The verdicts of all generators, added up."""
     verdict = Verdict()
     for report in finished:
         verdict = verdict.plus(report.verdict)
     return verdict
 
 
-def _generators(finished: Sequence[control.Finished]) -> tuple[GeneratorUse, ...]:
-    shares = [report.cpu_s / report.window_s if report.window_s else 0.0 for report in finished]
-    return tuple(GeneratorUse(100 * share, share > GENERATOR_BOUND) for share in shares)
-
-
-def _notes(finished: Sequence[control.Finished], unanswered: int) -> tuple[str, ...]:
+def notes_of(finished: Sequence[control.Finished], unanswered: int) -> tuple[str, ...]:
+    """What a reader of the result should know of refusals and cuts."""
     refused: Counter[str] = Counter()
     cut_off: Counter[str] = Counter()
     for report in finished:

@@ -52,9 +52,12 @@ class Push(msgspec.Struct, frozen=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """Answer to a subscribe: live from the offset after this one."""
+    """Answer to a subscribe: live from the offset after this one; to a resume, with what was missed before it."""
 
     offset: int = 0
+    epoch: str = ""
+    recovered: bool = True
+    publications: list[Publication] = msgspec.field(default_factory=list)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -76,8 +79,9 @@ class Document(msgspec.Struct, frozen=True):
 class _Send(msgspec.Struct, omit_defaults=True):
     id: int
     connect: dict[str, str] | None = None
-    subscribe: dict[str, str] | None = None
+    subscribe: dict[str, object] | None = None
     publish: dict[str, object] | None = None
+    rpc: dict[str, object] | None = None
 
 
 @attrs.frozen
@@ -152,6 +156,17 @@ def connect(command_id: int, token: str) -> bytes:
 def subscribe(command_id: int, room: str) -> bytes:
     """The subscribe command: live from now on, without recovery."""
     return _encode(_Send(command_id, subscribe={"channel": room}))
+
+
+def resume(command_id: int, room: str, offset: int, epoch: str) -> bytes:
+    """The subscribe command that asks for everything after an offset, then live."""
+    wanted: dict[str, object] = {"channel": room, "recover": True, "offset": offset, "epoch": epoch}
+    return _encode(_Send(command_id, subscribe=wanted))
+
+
+def rpc(command_id: int, method: str, data: dict[str, object]) -> bytes:
+    """A call of a method; its reply carries the result, which is not looked at."""
+    return _encode(_Send(command_id, rpc={"method": method, "data": data}))
 
 
 def publish(command_id: int, room: str, text: str, idempotency_key: str) -> bytes:

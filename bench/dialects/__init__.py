@@ -81,8 +81,8 @@ class Joined:
     """The connection is live.
 
     Attributes:
-        offset: The next event of the room has the offset after this one; 0 without a room.
-        missed: Events that came with the answer to a resume, in order, up to `offset`.
+        offset: The room's last event when the reader went live, or the last one of `missed`; 0 without a room.
+        missed: Events that came with the answer, in order: what a resume brought, and what was said in the same frame.
         rest: Bytes behind the answer; they go to `split` with what comes next.
         resumed: False: the position could not be served and events between it and `offset` are not to come.
     """

@@ -19,10 +19,10 @@ from typing import Final
 import attrs
 
 from .. import control, procfs
+from ..arrange import open_room
 from ..errors import BenchError
 from ..fleet import Fleet, Tell, launched
 from ..invariants import Verdict
-from ..run import open_room
 from ..scenarios import OpenLoop
 from ..server import Server
 from .arena import GRACE_S
@@ -65,14 +65,14 @@ class _Healthy:
     """The healthy clients, and the machine meanwhile."""
 
     def __init__(self, server: Server, options: Options, fleet: Fleet, room: str, tokens: Sequence[str]) -> None:
-        self.last_offset = 0
+        self.last_offsets: dict[str, int] = {}
         self._server: Final = server
         self._options: Final = options
         self._fleet: Final = fleet
         job = control.Job(
             host=server.host,
             port=server.port,
-            room=room,
+            rooms=[room],
             run=secrets.token_hex(4),
             tokens=list(tokens),
             text_bytes=120,
@@ -81,7 +81,7 @@ class _Healthy:
             parallel=64,
         )
         fleet.send([job])
-        fleet.send([control.Connect(options.readers, options.posters, CONNECT_S)])
+        fleet.send([control.Connect([options.readers], options.posters, CONNECT_S)])
         fleet.gather(control.Connected, CONNECT_S + 10)
 
     def phase(self, name: str, seconds: float, others: Crowd | None = None, warm_up_s: float = 0.0) -> Phase:
@@ -102,12 +102,12 @@ class _Healthy:
         peak_mib = self._watch_memory(to_ns)
         after = _Look.now(self._server)
         [posted] = self._fleet.gather(control.Posted, self._options.drain_s + 10)
-        self.last_offset = max(self.last_offset, posted.last_offset)
+        self.last_offsets = posted.last_offsets
         return _figures(name, seconds, posted, before, after, peak_mib)
 
     def finish(self) -> control.Finished:
         """Wait for the last deliveries; the account of the whole run."""
-        self._fleet.send([control.Finish(self.last_offset, self._options.drain_s)])
+        self._fleet.send([control.Finish(self.last_offsets, self._options.drain_s)])
         [finished] = self._fleet.gather(control.Finished, self._options.drain_s + 10)
         return finished
 

@@ -23,7 +23,7 @@ def test_fanout_writes_json_that_says_how_it_was_made(fake_server, tmp_path) -> 
     assert done.exit_code == 0, done.output
     assert "invariants held" in done.output
     (result,) = json.loads(path.read_text())
-    assert result["scenario"]["load"] == {"type": "ClosedLoop", "in_flight": 4}
+    assert result["scenario"]["load"] == {"type": "ClosedLoop", "in_flight": 4, "posts": None}
     assert result["options"]["seed"] == 9
     assert result["versions"]["trio"]
     assert result["machine"]["cores"] >= 1

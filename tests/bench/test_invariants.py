@@ -54,8 +54,8 @@ def test_an_acknowledged_post_that_nobody_saw_is_lost() -> None:
     posts = PostLedger()
     posts.acked(1)
     posts.acked(2)
-    posts.seen(2, 10)
-    posts.seen(3, 11)
+    posts.seen(2, (0, 10))
+    posts.seen(3, (0, 11))
     assert (posts.lost(), posts.doubled, posts.acked_count()) == (1, 0, 2)
 
 
@@ -63,7 +63,7 @@ def test_a_post_under_two_offsets_is_doubled() -> None:
     """The same offset again is another reader; a second offset is a second copy."""
     posts = PostLedger()
     for offset in (4, 4, 5):
-        posts.seen(1, offset)
+        posts.seen(1, (0, offset))
     assert posts.doubled == 1
 
 

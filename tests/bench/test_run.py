@@ -3,8 +3,10 @@
 import attrs
 import pytest
 
+from hubbub.bench.arrange import Options
 from hubbub.bench.errors import BenchError
-from hubbub.bench.run import Options, run_fanout, run_idle
+from hubbub.bench.run import run_traffic
+from hubbub.bench.run_storms import run_idle
 from hubbub.bench.scenarios import FANOUT_A, FANOUT_B, IDLE_D, ClosedLoop, OpenLoop
 from hubbub.bench.server import Server
 
@@ -17,7 +19,7 @@ def figures(result) -> dict[str, float]:
 
 def run(fake_server, scenario=SMALL, processes: int = 1):
     options = Options(posters=3, processes=processes, sample=4)
-    return run_fanout(Server(url=fake_server.url), scenario, options, lambda text: None)
+    return run_traffic(Server(url=fake_server.url), scenario=scenario, options=options, tell=lambda text: None)
 
 
 def test_an_honest_server_holds(fake_server) -> None:
@@ -110,7 +112,9 @@ def test_an_open_loop_keeps_its_rate_over_two_processes(fake_server) -> None:
 def test_idle_connections_are_counted(fake_server) -> None:
     """The idle scenario connects all of them and loses none."""
     scenario = attrs.evolve(IDLE_D, connections=20, seconds=0.1)
-    result = run_idle(Server(url=fake_server.url), scenario, Options(posters=0), lambda text: None)
+    result = run_idle(
+        Server(url=fake_server.url), scenario=scenario, options=Options(posters=0), tell=lambda text: None
+    )
     assert (result.verdict.readers, result.broken) == (20, ())
     assert figures(result)["connects_per_s"] > 0
 
@@ -118,4 +122,4 @@ def test_idle_connections_are_counted(fake_server) -> None:
 def test_no_server_is_a_clear_error() -> None:
     """A refused connection names the address."""
     with pytest.raises(BenchError, match=r"nobody answers at http://127\.0\.0\.1:9"):
-        run_fanout(Server(url="http://127.0.0.1:9"), SMALL, Options(), lambda text: None)
+        run_traffic(Server(url="http://127.0.0.1:9"), scenario=SMALL, options=Options(), tell=lambda text: None)

@@ -58,7 +58,7 @@ def test_documents_are_one_a_line() -> None:
     reply, push, ping = wire.documents(
         b'{"id":2,"subscribe":{"offset":7,"epoch":"e"}}\n{"push":{"pub":{"data":{"message":{"text":"hi"}},"offset":8}}}\n{}\n'
     )
-    assert reply.subscribe == wire.Subscribed(7)
+    assert reply.subscribe == wire.Subscribed(7, "e")
     assert push.push == wire.Push(wire.Publication(wire.Event(wire.Message("hi")), 8))
     assert ping == wire.Document()
 

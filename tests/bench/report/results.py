@@ -7,7 +7,7 @@ import attrs
 from hubbub.bench.invariants import Verdict
 from hubbub.bench.measure import Histogram
 from hubbub.bench.report import Curve, Figure, GeneratorUse, Result, Series
-from hubbub.bench.scenarios import FANOUT_B, Fanout
+from hubbub.bench.scenarios import FANOUT_B, Traffic
 from hubbub.bench.server import Server
 
 UNITS = {"per_s": "1/s", "ms": "ms", "us": "us", "mib": "MiB", "kib": "KiB", "percent": "%"}
@@ -21,7 +21,7 @@ def unit_of(name: str) -> str:
 def make(
     figures: Mapping[str, float] = FIGURES,
     *,
-    scenario: Fanout = FANOUT_B,
+    scenario: Traffic = FANOUT_B,
     verdict: Verdict | None = None,
     cpu_percent: float = 40.0,
     notes: tuple[str, ...] = (),

@@ -20,33 +20,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import attrs
-
-from . import wire
-from .invariants import Ledger
+from ..dialects import Closed, Dialect, Joined, Pinged, Publication
+from ..invariants import Ledger
+from ..wire import Frame, WireError
 
 WINDOW_BYTES: Final = 64 * 1024 * 1024
-
-
-@attrs.frozen
-class Pinged:
-    """The server asked for a sign of life: answer with this masked frame's body and kind."""
-
-    opcode: int
-    body: bytes
-
-
-@attrs.frozen
-class Closed:
-    """The server has sent a close frame."""
-
-    code: int
-    reason: str
-
+_GAP: Final = b"\0"
 
 Heard = Pinged | Closed
-Note = Callable[[int, wire.Publication], int]
-"""Looks at a publication (offset first) and returns when its post was meant to be sent, 0 for foreign ones."""
+Note = Callable[[Publication], int]
+"""Looks at a publication and returns when its post was meant to be sent, 0 for foreign ones."""
 
 
 class Stream:
@@ -54,10 +37,12 @@ class Stream:
 
     Args:
         first: That offset.
+        dialect: How its bytes are read.
         note: Called once for every publication that extends the stream or was counted by a detached follower.
     """
 
-    def __init__(self, first: int, note: Note, window_bytes: int = WINDOW_BYTES) -> None:
+    def __init__(self, first: int, dialect: Dialect, note: Note, window_bytes: int = WINDOW_BYTES) -> None:
+        self.dialect: Final = dialect
         self.note: Final = note
         self._window_bytes: Final = window_bytes
         self._bytes = bytearray()
@@ -66,6 +51,7 @@ class Stream:
         self._ends = [0]
         self._nexts = [first]
         self._intended: list[Sequence[int]] = [()]
+        self._missed: Sequence[Publication] = ()
 
     @property
     def end(self) -> int:
@@ -82,7 +68,7 @@ class Stream:
         at = position - self._base
         return at >= 0 and self._bytes.startswith(data, at)
 
-    def extend(self, position: int, raw: bytes, publications: Sequence[wire.Publication]) -> bool:
+    def extend(self, position: int, raw: bytes, publications: Sequence[Publication]) -> bool:
         """Add a frame if `position` is the end and its publications continue the offsets; say whether it was added."""
         first = self.next_offset
         if position != self.end or [pub.offset for pub in publications] != list(
@@ -92,12 +78,32 @@ class Stream:
         self._bytes += raw
         self._ends.append(position + len(raw))
         self._nexts.append(first + len(publications))
-        self._intended.append([self.note(pub.offset, pub) for pub in publications])
+        self._intended.append([self.note(pub) for pub in publications])
         if len(self._bytes) > self._window_bytes:
             keep_from = self.boundary(self._base + len(self._bytes) // 2)
             del self._bytes[: keep_from - self._base]
             self._base = keep_from
         return True
+
+    def skip(self, to: int) -> None:
+        """Go on at a later offset: what lies between came to all readers in answers, not as frames.
+
+        A byte that no frame begins with keeps readers that stand before the gap from being taken across it.
+        """
+        self._bytes += _GAP
+        self._ends.append(self.end + len(_GAP))
+        self._nexts.append(to)
+        self._intended.append(())
+
+    def noted_before(self, missed: Sequence[Publication]) -> bool:
+        """Whether this very list was noted last; otherwise it is noted now, and must be without a gap to be kept."""
+        if missed is self._missed:
+            return True
+        for publication in missed:
+            self.note(publication)
+        first = missed[0].offset
+        self._missed = missed if [p.offset for p in missed] == list(range(first, first + len(missed))) else ()
+        return False
 
     def boundary(self, position: int) -> int:
         """The last frame boundary at or before a position."""
@@ -127,20 +133,22 @@ class Stream:
 
 
 class Follower:
-    """One reader of a stream, accounted by offset.
+    """One reader of a stream, accounted by offset, over one connection or several after another.
 
     Args:
         stream: The room's stream.
         first: The offset this reader expects first.
+        mask: Of its connection, for replies to pings.
         sampled: Whether `fresh` reports its deliveries.
     """
 
-    __slots__ = ("_fresh", "_fresh_from", "_heard", "_ledger", "_position", "_rest", "_stream", "sampled")
+    __slots__ = ("_fresh", "_fresh_from", "_heard", "_ledger", "_mask", "_position", "_rest", "_stream", "sampled")
 
-    def __init__(self, stream: Stream, first: int, *, sampled: bool = False) -> None:
+    def __init__(self, stream: Stream, first: int, *, mask: bytes = b"\0\0\0\0", sampled: bool = False) -> None:
         self.sampled: Final = sampled
         self._stream: Final = stream
         self._ledger: Final = Ledger(first)
+        self._mask = mask
         self._position = stream.position_of(first)
         self._rest = b""
         self._heard: list[Heard] = []
@@ -151,7 +159,7 @@ class Follower:
         """Account for the bytes of one read; return what wants an answer.
 
         Raises:
-            WireError: The bytes are no frames of the protocol, or cannot be judged any more.
+            WireError: The bytes are no frames of the dialect, or cannot be judged any more.
         """
         if self._rest:
             data = self._rest + data
@@ -164,15 +172,36 @@ class Follower:
         heard, self._heard = self._heard, []
         return heard
 
-    def documents(self, found: Sequence[wire.Document]) -> None:
-        """Account for pushes that came in one frame with the reply to the subscribe."""
-        self._count([pub for document in found if (pub := _publication(document))])
+    def interrupted(self) -> int:
+        """The connection has ended: forget its unfinished frame and return the last offset, to resume after."""
+        ledger = self.settled()
+        self._rest = b""
+        self._follow_again()
+        return ledger.expect - 1
+
+    def joined(self, joined: Joined, mask: bytes) -> None:
+        """A connection of this reader is live: account for what came with the answer."""
+        self._mask = mask
+        missed = joined.missed
+        if not missed:
+            return
+        ledger = self.settled()
+        if self._stream.noted_before(missed) and missed[0].offset == ledger.expect:
+            ledger.advance(missed[-1].offset + 1)  # byte for byte what another reader was sent, which was looked at
+        else:
+            for publication in missed:
+                ledger.take(publication.offset)
+        self._follow_again()
 
     def delivered(self) -> int:
         """Events received so far, each counted once."""
         if self._position is None:
             return self._ledger.received
         return self._ledger.received + self._stream.offset_at(self._position) - self._ledger.expect
+
+    def next_offset(self) -> int:
+        """The offset that this reader expects next."""
+        return self._ledger.expect if self._position is None else self._stream.offset_at(self._position)
 
     def settled(self) -> Ledger:
         """The ledger, brought up to the last whole frame."""
@@ -193,7 +222,7 @@ class Follower:
 
     def _by_frame(self, data: bytes) -> None:
         data = self._back_to_boundary(data)
-        frames, rest_at = wire.split(data)
+        frames, rest_at = self._stream.dialect.split(data)
         for frame in frames:
             raw = data[frame.start : frame.end]
             if self._position is not None and self._stream.matches(raw, self._position):
@@ -208,46 +237,34 @@ class Follower:
         start = self._stream.boundary(self._position)
         seen = self._stream.between(start, self._position)
         if seen is None and start < self._position:
-            raise wire.WireError("the reader is further behind than the window")
+            raise WireError("the reader is further behind than the window")
         self._position = start
         return (seen or b"") + data
 
-    def _frame(self, frame: wire.Frame, raw: bytes) -> None:
-        if frame.opcode == wire.PING:
-            self._heard.append(Pinged(wire.PONG, frame.body))
-        elif frame.opcode == wire.CLOSE:
-            code = int.from_bytes(frame.body[:2], "big")
-            self._heard.append(Closed(code, frame.body[2:].decode(errors="replace")))
-        elif frame.opcode == wire.TEXT:
-            lines = [line for line in frame.body.split(b"\n") if line]
-            publications = [pub for line in lines if (pub := self._line(line))]
-            pure = len(publications) == len(lines)
-            if pure and self._position is not None and self._stream.extend(self._position, raw, publications):
-                self._position += len(raw)
-            elif publications:
-                self._count(publications)
+    def _frame(self, frame: Frame, raw: bytes) -> None:
+        words = self._stream.dialect.words(frame, self._mask)
+        found = [word for word in words if isinstance(word, Publication)]
+        self._heard += [word for word in words if isinstance(word, Pinged | Closed)]
+        pure = len(found) == len(words)
+        if found and pure and self._position is not None and self._stream.extend(self._position, raw, found):
+            self._position += len(raw)
+        elif found:
+            self._count(found)
 
-    def _line(self, line: bytes) -> wire.Publication | None:
-        if line == wire.SERVER_PING:
-            self._heard.append(Pinged(wire.TEXT, wire.SERVER_PING))
-            return None
-        for document in wire.documents(line):
-            return _publication(document)
-        return None
-
-    def _count(self, publications: Sequence[wire.Publication]) -> None:
+    def _count(self, found: Sequence[Publication]) -> None:
         """Count by offset what the stream does not say, then follow the stream again if it goes on from there."""
         ledger = self.settled()
         if self.sampled:
             self._collect(self._fresh)
-        for pub in publications:
-            ledger.take(pub.offset)
-            intended_ns = self._stream.note(pub.offset, pub)
+        for publication in found:
+            ledger.take(publication.offset)
+            intended_ns = self._stream.note(publication)
             if self.sampled:
                 self._fresh.append(intended_ns)
+        self._follow_again()
+
+    def _follow_again(self) -> None:
+        ledger = self._ledger
+        if ledger.gapless and ledger.expect > self._stream.next_offset:
+            self._stream.skip(ledger.expect)
         self._position = self._fresh_from = self._stream.position_of(ledger.expect)
-
-
-def _publication(document: wire.Document) -> wire.Publication | None:
-    pub = document.push.pub if document.push else None
-    return pub if pub and pub.offset else None

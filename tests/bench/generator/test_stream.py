@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.bench import wire
+from hubbub.bench.dialects import Closed, Joined, Pinged, Publication
+from hubbub.bench.dialects.hubbub import HubbubSocket
+from hubbub.bench.generator.stream import Follower, Note, Stream
 from hubbub.bench.invariants import Account, Ledger
-from hubbub.bench.stream import Closed, Follower, Pinged, Stream
 
 FIRST = 3
 PING = b"\x81\x02{}"
@@ -42,9 +44,12 @@ class Reader:
         self.heard += self.follower.received(self.chunks.pop(0))
 
 
-def note(offset: int, pub: wire.Publication) -> int:
-    assert pub.offset == offset
-    return offset * 1000
+def note(publication: Publication) -> int:
+    return publication.offset * 1000
+
+
+def stream_of(first: int, note: Note = note, **settings: int) -> Stream:
+    return Stream(first, HubbubSocket(), note, **settings)
 
 
 def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
@@ -61,7 +66,7 @@ def read_all(draw: st.DrawFn, readers: list[Reader]) -> None:
 def test_honest_readers_are_followed_however_their_bytes_are_cut(data: st.DataObject) -> None:
     """Any chunking, any interleaving of readers and pings at any boundary: all received, nothing amiss, pings heard."""
     last = FIRST + data.draw(st.integers(0, 8))
-    stream = Stream(FIRST, note)
+    stream = stream_of(FIRST)
     readers, pings = [], []
     for sampled in (True, False, True):
         parts, expected = [], 0
@@ -86,7 +91,7 @@ def test_honest_readers_are_followed_however_their_bytes_are_cut(data: st.DataOb
 def test_faults_are_counted_as_by_parsing_everything(data: st.DataObject) -> None:
     """Frames dropped, repeated, swapped or joined differently give each reader the account of its own offsets."""
     last = FIRST + 9
-    stream = Stream(FIRST, note)
+    stream = stream_of(FIRST)
     readers, ledgers = [], []
     for faulty in (False, True, True):
         offsets = list(range(FIRST, last + 1))
@@ -112,7 +117,7 @@ def test_faults_are_counted_as_by_parsing_everything(data: st.DataObject) -> Non
 def test_after_a_fault_the_reader_follows_the_stream_again() -> None:
     """One lost event makes one reader parse, and only until it meets the stream."""
     noted: list[int] = []
-    stream = Stream(1, lambda offset, pub: noted.append(offset) or 0)
+    stream = stream_of(1, lambda pub: noted.append(pub.offset) or 0)
     good, bad = Follower(stream, 1), Follower(stream, 1)
     for offset in range(1, 6):
         good.received(push(offset))
@@ -124,7 +129,7 @@ def test_after_a_fault_the_reader_follows_the_stream_again() -> None:
 
 def test_a_late_joiner_starts_within_the_stream() -> None:
     """A reader that subscribed later is held to the offsets after its own."""
-    stream = Stream(1, note)
+    stream = stream_of(1)
     early, late = Follower(stream, 1), Follower(stream, 3)
     early.received(push(1) + push(2) + push(3) + push(4))
     late.received(push(3) + push(4))
@@ -133,7 +138,7 @@ def test_a_late_joiner_starts_within_the_stream() -> None:
 
 def test_replies_and_ephemeral_pushes_are_passed_over() -> None:
     """What carries no offset changes no account."""
-    follower = Follower(Stream(1, note), 1)
+    follower = Follower(stream_of(1), 1)
     typing = frame(b'{"push":{"channel":"r","pub":{"data":{"type":"typing"}}}}')
     follower.received(push(1) + frame(b'{"id":9,"publish":{}}') + typing + push(2))
     assert follower.settled().finish(2) == Account(2, 0, 0, 0)
@@ -141,19 +146,20 @@ def test_replies_and_ephemeral_pushes_are_passed_over() -> None:
 
 def test_a_close_frame_is_heard_with_its_code() -> None:
     """The reason for a cut reaches the report."""
-    heard = Follower(Stream(1, note), 1).received(push(1) + b"\x88\x06\x0b\xc0slow")
-    assert list(heard) == [Closed(3008, "slow")]
+    heard = Follower(stream_of(1), 1).received(push(1) + b"\x88\x06\x0b\xc0slow")
+    assert list(heard) == [Closed("3008 slow")]
 
 
 def test_pings_say_how_to_answer() -> None:
     """A protocol ping is answered by a text frame, a WebSocket ping by a pong with its body."""
-    heard = Follower(Stream(1, note), 1).received(PING + SOCKET_PING)
-    assert list(heard) == [Pinged(wire.TEXT, b"{}"), Pinged(wire.PONG, b"p")]
+    mask = b"mask"
+    heard = Follower(stream_of(1), 1, mask=mask).received(PING + SOCKET_PING)
+    assert list(heard) == [Pinged(wire.frame(b"{}", mask)), Pinged(wire.frame(b"p", mask, wire.PONG))]
 
 
 def test_a_reader_behind_the_window_is_counted_by_parsing() -> None:
     """Bytes that have left the window are no longer compared, and nothing is lost by that."""
-    stream = Stream(1, note, window_bytes=2_000)
+    stream = stream_of(1, window_bytes=2_000)
     fast, slow = Follower(stream, 1), Follower(stream, 1)
     frames = [push(offset) for offset in range(1, 101)]
     for raw in frames:
@@ -164,7 +170,7 @@ def test_a_reader_behind_the_window_is_counted_by_parsing() -> None:
 
 def test_a_reader_that_stopped_inside_a_frame_behind_the_window_is_given_up() -> None:
     """What cannot be judged is an error, not a guess."""
-    stream = Stream(1, note, window_bytes=2_000)
+    stream = stream_of(1, window_bytes=2_000)
     fast, slow = Follower(stream, 1), Follower(stream, 1)
     frames = [push(offset) for offset in range(1, 101)]
     fast.received(frames[0])
@@ -178,4 +184,73 @@ def test_a_reader_that_stopped_inside_a_frame_behind_the_window_is_given_up() ->
 def test_garbage_is_a_wire_error() -> None:
     """Bytes that are no frames end the reader instead of being counted."""
     with pytest.raises(wire.WireError):
-        Follower(Stream(1, note), 1).received(b"HTTP/1.1 500 oops\r\n")
+        Follower(stream_of(1), 1).received(b"HTTP/1.1 500 oops\r\n")
+
+
+def missed(*offsets: int) -> list[Publication]:
+    return [Publication(offset, f"post {offset}") for offset in offsets]
+
+
+def test_readers_that_resume_with_the_same_answer_are_looked_at_once() -> None:
+    """What came in answers counts for each reader, is noted once, and the frames behind it are compared again."""
+    noted: list[int] = []
+    stream = stream_of(1, lambda pub: noted.append(pub.offset) or 0)
+    followers = [Follower(stream, 1) for _ in range(3)]
+    for follower in followers:
+        follower.received(push(1) + push(2)[:5])
+        assert follower.interrupted() == 1
+    answer = missed(2, 3, 4)
+    for follower in followers:
+        follower.joined(Joined(offset=4, missed=answer), b"mask")
+        follower.received(push(5))
+    assert noted == [1, 2, 3, 4, 5]
+    assert [follower.settled().finish(5) for follower in followers] == [Account(5, 0, 0, 0)] * 3
+
+
+def test_faults_in_an_answer_are_counted() -> None:
+    """An answer with a hole, a repeated and an early event gives the account that parsing every event gives."""
+    stream = stream_of(1)
+    follower = Follower(stream, 1)
+    follower.received(push(1))
+    follower.interrupted()
+    follower.joined(Joined(offset=6, missed=missed(2, 4, 4, 3, 6)), b"mask")
+    follower.received(push(7))
+    assert follower.settled().finish(7) == Account(6, 1, 1, 1)
+
+
+def test_a_reader_before_the_gap_is_not_taken_across_it() -> None:
+    """When others skip ahead by an answer, a reader that stands before it still owes every event."""
+    stream = stream_of(1)
+    ahead, behind = Follower(stream, 1), Follower(stream, 1)
+    for follower in (ahead, behind):
+        follower.received(push(1))
+    ahead.interrupted()
+    ahead.joined(Joined(offset=3, missed=missed(2, 3)), b"mask")
+    ahead.received(push(4))
+    behind.received(push(4))
+    assert behind.settled().finish(4) == Account(2, 2, 0, 0)
+    behind.received(push(2) + push(3))
+    assert behind.settled().finish(4) == Account(4, 0, 0, 2)
+
+
+LIVES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 900), st.integers(0, 4)), max_size=4)
+
+
+@given(st.lists(LIVES, min_size=2, max_size=3))
+def test_resuming_anywhere_changes_no_account(readers: list[list[tuple[int, int, int]]]) -> None:
+    """Readers cut anywhere, that resume by answers of any length, are held to every offset all the same."""
+    last = FIRST + 15
+    stream = stream_of(FIRST)
+    for lives in readers:
+        follower, expect = Follower(stream, FIRST), FIRST
+        for sent, cut_at, page in lives:
+            raw = b"".join(push(offset) for offset in range(expect, min(last, expect + sent) + 1))
+            if raw[:cut_at]:
+                follower.received(raw[:cut_at])
+            expect = follower.interrupted() + 1
+            answer = missed(*range(expect, min(last, expect + page - 1) + 1))
+            follower.joined(Joined(offset=expect + len(answer) - 1, missed=answer), b"mask")
+            expect += len(answer)
+        for offset in range(expect, last + 1):
+            follower.received(push(offset))
+        assert follower.settled().finish(last) == Account(last - FIRST + 1, 0, 0, 0)
