@@ -26,8 +26,17 @@ def push(room: str, offset: int, text: str) -> bytes:
     return text_frame(json.dumps({"push": {"channel": room, "pub": {"data": data, "offset": offset}}}).encode())
 
 
+def block(offset: int, text: str) -> bytes:
+    data = {"type": "message.created", "message": {"text": text, "offset": offset}}
+    return f"id: {offset}\nevent: message.created\ndata: {json.dumps(data)}\n\n".encode()
+
+
 class FakeServer:
-    """Serves one room; `tamper(reader, offset, frame)` says what a reader is sent instead of a frame."""
+    """Serves rooms; `tamper(reader, offset, frame)` says what a reader is sent instead of a frame.
+
+    Readers are numbered in the order in which they subscribe, over WebSocket or as event streams. A resume is answered
+    with what `resume` makes of the events that were missed, as (offset, text).
+    """
 
     def __init__(self) -> None:
         self.tamper: Tamper = lambda reader, offset, frame: [frame]
@@ -36,8 +45,9 @@ class FakeServer:
         self.ping_every = 7
         self.posted = threading.Event()  # the first post has come
         self._posts = 0
-        self._offset = 0
-        self._readers: list[socket.socket] = []
+        self.resume: Callable[[list[tuple[int, str]]], list[tuple[int, str]]] = lambda missed: missed
+        self._logs: dict[str, list[str]] = {}
+        self._readers: list[tuple[socket.socket, str, bool]] = []
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -56,7 +66,7 @@ class FakeServer:
         self._listener.close()
 
     def cut(self, reader: int) -> None:
-        self._readers[reader].shutdown(socket.SHUT_RDWR)
+        self._readers[reader][0].shutdown(socket.SHUT_RDWR)
 
     def _spawn(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -86,6 +96,11 @@ class FakeServer:
                     accept = base64.b64encode(digest)
                     sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: " + accept + b"\r\n\r\n")
                     self._websocket(sock, stream)
+                    return
+                stream_of = re.search(rb"GET /api/v1/conversations/([^/]+)/events", head)
+                if stream_of:
+                    self._event_stream(sock, stream_of[1].decode())
+                    stream.read()
                     return
                 length = re.search(rb"(?i)content-length: (\d+)", head)
                 stream.read(int(length[1]) if length else 0)
@@ -117,11 +132,27 @@ class FakeServer:
                 reply = {"id": command["id"], "connect": {"client": "c", "ping": 25, "pong": True}}
                 sock.sendall(text_frame(json.dumps(reply).encode()))
             elif "subscribe" in command:
-                reply = {"id": command["id"], "subscribe": {"recoverable": True, "epoch": "e", "offset": self._offset}}
-                sock.sendall(text_frame(json.dumps(reply).encode()))
-                self._readers.append(sock)
+                self._subscribe(sock, command["id"], command["subscribe"])
             else:
                 self._publish(sock, command["id"], command["publish"])
+
+    def _subscribe(self, sock: socket.socket, command_id: int, subscribe: dict) -> None:
+        room = subscribe["channel"]
+        log = self._logs.setdefault(room, [])
+        answer = {"recoverable": True, "epoch": "e", "offset": len(log)}
+        if subscribe.get("recover"):
+            missed = list(enumerate(log, 1))[subscribe["offset"] :]
+            pubs = [{"offset": n, "data": {"message": {"text": text}}} for n, text in self.resume(missed)]
+            answer |= {"recovered": True, "publications": pubs}
+        sock.sendall(text_frame(json.dumps({"id": command_id, "subscribe": answer}).encode()))
+        self._readers.append((sock, room, False))
+
+    def _event_stream(self, sock: socket.socket, room: str) -> None:
+        with self._lock:
+            opening = {"epoch": "e", "offset": len(self._logs.setdefault(room, []))}
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 2000\n\n"
+            sock.sendall(head + f"event: stream.open\ndata: {json.dumps(opening)}\n\n".encode())
+            self._readers.append((sock, room, True))
 
     def _publish(self, sock: socket.socket, command_id: int, publish: dict) -> None:
         number, self._posts = self._posts, self._posts + 1
@@ -133,14 +164,18 @@ class FakeServer:
         sock.sendall(text_frame(b'{"id":%d,"publish":{}}' % command_id))
         if number in self.swallow:
             return
-        self._offset += 1
-        frame = push(publish["channel"], self._offset, publish["data"]["text"])
-        for index, reader in enumerate(self._readers):
-            frames = self.tamper(index, self._offset, frame)
-            if (self._offset + index) % self.ping_every == 0:
-                frames = [PING, *frames]
-            with contextlib.suppress(OSError):
-                reader.sendall(b"".join(frames))
+        room, text = publish["channel"], publish["data"]["text"]
+        log = self._logs.setdefault(room, [])
+        log.append(text)
+        offset = len(log)
+        forms = push(room, offset, text), block(offset, text)
+        for index, (reader, subscribed, streams) in enumerate(self._readers):
+            if subscribed == room:
+                frames = self.tamper(index, offset, forms[streams])
+                if (offset + index) % self.ping_every == 0:
+                    frames = [b":\n\n" if streams else PING, *frames]
+                with contextlib.suppress(OSError):
+                    reader.sendall(b"".join(frames))
 
 
 @pytest.fixture

@@ -6,8 +6,20 @@ import pytest
 from hubbub.bench.arrange import Options
 from hubbub.bench.errors import BenchError
 from hubbub.bench.run import run_traffic
-from hubbub.bench.run_storms import run_idle
-from hubbub.bench.scenarios import FANOUT_A, FANOUT_B, IDLE_D, ClosedLoop, OpenLoop
+from hubbub.bench.run_storms import run_connect, run_idle, run_reconnect
+from hubbub.bench.scenarios import (
+    FANOUT_A,
+    FANOUT_B,
+    IDLE_D,
+    Acts,
+    ClosedLoop,
+    OpenLoop,
+    Reconnect,
+    Sizes,
+    Storm,
+    Traffic,
+    Transport,
+)
 from hubbub.bench.server import Server
 
 SMALL = attrs.evolve(FANOUT_A, subscribers=12, load=ClosedLoop(5), seconds=0.4, warm_up_s=0.1)
@@ -34,8 +46,8 @@ def test_an_honest_server_holds(fake_server) -> None:
     assert 0 < found["delivery_p50_ms"] <= found["delivery_p99_ms"] <= found["delivery_max_ms"]
 
 
-def test_faults_are_reported_exactly(fake_server) -> None:
-    """Two lost, one doubled, one swapped for three of the readers are counted as just that."""
+def tampering():
+    """Two lost, one doubled, one swapped for three of the readers."""
     held: list[bytes] = []
 
     def tamper(reader: int, offset: int, frame: bytes) -> list[bytes]:
@@ -50,8 +62,14 @@ def test_faults_are_reported_exactly(fake_server) -> None:
             return [frame, *held]
         return [frame]
 
-    fake_server.tamper = tamper
-    result = run(fake_server)
+    return tamper
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_faults_are_reported_exactly(fake_server, transport) -> None:
+    """Two lost, one doubled, one swapped for three of the readers are counted as just that, over either transport."""
+    fake_server.tamper = tampering()
+    result = run(fake_server, attrs.evolve(SMALL, transport=transport))
     verdict = result.verdict
     assert (verdict.lost, verdict.duplicated, verdict.reordered, verdict.cut_off) == (2, 1, 1, 0)
     assert verdict.received == 12 * verdict.posts_acked - 2
@@ -123,3 +141,88 @@ def test_no_server_is_a_clear_error() -> None:
     """A refused connection names the address."""
     with pytest.raises(BenchError, match=r"nobody answers at http://127\.0\.0\.1:9"):
         run_traffic(Server(url="http://127.0.0.1:9"), scenario=SMALL, options=Options(), tell=lambda text: None)
+
+
+ROOMS = Traffic(name="rooms", title="", rooms=7, subscribers=21, load=OpenLoop(200), seconds=0.5, warm_up_s=0.1)
+
+
+def test_every_room_is_held_to_its_own_offsets(fake_server) -> None:
+    """Posts go to all rooms in turn; a loss in one of them is one loss."""
+    fake_server.tamper = lambda reader, offset, frame: [] if (reader, offset) == (8, 3) else [frame]
+    result = run(fake_server, ROOMS)
+    assert result.verdict.posts_acked == 120
+    assert (result.verdict.lost, result.broken) == (1, ("lost",))
+    assert result.verdict.received == 3 * 120 - 1
+
+
+@pytest.mark.parametrize("sizes", list(Sizes))
+def test_rooms_are_shared_by_processes(fake_server, sizes) -> None:
+    """Two generators, each with rooms of its own, post at the asked rate together and lose nothing."""
+    result = run(fake_server, attrs.evolve(ROOMS, sizes=sizes), processes=2)
+    assert result.broken == ()
+    assert result.verdict.readers == 21
+    assert result.verdict.posts_acked == 120
+
+
+def test_a_window_is_told_second_by_second(fake_server) -> None:
+    """Each second of the window has its figures, and together they are those of the window."""
+    result = run(fake_server, attrs.evolve(ROOMS, seconds=2.5))
+    series = {each.name: each for each in result.series}
+    assert series["posts_per_s"].at_s == [1.0, 2.0]
+    first, second = series["posts_per_s"].values
+    assert first + second * 1.5 == pytest.approx(2.5 * figures(result)["posts_per_s"], rel=0.1)
+    assert result.curves[0].name == "delivery"
+    assert 300 < result.curves[0].count < 3 * result.verdict.posts_acked  # of the sampled readers
+
+
+RECONNECT = Reconnect(name="reconnect", title="", rooms=2, subscribers=10, missed=6)
+
+
+def test_returning_readers_get_what_they_missed(fake_server) -> None:
+    """All come back, each to the posts that were made while nobody read."""
+    options = Options(posters=2, processes=2)
+    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, tell=lambda text: None)
+    assert (result.broken, result.verdict.received) == ((), 60)
+    assert figures(result)["not_caught_up"] == 0
+
+
+def test_faults_in_a_resume_are_reported_exactly(fake_server) -> None:
+    """A server that forgets one missed event, sends one twice and two in the wrong order is called just that."""
+
+    def resume(missed: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        one, _two, three, four, five, six = missed
+        return [one, four, three, five, five, six]
+
+    fake_server.resume = resume
+    options = Options(posters=2)
+    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, tell=lambda text: None)
+    verdict = result.verdict
+    assert (verdict.lost, verdict.duplicated, verdict.reordered) == (10, 10, 10)
+    assert verdict.posts_lost == 2
+
+
+def test_a_storm_is_counted(fake_server) -> None:
+    """Every connection of a storm is subscribed and timed."""
+    storm = Storm(name="connect", title="", rooms=3, connections=30)
+    result = run_connect(Server(url=fake_server.url), scenario=storm, options=Options(), tell=lambda text: None)
+    assert (result.verdict.readers, result.broken) == (33, ())
+    assert result.curves[0].count == 30
+
+
+def test_stalled_readers_are_not_judged(fake_server) -> None:
+    """Readers that stop on purpose miss what comes then; the others are compared before and after."""
+    scenario = attrs.evolve(SMALL, load=OpenLoop(100), stalled_percent=25)
+    result = run(fake_server, scenario)
+    assert result.broken == ()
+    assert figures(result)["stalled_readers"] == 3
+    assert result.verdict.received < 12 * result.verdict.posts_acked
+    assert "p99_shift_percent" in figures(result)
+
+
+def test_readers_come_and_go(fake_server) -> None:
+    """With turnover more readers than seats are judged, and those that left are held to what they got."""
+    scenario = attrs.evolve(ROOMS, acts=Acts(turnover=40))
+    result = run(fake_server, scenario)
+    assert result.broken == ()
+    assert result.verdict.readers > 30
+    assert figures(result)["join_p50_ms"] > 0
