@@ -32,6 +32,7 @@ from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
 from .fleet import Tell
 from .options import Common
 from .report import Result, merged, show, to_json
+from .report.live import live_view
 from .server import Server
 
 
@@ -54,10 +55,10 @@ def carry_out(common: Common, run: Run) -> Result:
     """
     results: list[Result] = []
     try:
-        with _terminable(), Console(stderr=True).status("starting") as status:
+        with _terminable(), live_view(Console(stderr=True)) as live:
             for _ in range(common.repeat):
-                with common.target.server(status.update) as server:
-                    results.append(attrs.evolve(run(server, tell=status.update), command=common.command))
+                with common.target.server(live.say) as server:
+                    results.append(attrs.evolve(run(server, tell=live.say), command=common.command))
     except BenchError as exc:
         raise NotRun(str(exc)) from exc
     except KeyboardInterrupt:
