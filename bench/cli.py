@@ -36,8 +36,12 @@ def bench() -> None:
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
 
-    Every delivery is checked for order, gaps, duplicates and loss; a broken promise ends with exit code 1.
-    Other exit codes: 2 wrong usage, 3 not run or nothing proven, 130 interrupted.
+    Every delivery is checked for order, gaps, duplicates and loss.
+
+    \b
+    Exit codes: 0 all held; 1 a promise was broken; 2 wrong usage; 3 not run, or nothing proven;
+    4 the --slo was missed; 5 worse than --against, with --fail-on-regression; 130 interrupted.
+
     With --url the conversation that a run makes, and all its messages, stay on that server.
     """
 

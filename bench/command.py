@@ -28,11 +28,14 @@ import click
 from rich.console import Console
 
 from .errors import BenchError
-from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, NotRun
+from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_NOT_RUN, EXIT_REGRESSED, EXIT_SLO_MISSED, NotRun
 from .fleet import Tell
 from .options import Common
 from .report import Result, merged, show, to_json
+from .report.compare import Comparison, compare
 from .report.live import live_view
+from .report.slo import judge
+from .report.table import show_comparison, show_slo
 from .server import Server
 
 
@@ -64,6 +67,8 @@ def carry_out(common: Common, run: Run) -> Result:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     result = merged(results)
+    if common.slo:
+        result = attrs.evolve(result, slo=judge(common.slo, result))
     if common.json_path != "-":
         show(result, Console())
     return result
@@ -80,14 +85,36 @@ def _terminable() -> Iterator[None]:
 
 
 def leave(common: Common, results: Sequence[Result]) -> None:
-    """Write the files that are wanted; end with the exit code that the results call for.
+    """Write the files that are wanted, print the verdicts, end with the exit code that all this calls for.
 
     Raises:
         click.exceptions.Exit: With a code other than 0, see `exits`.
     """
+    comparisons = compare(common.against, results) if common.against else ()
     if common.json_path == "-":
         click.echo(to_json(results))
     elif common.json_path is not None:
         Path(common.json_path).write_bytes(to_json(results) + b"\n")
+    console = Console(stderr=common.json_path == "-")
+    for comparison in comparisons:
+        show_comparison(comparison, console)
+    for result in results:
+        if result.slo:
+            show_slo(result, console)
+    code = exit_code(common, results, comparisons)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def exit_code(common: Common, results: Sequence[Result], comparisons: Sequence[Comparison]) -> int:
+    """How the command ends: the first of the reasons in `exits`, or 0."""
+    asked = bool(common.slo) or (common.fail_on_regression and bool(comparisons))
     if any(result.broken for result in results):
-        raise click.exceptions.Exit(EXIT_BROKEN)
+        return EXIT_BROKEN
+    if asked and not all(result.valid for result in results):
+        return EXIT_NOT_RUN
+    if not all(condition.kept for result in results for condition in result.slo):
+        return EXIT_SLO_MISSED
+    if common.fail_on_regression and any(comparison.regressed for comparison in comparisons):
+        return EXIT_REGRESSED
+    return 0

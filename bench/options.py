@@ -10,16 +10,20 @@ import contextlib
 import functools
 import shlex
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import attrs
 import click
 
 from .arrange import Options
+from .errors import BenchError
 from .fleet import Tell
+from .report import Result, read_results, slo
+from .report.slo import Objective
 from .server import Server, started
 
-_OUTPUTS: Final = frozenset({"json_path"})
+_OUTPUTS: Final = frozenset({"json_path", "against", "fail_on_regression"})
 """Parameters that say where the result goes; left out of the command that a result is made again with."""
 
 
@@ -52,6 +56,9 @@ class Common:
 
     Attributes:
         repeat: How often each scenario is run.
+        slo: The service level that the results must keep; empty when none was asked for.
+        against: Earlier results to compare with; empty when none were given.
+        fail_on_regression: Whether being worse than these is a failure.
         json_path: Where the results go as JSON; "-" for stdout, and no table then.
         command: What to type to make the result again.
     """
@@ -62,6 +69,9 @@ class Common:
     seed: int
     pin: bool
     repeat: int
+    slo: tuple[Objective, ...]
+    against: tuple[Result, ...]
+    fail_on_regression: bool
     json_path: str | None
     command: str
 
@@ -75,6 +85,20 @@ class Common:
             seed=self.seed,
             pin=self.pin,
         )
+
+
+def _objectives(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[Objective, ...]:
+    try:
+        return () if text is None else slo.parse(text)
+    except slo.SloError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _earlier(context: click.Context, parameter: click.Parameter, path: Path | None) -> tuple[Result, ...]:
+    try:
+        return () if path is None else tuple(read_results(path.read_bytes()))
+    except (OSError, BenchError) as exc:
+        raise click.BadParameter(f"{path}: {exc}") from exc
 
 
 _COMMON: Final = (
@@ -101,6 +125,20 @@ _COMMON: Final = (
         show_default=True,
         help="Run each scenario so often, each time on a fresh server (unless --url): medians and spread.",
     ),
+    click.option(
+        "--slo",
+        callback=_objectives,
+        metavar="CONDITIONS",
+        help="Must hold, such as 'p99<50ms,lost=0': otherwise exit code 4. Not judged for an invalid run: 3.",
+    ),
+    click.option(
+        "--against",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        callback=_earlier,
+        metavar="FILE",
+        help="Earlier results (--json) to compare with: what changed beyond noise.",
+    ),
+    click.option("--fail-on-regression", is_flag=True, help="With --against: exit code 5 when something is worse."),
     click.option("--json", "json_path", help="Also write the result as JSON to this file; - for stdout, no table."),
 )
 
@@ -134,7 +172,7 @@ def typed(context: click.Context) -> str:
         name = parameter.name or ""
         if name in _OUTPUTS or context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
             continue
-        value = context.params[name]
+        value = _written(context.params[name])
         flag = parameter.opts[0]
         if isinstance(value, bool):
             words.append(flag if value else parameter.secondary_opts[0])
@@ -142,3 +180,10 @@ def typed(context: click.Context) -> str:
             for each in value if isinstance(value, tuple) else (value,):
                 words += [flag, str(each)]
     return shlex.join(words)
+
+
+def _written(value: object) -> object:
+    """A value as it was typed: a service level was read into its conditions, the others are still themselves."""
+    if isinstance(value, tuple) and value and all(isinstance(each, Objective) for each in value):
+        return ",".join(each.text for each in value)
+    return value

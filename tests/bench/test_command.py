@@ -56,3 +56,64 @@ def test_a_run_that_was_not_made_is_no_result(error: BaseException, code: int) -
         raise error
 
     assert play(run).exit_code == code
+
+
+SLO = ("--slo", "p99<50ms,lost=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result", "code"),
+    [
+        (SLO, make({"delivery_p99_ms": 20}), 0),
+        (SLO, make({"delivery_p99_ms": 60}), 4),
+        (SLO, make({}), 4),
+        (SLO, make({"delivery_p99_ms": 60}, verdict=Verdict(lost=1)), 1),
+        (SLO, make({"delivery_p99_ms": 20}, cpu_percent=99), 3),
+        ((), make({"delivery_p99_ms": 20}, cpu_percent=99), 0),
+        (SLO, make({"delivery_p99_ms": 20}, cpu_percent=99, verdict=Verdict(lost=1)), 1),
+    ],
+)
+def test_a_service_level_decides_the_exit_code(arguments, result, code: int) -> None:
+    """4 when it was missed; an invalid run proves nothing (3), a broken promise is more (1)."""
+    assert play(lambda server, *, tell: result, *arguments).exit_code == code
+
+
+def test_the_service_level_is_in_the_json_and_beside_it(tmp_path) -> None:
+    """On stdout nothing mixes with the JSON; the command repeats the conditions."""
+    done = play(lambda server, *, tell: make({"delivery_p99_ms": 60}), *SLO, "--json", "-")
+    (result,) = read_results(done.stdout.encode())
+    assert [condition.kept for condition in result.slo] == [False, True]
+    assert "service level missed" in done.stderr
+    assert result.command.endswith("--slo 'p99<50ms,lost=0'")
+
+
+def test_a_wrong_service_level_is_wrong_usage() -> None:
+    """Before anything is run, with what was meant."""
+    done = play(lambda server, *, tell: pytest.fail("was run"), "--slo", "p98<5ms")
+    assert done.exit_code == 2
+    assert "nothing is called 'p98'" in done.output
+
+
+def repeats(value: float):
+    return iter([make({"delivery_p99_ms": value * wobble}) for wobble in (1.0, 1.01, 0.99, 1.02, 0.98)])
+
+
+@pytest.mark.parametrize(("factor", "asked", "code"), [(1.0, True, 0), (1.3, True, 5), (1.3, False, 0), (0.7, True, 0)])
+def test_a_regression_is_a_failure_when_asked(tmp_path, factor: float, asked: bool, code: int) -> None:
+    """What changed is always told; 5 is for a change to the worse, and only with the flag."""
+    path = tmp_path / "old.json"
+    old, new = repeats(20), repeats(20 * factor)
+    assert play(lambda server, *, tell: next(old), "--repeat", "5", "--json", str(path)).exit_code == 0
+    flags = ("--fail-on-regression",) if asked else ()
+    done = play(lambda server, *, tell: next(new), "--repeat", "5", "--against", str(path), *flags)
+    assert done.exit_code == code, done.output
+    assert "B against" in done.output
+
+
+def test_an_unreadable_earlier_file_is_wrong_usage(tmp_path) -> None:
+    """It is found out before a minute is spent."""
+    path = tmp_path / "old.json"
+    path.write_text("[]")
+    done = play(lambda server, *, tell: pytest.fail("was run"), "--against", str(path))
+    assert done.exit_code == 2
+    assert "holds no results" in done.output

@@ -2,10 +2,15 @@
 
 import io
 
+import attrs
 from rich.console import Console
 
 from hubbub.bench.invariants import Verdict
 from hubbub.bench.report import Result, merged, show
+from hubbub.bench.report.compare import compare
+from hubbub.bench.report.slo import judge, parse
+from hubbub.bench.report.table import show_comparison, show_slo
+from hubbub.bench.scenarios import FANOUT_A
 
 from .results import make, make_runs
 
@@ -53,3 +58,43 @@ def test_repeats_show_their_spread() -> None:
 def test_foreign_text_is_no_markup() -> None:
     """A note with brackets is printed as it is."""
     assert "[bold]room[/] [/wrong]" in shown(make(notes=("[bold]room[/] [/wrong]",)))
+
+
+def printed(show_it, what) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    show_it(what, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def slo_of(text: str, **result: object) -> str:
+    run = make({"delivery_p99_ms": 20.0}, **result)
+    return printed(show_slo, attrs.evolve(run, slo=judge(parse(text), run)))
+
+
+def test_a_service_level_is_told_condition_by_condition() -> None:
+    """Each with the figure it was about and its value, then the sum."""
+    text = slo_of("p99<50ms,p99<10ms,ack.p99<1s,lost=0")
+    assert "kept p99<50ms: delivery_p99_ms is 20 ms" in text
+    assert "missed p99<10ms: delivery_p99_ms is 20 ms" in text
+    assert "not kept ack.p99<1s: this run has no ack_p99_ms" in text
+    assert "service level missed" in text
+    assert "service level kept" in slo_of("p99<50ms")
+
+
+def test_an_invalid_run_keeps_no_service_level() -> None:
+    """Conditions are shown, a verdict is not."""
+    text = slo_of("p99<50ms", cpu_percent=99.0)
+    assert "no verdict" in text
+    assert "service level kept" not in text
+
+
+def test_a_comparison_shows_old_new_and_what_to_make_of_it() -> None:
+    """Values, ratio, interval and verdict in a line; what is refused says why."""
+    old, new = (merged(make_runs(*({"delivery_p99_ms": mean + i / 10} for i in range(5)))) for mean in (20, 30))
+    text = printed(show_comparison, compare([old], [new])[0])
+    assert "delivery_p99_ms" in text
+    assert "1.495" in text
+    assert "worse" in text
+    refused = compare([make(scenario=FANOUT_A)], [make()])[0]
+    assert "B is not compared: the earlier file has no such scenario" in printed(show_comparison, refused)

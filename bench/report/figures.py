@@ -1,0 +1,99 @@
+"""What the figures of the bench are: their unit, which direction is better, what they mean. Data and look-up, pure.
+
+Every figure that a scenario reports has its line here: `--slo` knows the names from it, `--against` the direction, the
+page the meaning. A figure that is not here is compared by the end of its name, and cannot be part of an SLO.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import attrs
+
+
+class Better(Enum):
+    """Which direction of a figure is an improvement."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+@attrs.frozen
+class Kind:
+    """What a figure is.
+
+    Attributes:
+        unit: As in the result; "" for a count.
+        means: One sentence for somebody who reads it for the first time.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    means: str
+
+
+_PARTS: Final = {"p50": "50th", "p90": "90th", "p99": "99th", "p999": "99.9th"}
+_LATENCIES: Final = {
+    "delivery": "from the intended time of a post to the read that brought it to a reader",
+    "ack": "from the intended time of a post to its acknowledgement, which says that it is committed",
+    "connect": "from the start of a connection to its subscription",
+    "catch_up": "from the start of a reconnect to the last event that was missed",
+    "request": "from the intended time of a request to the end of its answer",
+}
+_HIGHER: Final = (
+    Kind("deliveries_per_s", "1/s", Better.HIGHER, "events handed to readers in a second, added up over the readers"),
+    Kind("posts_per_s", "1/s", Better.HIGHER, "posts acknowledged in a second"),
+    Kind("connects_per_s", "1/s", Better.HIGHER, "connections made and subscribed in a second"),
+    Kind("requests_per_s", "1/s", Better.HIGHER, "requests answered in a second"),
+    Kind("pages_per_s", "1/s", Better.HIGHER, "pages of history read in a second"),
+)
+_LOWER: Final = (
+    Kind("cpu_per_delivery_us", "us", Better.LOWER, "CPU of the server for one delivery"),
+    Kind("cpu_all_per_delivery_us", "us", Better.LOWER, "CPU of the server and its Postgres for one delivery"),
+    Kind("cpu_per_post_us", "us", Better.LOWER, "CPU of the server for one post, deliveries included"),
+    Kind("cpu_all_per_post_us", "us", Better.LOWER, "as cpu_per_post_us, with Postgres"),
+    Kind("cpu_per_request_us", "us", Better.LOWER, "CPU of the server for one request"),
+    Kind("cpu_all_per_request_us", "us", Better.LOWER, "as cpu_per_request_us, with Postgres"),
+    Kind("rss_per_connection_kib", "KiB", Better.LOWER, "resident memory that each further connection takes"),
+    Kind("pss_per_connection_kib", "KiB", Better.LOWER, "as rss_per_connection_kib, shared pages counted in part"),
+    Kind("server_rss_mib", "MiB", Better.LOWER, "resident memory of the server"),
+    Kind("idle_server_cpu_percent", "%", Better.LOWER, "CPU of a server whose connections only answer pings"),
+)
+_NEITHER: Final = (
+    Kind("deliveries", "", Better.NEITHER, "events handed to readers within the measured window"),
+    Kind("server_user_percent", "%", Better.NEITHER, "CPU of the server in its own code, in percent of a core"),
+    Kind("server_system_percent", "%", Better.NEITHER, "CPU of the server in the kernel, in percent of a core"),
+    Kind("postgres_percent", "%", Better.NEITHER, "CPU of Postgres in percent of a core"),
+    Kind("other_processes_percent", "%", Better.NEITHER, "CPU of everything that is no part of the run"),
+)
+
+
+def _latencies() -> list[Kind]:
+    kinds = []
+    for thing, means in _LATENCIES.items():
+        kinds += [
+            Kind(f"{thing}_{part}_ms", "ms", Better.LOWER, f"{nth} percentile of the time {means}")
+            for part, nth in _PARTS.items()
+        ]
+        kinds.append(Kind(f"{thing}_max_ms", "ms", Better.LOWER, f"the longest time {means}"))
+    return kinds
+
+
+KNOWN: Final = {kind.name: kind for kind in (*_HIGHER, *_latencies(), *_LOWER, *_NEITHER)}
+"""All figures by name."""
+
+
+def kind_of(name: str, unit: str) -> Kind:
+    """What a figure is; by its name's end where it is none of ours."""
+    if name in KNOWN:
+        return KNOWN[name]
+    if name.endswith("_per_s"):
+        better = Better.HIGHER
+    elif name.endswith(("_ms", "_us", "_kib", "_mib")):
+        better = Better.LOWER
+    else:
+        better = Better.NEITHER
+    return Kind(name, unit, better, "")

@@ -1,0 +1,30 @@
+"""What is known about figures."""
+
+import pytest
+
+from hubbub.bench.report.figures import KNOWN, Better, kind_of
+
+
+def test_a_name_ends_in_its_unit() -> None:
+    """Where a figure has a unit its name says so, as the result promises."""
+    ends = {"ms": "_ms", "us": "_us", "1/s": "_per_s", "KiB": "_kib", "MiB": "_mib", "%": "_percent", "": ""}
+    for kind in KNOWN.values():
+        assert kind.name.endswith(ends[kind.unit]), kind
+        assert kind.means
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("deliveries_per_s", Better.HIGHER),
+        ("delivery_p99_ms", Better.LOWER),
+        ("rss_per_connection_kib", Better.LOWER),
+        ("postgres_percent", Better.NEITHER),
+        ("sheep_per_s", Better.HIGHER),
+        ("shearing_p50_ms", Better.LOWER),
+        ("sheep", Better.NEITHER),
+    ],
+)
+def test_the_better_direction_is_known(name: str, better: Better) -> None:
+    """Of our figures by name, of others by how the name ends."""
+    assert kind_of(name, "").better is better
