@@ -17,6 +17,7 @@ from .faults.cli import faults
 from .hostile.cli import hostile
 from .options import Common, with_common
 from .report import Result
+from .rest.cli import rest
 from .run import run_traffic
 from .scenarios import FANOUT_A, FANOUT_B, ClosedLoop, OpenLoop, Traffic
 from .soak import soak
@@ -32,6 +33,7 @@ def bench() -> None:
     hubbub bench fanout --in-flight 50         as fast as it goes: deliveries/s
     hubbub bench fanout --rate 25 --seconds 20 fixed rate: CPU per delivery, latency
     hubbub bench idle --connections 5000       memory per connection, connects/s
+    hubbub bench rest                          posts and cached reads over 64 keep-alive connections
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
@@ -122,4 +124,5 @@ bench.add_command(connect)
 bench.add_command(reconnect)
 bench.add_command(faults)
 bench.add_command(hostile)
+bench.add_command(rest)
 bench.add_command(soak)
