@@ -15,6 +15,7 @@ from .command import carry_out, leave
 from .commands import connect, durable, idle, mixed, reconnect, rooms, slow, sse
 from .faults.cli import faults
 from .hostile.cli import hostile
+from .micro.cli import micro
 from .options import Common, with_common
 from .report import Result
 from .rest.cli import rest
@@ -37,6 +38,7 @@ def bench() -> None:
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
+    hubbub bench micro                         one operation of the pure machines: time, instructions, memory
 
     Every delivery is checked for order, gaps, duplicates and loss.
 
@@ -125,4 +127,5 @@ bench.add_command(reconnect)
 bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(rest)
+bench.add_command(micro)
 bench.add_command(soak)
