@@ -28,12 +28,17 @@ def digest_of(text: str, reply_to: str | None, meta_json: bytes | None) -> bytes
 A = TypeVar("A")
 
 
+def _told(_: object) -> None:
+    """The reply of a command that has been answered."""
+
+
 @attrs.define(eq=False)
 class Request(Generic[A]):
     """A command that is answered exactly once.
 
     Attributes:
-        reply: takes the answer or the error.
+        reply: takes the answer or the error; let go of then, because what answers mostly holds the command: a cycle for the
+            garbage collector with every join.
         principal: who asks.
         answered: set by `answer`; whoever cleans up after a crash may answer again without harm.
     """
@@ -46,7 +51,8 @@ class Request(Generic[A]):
         """Answer, unless that was done already."""
         if not self.answered:
             self.answered = True
-            self.reply(answer)
+            reply, self.reply = self.reply, _told
+            reply(answer)
 
 
 @attrs.define(eq=False)
