@@ -14,6 +14,7 @@ from ._answers import refuse, tell
 from ._fanout import resume_all, run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
+from ._step import Step
 from .core.batch import Batch
 from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
@@ -40,7 +41,6 @@ Query = Join | Describe | History | Replay | Signal | Presence
 
 _log = get_logger("hubbub.engine._conversation")
 
-QUERIES_PER_STEP = 16
 _NO_SUCH = "no such conversation"
 _SETTLE_WAIT_S = 1.0  # a healthy store settles within milliseconds; callers are not kept waiting for a sick one
 
@@ -155,10 +155,12 @@ class ConversationActor(Actor[Command | Nudge]):
             return
         start = machine.tail.head
         self._settle(machine)
-        for number, command in enumerate(batch, 1):
+        step = Step(self._clock)
+        for command in batch:
             self._handle(machine, command)
-            if not isinstance(command, Submit) and number % QUERIES_PER_STEP == 0:
-                await trio.lowlevel.checkpoint()  # a page of history takes milliseconds
+            if not isinstance(command, Submit) and step.over():
+                await trio.lowlevel.checkpoint()
+                step.begin()
         self._hand_over(machine)
         if start < machine.tail.head:
             bounds = self._settings.conversation

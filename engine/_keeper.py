@@ -18,8 +18,9 @@ answers its posters; the keeper loads only after that, and gives the subscribers
 import trio
 
 from ._answers import log_failure, refuse
-from ._conversation import QUERIES_PER_STEP, ConversationActor
+from ._conversation import ConversationActor
 from ._room import Nudge
+from ._step import Step
 from .core.commands import Command, Join, Signal, Submit
 from .core.conversation import ConversationMachine, Doubted
 from .core.errors import ConversationQuarantined, EngineBroken, EngineError, StoreError
@@ -37,10 +38,12 @@ class Keeper(ConversationActor):
         if machine is None:
             self._refuse(batch)
             return
-        for number, command in enumerate(batch, 1):
+        step = Step(self._clock)
+        for command in batch:
             self._serve(machine, command)
-            if number % QUERIES_PER_STEP == 0:
+            if step.over():
                 await trio.lowlevel.checkpoint()
+                step.begin()
         await self._spread(machine)
 
     def _serve(self, machine: ConversationMachine, command: Command | Nudge) -> None:

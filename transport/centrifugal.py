@@ -42,6 +42,10 @@ from .websocket import pong_frame as pong
 
 _log = get_logger("hubbub.transport.centrifugal")
 
+# How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
+# reply. A room that answers, answers within a turn or two; crowds that come together keep one another waiting for more.
+_PATIENCE_TURNS = 8
+
 
 @attrs.frozen(kw_only=True)
 class SocketSettings:
@@ -76,9 +80,11 @@ class CentrifugalConnection:
         "_documents",
         "_ended",
         "_expires_at_ms",
+        "_handling",
         "_head",
         "_last_pong",
         "_owed",
+        "_patience",
         "_paused",
         "_reader",
         "_waiting",
@@ -99,7 +105,9 @@ class CentrifugalConnection:
         self.push = conn.push
         self._reader = FrameReader(settings.max_frame_bytes)
         self._documents: list[bytes] = []  # commands of the last frame, newest first, still to be handled
-        self._corked: list[bytes] | None = None
+        self._corked: list[bytes] | None = None  # replies that wait for others, to leave in one frame
+        self._handling = False
+        self._patience = 0  # turns that they may still wait for what rooms answer
         self._behind: dict[Subscriber, None] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
         self._last_pong = True
@@ -193,6 +201,7 @@ class CentrifugalConnection:
         """A WebSocket ends with a Close frame; a peer that just stops sending is gone."""
         self._ended = True
         self._leave_all()
+        self._uncork()
         self._conn.close()
 
     def closed(self) -> None:
@@ -203,13 +212,22 @@ class CentrifugalConnection:
     # -- frames and commands ----------------------------------------------------------------------------------------------
 
     def _handle_frames(self) -> None:
-        self._corked = []
+        self._handling = True
         try:
             self._handle_some()
         finally:
-            replies, self._corked = self._corked, None
-            if replies:
-                self._conn.write(text_frame(b"\n".join(replies)))
+            self._handling = False
+            if self._corked is not None:
+                if self._owed and self._patience:
+                    self._patience -= 1
+                    self._conn.again()
+                else:
+                    self._uncork()
+
+    def _uncork(self) -> None:
+        replies, self._corked = self._corked, None
+        if replies is not None:
+            self._conn.write(text_frame(b"\n".join(replies)))
 
     def _handle_some(self) -> None:
         for _ in range(self.settings.commands_per_turn):
@@ -325,19 +343,25 @@ class CentrifugalConnection:
             "ping": int(self.settings.ping_s),
             "pong": True,
         }
+        self._patience = _PATIENCE_TURNS
         self.say(wire.reply(command_id, b"connect", codec.encode_json(body)))
         self._conn.set_deadline(self.settings.ping_s)
 
     def _go_on(self) -> None:
         self._waiting = False
-        self._conn.again()
+        if self._paused:  # something came meanwhile and was kept
+            self._conn.again()
 
     # -- output -------------------------------------------------------------------------------------------------------------
 
     def say(self, reply: bytes) -> None:
-        """Send a reply; what one turn's commands bring leaves in one frame."""
+        """Send a reply; what one turn's commands bring leaves in one frame. What a room answers leaves at once: pushes follow."""
         if self._corked is not None:
             self._corked.append(reply)
+            if not self._handling:
+                self._uncork()
+        elif self._handling:
+            self._corked = [reply]
         else:
             self._conn.write(text_frame(reply))
 
@@ -371,9 +395,7 @@ class CentrifugalConnection:
             return
         self._ended = True
         self._leave_all()
-        replies, self._corked = self._corked, None
-        if replies:
-            self._conn.write(text_frame(b"\n".join(replies)))
+        self._uncork()
         self._conn.write(last_words)
         self._conn.close()
 

@@ -75,12 +75,12 @@ from .restart import GiveUp, RestartIntensity, RestartWindow
                 "engine/_conversation.py",
                 """
         self._settle(machine)
-        for number,
+        step = Step
 """,
                 """
         self._settle(machine)
         self._hand_over(machine)
-        for number,
+        step = Step
 """,
             ),
             Edit(

@@ -210,6 +210,48 @@ async def test_a_turn_handles_so_many_commands_and_reads_no_more_meanwhile(autoj
         assert not client.conn.is_paused
 
 
+async def test_the_replies_to_a_connect_and_the_subscribe_beside_it_leave_in_one_frame(
+    autojump_clock: MockClock,
+) -> None:
+    """The first waits for the second, and both are there before anything that the room pushes."""
+    async with house() as there:
+        client = Client(there)
+        client.machine.received(commands({"id": 1, "connect": {"token": there.token}}, SUBSCRIBE))
+        assert client.said() == []
+        assert client.conn.wants_again
+        await there.engine.conversation("lobby").post(Draft("hello", author="ada"))
+        data = client.conn.take()
+        first, second, *_ = documents(data)
+        assert ("connect" in first, "subscribe" in second) == (True, True)
+        joined = data.partition(b"\n")[2]
+        assert data[:2] == b"\x81\x7e"
+        assert joined.startswith(b'{"id":2,')
+        client.pump()
+        assert client.said() == []
+
+
+async def test_the_reply_to_a_connect_does_not_wait_long_for_a_room(autojump_clock: MockClock) -> None:
+    """A bounded number of turns; the room's answer then leaves by itself."""
+    async with house() as there:
+        client = Client(there)
+        client.send(commands({"id": 1, "connect": {"token": there.token}}, SUBSCRIBE))
+        [reply] = client.said()
+        assert reply["id"] == 1
+        await client.settle()
+        [reply] = client.said()
+        assert reply["id"] == 2
+
+
+async def test_a_reply_that_waits_for_others_is_given_to_who_stops_sending(autojump_clock: MockClock) -> None:
+    """Every command is answered, also when its peer ends while the room is still asked."""
+    async with house() as there:
+        client = Client(there)
+        client.machine.received(commands({"id": 1, "connect": {"token": there.token}}, SUBSCRIBE))
+        client.machine.eof()
+        [reply] = client.said()
+        assert reply["id"] == 1
+
+
 async def test_nothing_is_handled_for_who_does_not_read(autojump_clock: MockClock) -> None:
     """Neither commands nor pings, until the output has gone."""
     async with house() as there:
