@@ -121,7 +121,7 @@ class Authenticator:
     def check(self, token: str, done: Callable[[Credential | EngineError], None]) -> None:
         """Find out whom a token stands for; `done` is called once, now when it is remembered, else later."""
         digest = _digest(token)
-        known = self._recall(token, digest, away=not self._store.health().ready)
+        known = self._recall(token, digest)
         if known is not None:
             done(_valid(known, self._now_ms()))
         elif len(token) > self._max_token_chars:
@@ -142,7 +142,7 @@ class Authenticator:
                 else _valid(self._remember(digest, credential), self._now_ms())
             )
         except StoreUnavailable as error:
-            known = self._recall(token, digest, away=True)
+            known = self._recall(token, digest, is_away=True)
             found = error if known is None else _valid(known, self._now_ms())
         except EngineError as error:
             found = error
@@ -150,11 +150,18 @@ class Authenticator:
             self._lookups -= 1
             done(found)
 
-    def _recall(self, token: str, digest: bytes, *, away: bool) -> Credential | None:
-        found_ms, credential = self._remembered.get(digest, (0, None))
-        longer = away and token.startswith(_SESSION_PREFIX)
-        within_ms = _REMEMBERED_AWAY_MS if longer else _REMEMBERED_MS
-        return credential if self._now_ms() < found_ms + within_ms else None
+    def _recall(self, token: str, digest: bytes, *, is_away: bool = False) -> Credential | None:
+        """Whom it was found to stand for, not too long ago; how long depends on whether the store can be asked."""
+        known = self._remembered.get(digest)
+        if known is None:
+            return None
+        found_ms, credential = known
+        age_ms = self._now_ms() - found_ms
+        if age_ms < _REMEMBERED_MS:
+            return credential
+        if age_ms < _REMEMBERED_AWAY_MS and token.startswith(_SESSION_PREFIX):
+            return credential if is_away or not self._store.health().ready else None
+        return None
 
     async def _find(self, token: str, digest: bytes) -> Credential | None:
         if self._resolve is not None and not token.startswith(_SESSION_PREFIX):

@@ -87,7 +87,17 @@ class ConversationMachine:
         settings: bounds.
     """
 
-    __slots__ = ("_dedupe", "_flying", "_waiting_bytes", "flight", "record", "settings", "tail", "waiting")
+    __slots__ = (
+        "_dedupe",
+        "_described",
+        "_flying",
+        "_waiting_bytes",
+        "flight",
+        "record",
+        "settings",
+        "tail",
+        "waiting",
+    )
 
     def __init__(self, record: Record, tail: Tail, settings: ConversationSettings) -> None:
         self.record = record
@@ -98,6 +108,7 @@ class ConversationMachine:
         self._dedupe = Dedupe(settings.dedupe_items, settings.dedupe_bytes)
         self._flying: dict[Scope, Pending] = {}
         self._waiting_bytes = 0
+        self._described: Record | None = None
 
     @property
     def busy(self) -> bool:
@@ -105,8 +116,11 @@ class ConversationMachine:
         return self.flight is not None or bool(self.waiting)
 
     def described(self) -> Record:
-        """The record with the current head."""
-        return attrs.evolve(self.record, offset=self.tail.head)
+        """The record with the current head; the same object until one of the two changes: a crowd that joins asks for it."""
+        known = self._described
+        if known is None or known.offset != self.tail.head:
+            known = self._described = attrs.evolve(self.record, offset=self.tail.head)
+        return known
 
     def submit(self, submission: Submit) -> Ack | EngineError | Doubted | None:
         """Accept a submission, or say at once what it comes to. None: the answer follows."""
@@ -222,6 +236,7 @@ class ConversationMachine:
 
     def _changed(self, change: ConversationChange) -> Record:
         self.record = changed(self.record, change)
+        self._described = None
         return self.described()
 
     def expire(self, now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:
