@@ -12,7 +12,7 @@ import attrs
 import click
 
 from .command import carry_out, leave
-from .commands import connect, durable, idle, mixed, reconnect, rooms, slow, sse
+from .commands import connect, durable, idle, mixed, reconnect, rooms, search, slow, sse
 from .faults.cli import faults
 from .hostile.cli import hostile
 from .micro.cli import micro
@@ -30,15 +30,23 @@ def bench() -> None:
     """Measure a hubbub server and check its promises under load.
 
     \b
-    hubbub bench fanout                        scenarios A and B, each on a fresh server
-    hubbub bench fanout --in-flight 50         as fast as it goes: deliveries/s
+    hubbub bench fanout                        scenarios A and B: one big room
     hubbub bench fanout --rate 25 --seconds 20 fixed rate: CPU per delivery, latency
-    hubbub bench idle --connections 5000       memory per connection, connects/s
-    hubbub bench rest                          posts and cached reads over 64 keep-alive connections
+    hubbub bench rooms                         many small rooms: CPU per delivery, commits included
+    hubbub bench durable                       posts as fast as they are acknowledged
+    hubbub bench rest                          the same over REST, and cached reads
+    hubbub bench mixed                         a day in a chat: rooms of all sizes, typing, reading, coming and going
+    hubbub bench slow                          1 % stalled readers, and what the others notice
+    hubbub bench sse                           readers on event streams
+    hubbub bench idle                          memory per idle connection
+    hubbub bench connect                       a storm of new connections
+    hubbub bench reconnect                     a storm of readers that come back to what they missed
+    hubbub bench search --slo 'p99<50ms'       the highest rate that keeps a service level
+    \b
+    hubbub bench micro                         one operation of the pure machines: time, instructions, memory
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
-    hubbub bench micro                         one operation of the pure machines: time, instructions, memory
 
     Every delivery is checked for order, gaps, duplicates and loss.
 
@@ -124,6 +132,7 @@ bench.add_command(sse)
 bench.add_command(idle)
 bench.add_command(connect)
 bench.add_command(reconnect)
+bench.add_command(search)
 bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(rest)

@@ -11,7 +11,7 @@ A new scenario command takes three steps, and about 15 lines in a file of its ow
         options = common.options(posters=10, sample=100)
         leave(common, [carry_out(common, partial(run_rooms, scenario=scenario, options=options))])
 
-`run_rooms(server, *, scenario, options, tell)` gives a `Result`. Its figures must be known to `report.figures`: their
+`run_rooms(server, *, scenario, options, live)` gives a `Result`. Its figures must be known to `report.figures`: their
 unit, which direction is better, and what they mean; `--slo` and `--against` know them from there.
 """
 
@@ -29,11 +29,10 @@ from rich.console import Console
 
 from .errors import BenchError
 from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_NOT_RUN, EXIT_REGRESSED, EXIT_SLO_MISSED, NotRun
-from .fleet import Tell
 from .options import Common
 from .report import Result, merged, show, to_json
 from .report.compare import Comparison, compare
-from .report.live import live_view
+from .report.live import Live, live_view
 from .report.slo import judge
 from .report.table import show_comparison, show_slo
 from .server import Server
@@ -42,7 +41,7 @@ from .server import Server
 class Run(Protocol):
     """One run of a scenario against a server, with lines of progress."""
 
-    def __call__(self, server: Server, *, tell: Tell) -> Result: ...
+    def __call__(self, server: Server, *, live: Live) -> Result: ...
 
 
 def carry_out(common: Common, run: Run) -> Result:
@@ -61,7 +60,7 @@ def carry_out(common: Common, run: Run) -> Result:
         with _terminable(), live_view(Console(stderr=True)) as live:
             for _ in range(common.repeat):
                 with common.target.server(live.say) as server:
-                    results.append(attrs.evolve(run(server, tell=live.say), command=common.command))
+                    results.append(attrs.evolve(run(server, live=live), command=common.command))
     except BenchError as exc:
         raise NotRun(str(exc)) from exc
     except KeyboardInterrupt:

@@ -10,7 +10,9 @@ import click
 
 from .command import Run, carry_out, leave
 from .options import Common, with_common
+from .report.slo import parse
 from .run import run_traffic
+from .run_search import run_search
 from .run_storms import run_connect, run_idle, run_reconnect
 from .scenarios import (
     CONNECT,
@@ -23,11 +25,14 @@ from .scenarios import (
     SSE,
     ClosedLoop,
     OpenLoop,
+    Searched,
     Traffic,
+    Transport,
 )
 
 _SECONDS: Final = click.FloatRange(0, min_open=True)
 _SAMPLE: Final = 200
+_SEARCHED_SLO: Final = "p99<50ms,lost=0"
 
 
 def _traffic(common: Common, frozen: Traffic, scenario: Traffic, *, posters: int = 10) -> None:
@@ -151,3 +156,58 @@ def reconnect(*, readers: int, count: int, missed: int, common: Common) -> None:
             scenario, title=f"{readers:,} readers come back with {missed:,} missed events each", budgets=()
         )
     _one(common, partial(run_reconnect, scenario=scenario, options=common.options(posters=10, sample=1)))
+
+
+@click.command()
+@click.option("--readers", type=click.IntRange(1), default=1000, show_default=True, help="In all rooms together.")
+@click.option("--rooms", "count", type=click.IntRange(1), default=1, show_default=True, help="How many.")
+@click.option(
+    "--transport",
+    type=click.Choice([each.value for each in Transport]),
+    default="websocket",
+    show_default=True,
+    help="What readers speak.",
+)
+@click.option("--start", type=click.FloatRange(0.5), default=25.0, show_default=True, help="Posts/s to begin with.")
+@click.option("--seconds", type=_SECONDS, default=5.0, show_default=True, help="Measured time of each try.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(1.01, 4),
+    default=1.05,
+    show_default=True,
+    help="Ratio between the lowest rate that fails and the highest that is kept.",
+)
+@with_common
+def search(
+    *,
+    readers: int,
+    count: int,
+    transport: str,
+    start: float,
+    seconds: float,
+    precision: float,
+    common: Common,
+) -> None:
+    """The highest rate of posts that keeps --slo (p99<50ms,lost=0 when none is given)."""
+    objectives = common.slo or parse(_SEARCHED_SLO)
+    traffic = Traffic(
+        name="search",
+        title="",
+        rooms=count,
+        subscribers=max(count, readers),
+        transport=Transport(transport),
+        load=OpenLoop(start),
+        seconds=seconds,
+        warm_up_s=1.0,
+    )
+    kept = ",".join(objective.text for objective in objectives)
+    where = "one room" if count == 1 else f"{count:,} rooms"
+    scenario = Searched(
+        name="search",
+        title=f"the highest rate that keeps {kept}: {where}, {readers:,} readers",
+        traffic=traffic,
+        first_per_s=start,
+        precision=precision,
+    )
+    options = common.options(posters=10, sample=_SAMPLE)
+    _one(common, partial(run_search, scenario=scenario, objectives=objectives, options=options))

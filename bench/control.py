@@ -130,6 +130,7 @@ class Interval(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     number: int
     seconds: float
+    sent: int
     delivered: int
     acked: int
     cpu_s: float

@@ -95,6 +95,10 @@ class Fleet:
                 else:
                     self._reports.append((index, report))
 
+    def connected(self) -> int:
+        """Connections open, as far as told."""
+        return sum(progress.connected for progress in self._progress.values())
+
     def _show(self) -> None:
         all_of = self._progress.values()
         connected, delivered = sum(p.connected for p in all_of), sum(p.delivered for p in all_of)

@@ -15,11 +15,12 @@ import attrs
 
 from . import arrange, control, watch
 from .arrange import Options, Part
-from .fleet import Fleet, Tell, launched
+from .fleet import Fleet, launched
 from .invariants import Verdict
 from .measure import Histogram
 from .measured import Measured
 from .report import Curve, Figure, Result
+from .report.live import Live
 from .scenarios import Acts, Traffic, Transport
 from .server import Server
 
@@ -36,6 +37,7 @@ class Stage:
     server: Server
     shares: Sequence[Part]
     options: Options
+    live: Live
 
     def window(self, scenario: Traffic) -> Measured:
         """Post and measure for the time of the scenario, after its warm-up."""
@@ -52,7 +54,7 @@ class Stage:
             ]
         )
         self.fleet.intervals.clear()
-        looks = watch.watched(self.server, self.fleet, from_ns, to_ns)
+        looks = watch.watched(self.server, self.fleet, from_ns, to_ns, self.live)
         posted = self.fleet.gather(control.Posted, DRAIN_S + 10)
         return Measured(posted=posted, intervals=list(self.fleet.intervals), looks=looks)
 
@@ -67,14 +69,14 @@ class Stage:
         self.fleet.gather(control.Done, 10)
 
 
-def run_traffic(server: Server, *, scenario: Traffic, options: Options, tell: Tell) -> Result:
+def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Live) -> Result:
     """Rooms with readers, one load; with stalled readers the load is measured once before and once after they stall.
 
     Args:
         server: Where to; not stopped.
         scenario: The load.
         options: How.
-        tell: Gets lines of progress.
+        live: Gets told how it goes.
 
     Raises:
         BenchError: The run could not be made.
@@ -82,7 +84,7 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, tell: Te
     started_at = time.time()
     rooms = arrange.open_rooms(server, scenario.rooms, options)
     shares = arrange.parts(rooms, scenario.readers(), options.processes)
-    with launched(options.processes, tell) as fleet:
+    with launched(options.processes, live.say) as fleet:
         arrange.begin(
             fleet,
             server,
@@ -93,7 +95,7 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, tell: Te
             dialect=_DIALECTS[scenario.transport],
         )
         connected = arrange.connect(fleet, [part.readers for part in shares], options.posters)
-        stage = Stage(fleet, server, shares, options)
+        stage = Stage(fleet, server, shares, options, live)
         before = watch.counters(server)
         measured = stage.window(scenario)
         figures = connect_figures(connected) + measured.figures() + _batch_figures(before, watch.counters(server))

@@ -11,10 +11,11 @@ import attrs
 from . import arrange, control, procfs, watch
 from .arrange import Options
 from .errors import BenchError
-from .fleet import Tell, launched
+from .fleet import launched
 from .measure import Histogram
 from .measured import Measured
 from .report import Curve, Figure, GeneratorUse, Result
+from .report.live import Live
 from .run import Stage, connect_curve, connect_figures, notes_of, verdict_of
 from .scenarios import ClosedLoop, Idle, Reconnect, Storm, Traffic
 from .server import Server
@@ -26,7 +27,7 @@ _FILL_IN_FLIGHT: Final = 200
 _FILL_S: Final = 3.0
 
 
-def run_idle(server: Server, *, scenario: Idle, options: Options, tell: Tell) -> Result:
+def run_idle(server: Server, *, scenario: Idle, options: Options, live: Live) -> Result:
     """Many subscribed connections and no posts. Arguments and errors as for `run.run_traffic`.
 
     The first tenth, at most 100, is connected before the first look at the memory, so that what the server loads on
@@ -37,7 +38,7 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, tell: Tell) ->
     added = scenario.connections - first
     rooms = arrange.open_rooms(server, 1, options)
     shares = arrange.parts(rooms, [first], options.processes)
-    with launched(options.processes, tell) as fleet:
+    with launched(options.processes, live.say) as fleet:
         arrange.begin(fleet, server, rooms, shares, options, text_bytes=120)
         arrange.connect(fleet, [part.readers for part in shares], 0)
         fleet.until(time.monotonic_ns() + int(_SETTLE_S * 1e9))
@@ -46,11 +47,11 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, tell: Tell) ->
         from_ns = time.monotonic_ns() + int(_SETTLE_S * 1e9)
         to_ns = from_ns + int(scenario.seconds * 1e9)
         fleet.send([control.Post(from_ns, from_ns, to_ns, None, 0.0)] * options.processes)
-        looks = watch.watched(server, fleet, from_ns, to_ns)
+        looks = watch.watched(server, fleet, from_ns, to_ns, live)
         after = procfs.read_memory(server.pid) if server.pid else None
         posted = fleet.gather(control.Posted, 10)
         measured = Measured(posted=posted, intervals=(), looks=looks)
-        finished = Stage(fleet, server, shares, options).finish(measured.last_offsets)
+        finished = Stage(fleet, server, shares, options, live).finish(measured.last_offsets)
     figures = connect_figures(connected)
     if before and after:
         figures.append(Figure("rss_per_connection_kib", (after.rss_bytes - before.rss_bytes) / 1024 / added, "KiB"))
@@ -74,19 +75,19 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, tell: Tell) ->
     )
 
 
-def run_connect(server: Server, *, scenario: Storm, options: Options, tell: Tell) -> Result:
+def run_connect(server: Server, *, scenario: Storm, options: Options, live: Live) -> Result:
     """New connections as fast as they are taken. Arguments and errors as for `run.run_traffic`."""
     started_at = time.time()
     rooms = arrange.open_rooms(server, scenario.rooms, options)
     warm = arrange.parts(rooms, [1] * scenario.rooms, options.processes)
     shares = arrange.parts(rooms, arrange.share(scenario.connections, scenario.rooms), options.processes)
-    with launched(options.processes, tell) as fleet:
+    with launched(options.processes, live.say) as fleet:
         arrange.begin(fleet, server, rooms, shares, options, text_bytes=120)
         arrange.connect(fleet, [part.readers for part in warm], 0)  # what the first ones cost is not the storm's
         before = watch.look(server)
         connected = arrange.connect(fleet, [part.readers for part in shares], 0)
         after = watch.look(server)
-        finished = Stage(fleet, server, shares, options).finish({})
+        finished = Stage(fleet, server, shares, options, live).finish({})
     return Result.of(
         scenario=scenario,
         options=attrs.asdict(options),
@@ -100,7 +101,7 @@ def run_connect(server: Server, *, scenario: Storm, options: Options, tell: Tell
     )
 
 
-def run_reconnect(server: Server, *, scenario: Reconnect, options: Options, tell: Tell) -> Result:
+def run_reconnect(server: Server, *, scenario: Reconnect, options: Options, live: Live) -> Result:
     """Readers that come back all at once to what they missed. Arguments and errors as for `run.run_traffic`."""
     started_at = time.time()
     rooms = arrange.open_rooms(server, scenario.rooms, options)
@@ -115,10 +116,10 @@ def run_reconnect(server: Server, *, scenario: Reconnect, options: Options, tell
         warm_up_s=0,
         text_bytes=scenario.text_bytes,
     )
-    with launched(options.processes, tell) as fleet:
+    with launched(options.processes, live.say) as fleet:
         arrange.begin(fleet, server, rooms, shares, options, text_bytes=scenario.text_bytes)
         arrange.connect(fleet, [part.readers for part in shares], options.posters)
-        stage = Stage(fleet, server, shares, options)
+        stage = Stage(fleet, server, shares, options, live)
         stage.tell_all(control.Drop())
         filled = stage.window(fill)
         missed = {room: offset + scenario.missed for room, offset in filled.last_offsets.items()}

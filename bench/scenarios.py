@@ -162,6 +162,24 @@ class Reconnect:
     budgets: tuple[Budget, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class Searched:
+    """The highest rate of posts at which a service level is kept, in rooms of this shape.
+
+    Attributes:
+        traffic: The shape, and the time of one try; its load is replaced.
+        first_per_s: The rate to begin with.
+        precision: Ratio at which the search ends, above 1.
+    """
+
+    name: str
+    title: str
+    traffic: Traffic
+    first_per_s: float
+    precision: float = 1.05
+    budgets: tuple[Budget, ...] = ()
+
+
 FANOUT_A: Final = Traffic(
     name="A",
     title="deliveries/s: one room of 1,000, 50 posts in flight",

@@ -13,9 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from . import procfs
 from .fleet import Fleet
+from .generator.window import marks
+from .measure import Histogram
+from .report.live import Live, Sample
 from .server import Server
 
-INTERVAL_NS: Final = 1_000_000_000
 _KEY_FILE: Final = "operator-token"
 
 
@@ -41,13 +43,42 @@ def look(server: Server) -> Look:
     return Look(time.monotonic_ns(), cpu, procfs.read_rss(server.pid), procfs.read_machine_busy_s())
 
 
-def watched(server: Server, fleet: Fleet, from_ns: int, to_ns: int) -> list[Look]:
+def watched(server: Server, fleet: Fleet, from_ns: int, to_ns: int, live: Live) -> list[Look]:
     """Look at both ends of a window and every second between, while the fleet is listened to."""
     looks: list[Look] = []
-    for at_ns in (*range(from_ns, to_ns - INTERVAL_NS + 1, INTERVAL_NS), to_ns):
+    for at_ns in marks(from_ns, to_ns):
         fleet.until(at_ns)
         looks.append(look(server))
+        if len(looks) > 1:
+            _tell(live, fleet, looks[-2], looks[-1], len(looks) - 2, to_ns)
     return looks
+
+
+def _tell(live: Live, fleet: Fleet, before: Look, after: Look, number: int, to_ns: int) -> None:
+    """The second that has just ended; a generator that reports it a moment later is left out."""
+    intervals = [interval for interval in fleet.intervals if interval.number == number]
+    latencies = Histogram()
+    for interval in intervals:
+        latencies.merge(interval.delivery if interval.delivery.count else interval.ack)
+    sample = Sample(
+        left_s=max(0.0, (to_ns - after.at_ns) / 1e9),
+        connections=fleet.connected(),
+        acks_per_s=sum(i.acked / i.seconds for i in intervals),
+        posts_per_s=sum(i.sent / i.seconds for i in intervals),
+        deliveries_per_s=sum(i.delivered / i.seconds for i in intervals),
+        p50_ms=latencies.percentile(50) / 1e6 if latencies.count else None,
+        p99_ms=latencies.percentile(99) / 1e6 if latencies.count else None,
+        generator_cpu_percent=tuple(100 * i.cpu_s / i.seconds for i in intervals),
+    )
+    if before.cpu is not None and after.cpu is not None:
+        used, seconds = after.cpu.since(before.cpu), (after.at_ns - before.at_ns) / 1e9
+        sample = attrs.evolve(
+            sample,
+            server_cpu_percent=100 * used.server_s / seconds,
+            postgres_cpu_percent=100 * used.postgres_s / seconds,
+            server_rss_mib=None if after.rss_bytes is None else after.rss_bytes / 1024 / 1024,
+        )
+    live.interval(sample)
 
 
 def counters(server: Server) -> dict[str, float]:

@@ -168,7 +168,7 @@ class Generator:
         return self._left_delivered + sum(seat.delivered() for seat in self._seats)
 
     def _counts(self) -> Counts:
-        return Counts(time.monotonic_ns(), self._delivered(), self._posts.acked_count(), _cpu_s())
+        return Counts(time.monotonic_ns(), self._posting.sent, self._delivered(), self._posts.acked_count(), _cpu_s())
 
     # Connections.
 

@@ -24,6 +24,7 @@ class Counts:
     """Where the counters of a generator stand at one moment."""
 
     at_ns: int
+    sent: int
     delivered: int
     acked: int
     cpu_s: float
@@ -76,6 +77,7 @@ class Window:
         return control.Interval(
             number=self._number - 1,
             seconds=(counts.at_ns - last.at_ns) / 1e9,
+            sent=counts.sent - last.sent,
             delivered=counts.delivered - last.delivered,
             acked=counts.acked - last.acked,
             cpu_s=counts.cpu_s - last.cpu_s,

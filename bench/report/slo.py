@@ -40,6 +40,7 @@ _SHORT: Final = {"cpu/delivery": "cpu_per_delivery_us", "rss/connection": "rss_p
 _FACTORS: Final[Mapping[str, Mapping[str, float]]] = {
     "ms": {"us": 1e-3, "ms": 1, "s": 1e3},
     "us": {"us": 1, "ms": 1e3, "s": 1e6},
+    "s": {"us": 1e-6, "ms": 1e-3, "s": 1},
     "KiB": {"KiB": 1, "MiB": 1024, "GiB": 1024**2},
     "MiB": {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024},
     "%": {"%": 1},
@@ -141,7 +142,7 @@ def names() -> list[str]:
     """All names that a condition may have, the short forms first."""
     short = [f"{kind.name.removesuffix('_per_s')}/s" for kind in KNOWN.values() if kind.name.endswith("_per_s")]
     things = dict.fromkeys(name[: -len("_p99_ms")] for name in KNOWN if name.endswith("_p99_ms"))
-    dotted = [f"{thing}.{part}" for thing in things for part in _PARTS]
+    dotted = [f"{thing}.{part}" for thing in things for part in _PARTS if f"{thing}_{part}_ms" in KNOWN]
     return [*_PARTS, *short, *dotted, *_SHORT, *COUNTS, *KNOWN]
 
 

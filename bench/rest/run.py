@@ -20,9 +20,10 @@ from .. import procfs
 from ..errors import BenchError
 from ..measure import Histogram
 from ..report import Curve, Figure, GeneratorUse, Result, Series
+from ..report.live import Live
 from ..server import Server
 from . import control
-from .process import Process, Tell, launched
+from .process import Process, launched
 from .scenario import Rest
 
 DISTURBED_PERCENT: Final = 25.0
@@ -120,20 +121,20 @@ def _watch(generator: Process, server: Server, from_ns: int, to_ns: int) -> list
     return samples
 
 
-def run_rest(server: Server, *, scenario: Rest, options: Options, tell: Tell) -> Result:
+def run_rest(server: Server, *, scenario: Rest, options: Options, live: Live) -> Result:
     """One part of the REST load.
 
     Args:
         server: Where to; not stopped.
         scenario: The load.
         options: How.
-        tell: Gets lines of progress.
+        live: Gets told how it goes.
 
     Raises:
         BenchError: The run could not be made.
     """
     started_at = time.time()
-    with launched(tell) as generator:
+    with launched(live.say) as generator:
         generator.send(_job(server, scenario, options))
         generator.wait(control.Ready, READY_S)
         start_ns = time.monotonic_ns() + _LEAD_NS

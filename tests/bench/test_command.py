@@ -26,7 +26,7 @@ def test_repeats_are_made_and_written(tmp_path) -> None:
     """Three runs become one entry with medians, and each run is kept."""
     values = iter((3.0, 1.0, 2.0))
     path = tmp_path / "r.json"
-    done = play(lambda server, *, tell: make({"delivery_p99_ms": next(values)}), "--repeat", "3", "--json", str(path))
+    done = play(lambda server, *, live: make({"delivery_p99_ms": next(values)}), "--repeat", "3", "--json", str(path))
     assert done.exit_code == 0, done.output
     (result,) = read_results(path.read_bytes())
     assert [figure.value for figure in result.figures] == [2.0]
@@ -37,14 +37,14 @@ def test_repeats_are_made_and_written(tmp_path) -> None:
 
 def test_json_on_stdout_is_all_there_is() -> None:
     """No table mixes with it."""
-    done = play(lambda server, *, tell: make(), "--json", "-")
+    done = play(lambda server, *, live: make(), "--json", "-")
     assert len(read_results(done.stdout.encode())) == 1
 
 
 def test_a_broken_promise_is_code_1() -> None:
     """Also when it was only one of the runs."""
     verdicts = iter((Verdict(), Verdict(lost=1)))
-    done = play(lambda server, *, tell: make(verdict=next(verdicts)), "--repeat", "2")
+    done = play(lambda server, *, live: make(verdict=next(verdicts)), "--repeat", "2")
     assert done.exit_code == 1
 
 
@@ -52,7 +52,7 @@ def test_a_broken_promise_is_code_1() -> None:
 def test_a_run_that_was_not_made_is_no_result(error: BaseException, code: int) -> None:
     """Neither is a success: could not be made is 3, interrupted is 130."""
 
-    def run(server, *, tell):
+    def run(server, *, live):
         raise error
 
     assert play(run).exit_code == code
@@ -75,12 +75,12 @@ SLO = ("--slo", "p99<50ms,lost=0")
 )
 def test_a_service_level_decides_the_exit_code(arguments, result, code: int) -> None:
     """4 when it was missed; an invalid run proves nothing (3), a broken promise is more (1)."""
-    assert play(lambda server, *, tell: result, *arguments).exit_code == code
+    assert play(lambda server, *, live: result, *arguments).exit_code == code
 
 
 def test_the_service_level_is_in_the_json_and_beside_it(tmp_path) -> None:
     """On stdout nothing mixes with the JSON; the command repeats the conditions."""
-    done = play(lambda server, *, tell: make({"delivery_p99_ms": 60}), *SLO, "--json", "-")
+    done = play(lambda server, *, live: make({"delivery_p99_ms": 60}), *SLO, "--json", "-")
     (result,) = read_results(done.stdout.encode())
     assert [condition.kept for condition in result.slo] == [False, True]
     assert "service level missed" in done.stderr
@@ -89,7 +89,7 @@ def test_the_service_level_is_in_the_json_and_beside_it(tmp_path) -> None:
 
 def test_a_wrong_service_level_is_wrong_usage() -> None:
     """Before anything is run, with what was meant."""
-    done = play(lambda server, *, tell: pytest.fail("was run"), "--slo", "p98<5ms")
+    done = play(lambda server, *, live: pytest.fail("was run"), "--slo", "p98<5ms")
     assert done.exit_code == 2
     assert "nothing is called 'p98'" in done.output
 
@@ -103,9 +103,9 @@ def test_a_regression_is_a_failure_when_asked(tmp_path, factor: float, asked: bo
     """What changed is always told; 5 is for a change to the worse, and only with the flag."""
     path = tmp_path / "old.json"
     old, new = repeats(20), repeats(20 * factor)
-    assert play(lambda server, *, tell: next(old), "--repeat", "5", "--json", str(path)).exit_code == 0
+    assert play(lambda server, *, live: next(old), "--repeat", "5", "--json", str(path)).exit_code == 0
     flags = ("--fail-on-regression",) if asked else ()
-    done = play(lambda server, *, tell: next(new), "--repeat", "5", "--against", str(path), *flags)
+    done = play(lambda server, *, live: next(new), "--repeat", "5", "--against", str(path), *flags)
     assert done.exit_code == code, done.output
     assert "B against" in done.output
 
@@ -114,6 +114,6 @@ def test_an_unreadable_earlier_file_is_wrong_usage(tmp_path) -> None:
     """It is found out before a minute is spent."""
     path = tmp_path / "old.json"
     path.write_text("[]")
-    done = play(lambda server, *, tell: pytest.fail("was run"), "--against", str(path))
+    done = play(lambda server, *, live: pytest.fail("was run"), "--against", str(path))
     assert done.exit_code == 2
     assert "holds no results" in done.output

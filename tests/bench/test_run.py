@@ -1,11 +1,16 @@
 """The whole bench, generator process included, against a fake server whose faults are known."""
 
+import os
+
 import attrs
 import pytest
 
 from hubbub.bench.arrange import Options
 from hubbub.bench.errors import BenchError
+from hubbub.bench.report.figures import KNOWN
+from hubbub.bench.report.slo import parse
 from hubbub.bench.run import run_traffic
+from hubbub.bench.run_search import run_search
 from hubbub.bench.run_storms import run_connect, run_idle, run_reconnect
 from hubbub.bench.scenarios import (
     FANOUT_A,
@@ -15,12 +20,15 @@ from hubbub.bench.scenarios import (
     ClosedLoop,
     OpenLoop,
     Reconnect,
+    Searched,
     Sizes,
     Storm,
     Traffic,
     Transport,
 )
 from hubbub.bench.server import Server
+
+from .quiet import Quiet
 
 SMALL = attrs.evolve(FANOUT_A, subscribers=12, load=ClosedLoop(5), seconds=0.4, warm_up_s=0.1)
 
@@ -31,7 +39,7 @@ def figures(result) -> dict[str, float]:
 
 def run(fake_server, scenario=SMALL, processes: int = 1):
     options = Options(posters=3, processes=processes, sample=4)
-    return run_traffic(Server(url=fake_server.url), scenario=scenario, options=options, tell=lambda text: None)
+    return run_traffic(Server(url=fake_server.url), scenario=scenario, options=options, live=Quiet())
 
 
 def test_an_honest_server_holds(fake_server) -> None:
@@ -130,9 +138,7 @@ def test_an_open_loop_keeps_its_rate_over_two_processes(fake_server) -> None:
 def test_idle_connections_are_counted(fake_server) -> None:
     """The idle scenario connects all of them and loses none."""
     scenario = attrs.evolve(IDLE_D, connections=20, seconds=0.1)
-    result = run_idle(
-        Server(url=fake_server.url), scenario=scenario, options=Options(posters=0), tell=lambda text: None
-    )
+    result = run_idle(Server(url=fake_server.url), scenario=scenario, options=Options(posters=0), live=Quiet())
     assert (result.verdict.readers, result.broken) == (20, ())
     assert figures(result)["connects_per_s"] > 0
 
@@ -140,7 +146,7 @@ def test_idle_connections_are_counted(fake_server) -> None:
 def test_no_server_is_a_clear_error() -> None:
     """A refused connection names the address."""
     with pytest.raises(BenchError, match=r"nobody answers at http://127\.0\.0\.1:9"):
-        run_traffic(Server(url="http://127.0.0.1:9"), scenario=SMALL, options=Options(), tell=lambda text: None)
+        run_traffic(Server(url="http://127.0.0.1:9"), scenario=SMALL, options=Options(), live=Quiet())
 
 
 ROOMS = Traffic(name="rooms", title="", rooms=7, subscribers=21, load=OpenLoop(200), seconds=0.5, warm_up_s=0.1)
@@ -181,7 +187,7 @@ RECONNECT = Reconnect(name="reconnect", title="", rooms=2, subscribers=10, misse
 def test_returning_readers_get_what_they_missed(fake_server) -> None:
     """All come back, each to the posts that were made while nobody read."""
     options = Options(posters=2, processes=2)
-    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, tell=lambda text: None)
+    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, live=Quiet())
     assert (result.broken, result.verdict.received) == ((), 60)
     assert figures(result)["not_caught_up"] == 0
 
@@ -195,7 +201,7 @@ def test_faults_in_a_resume_are_reported_exactly(fake_server) -> None:
 
     fake_server.resume = resume
     options = Options(posters=2)
-    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, tell=lambda text: None)
+    result = run_reconnect(Server(url=fake_server.url), scenario=RECONNECT, options=options, live=Quiet())
     verdict = result.verdict
     assert (verdict.lost, verdict.duplicated, verdict.reordered) == (10, 10, 10)
     assert verdict.posts_lost == 2
@@ -204,7 +210,7 @@ def test_faults_in_a_resume_are_reported_exactly(fake_server) -> None:
 def test_a_storm_is_counted(fake_server) -> None:
     """Every connection of a storm is subscribed and timed."""
     storm = Storm(name="connect", title="", rooms=3, connections=30)
-    result = run_connect(Server(url=fake_server.url), scenario=storm, options=Options(), tell=lambda text: None)
+    result = run_connect(Server(url=fake_server.url), scenario=storm, options=Options(), live=Quiet())
     assert (result.verdict.readers, result.broken) == (33, ())
     assert result.curves[0].count == 30
 
@@ -226,3 +232,39 @@ def test_readers_come_and_go(fake_server) -> None:
     assert result.broken == ()
     assert result.verdict.readers > 30
     assert figures(result)["join_p50_ms"] > 0
+
+
+def test_a_search_finds_the_rate_that_is_kept(fake_server) -> None:
+    """Readers lose events above a rate: the search ends below it, and says how every try went."""
+    shape = attrs.evolve(ROOMS, rooms=1, subscribers=4, seconds=0.5, warm_up_s=0)
+    scenario = Searched(name="search", title="", traffic=shape, first_per_s=20, precision=2)
+    fake_server.tamper = lambda reader, offset, frame: [] if offset > 30 else [frame]
+    found = run_search(
+        Server(url=fake_server.url),
+        scenario=scenario,
+        objectives=parse("lost=0"),
+        options=Options(posters=2),
+        live=Quiet(),
+    )
+    assert (found.broken, figures(found)["highest_rate_per_s"]) == ((), 40)
+    assert figures(found)["lowest_rate_not_kept_per_s"] == 80
+    assert found.notes[0] == "20.0 posts/s kept: lost=0 (0)"
+    assert "not kept" in found.notes[2]
+    assert "broken: posts_lost" in found.notes[2]
+
+
+def test_every_figure_is_known(fake_server) -> None:
+    """What a scenario reports can be part of a service level, and has a meaning on the page."""
+    server = Server(url=fake_server.url, pid=os.getpid())
+    options = Options(posters=2)
+    idle = attrs.evolve(IDLE_D, connections=20, seconds=0.1)
+    storm = Storm(name="connect", title="", rooms=3, connections=30)
+    results = [
+        run_traffic(server, scenario=attrs.evolve(SMALL, stalled_percent=9), options=options, live=Quiet()),
+        run_traffic(server, scenario=attrs.evolve(ROOMS, acts=Acts(turnover=20)), options=options, live=Quiet()),
+        run_idle(server, scenario=idle, options=options, live=Quiet()),
+        run_connect(server, scenario=storm, options=options, live=Quiet()),
+        run_reconnect(server, scenario=RECONNECT, options=options, live=Quiet()),
+    ]
+    found = {figure.name for result in results for figure in result.figures}
+    assert found - KNOWN.keys() == set()

@@ -7,7 +7,7 @@ from hubbub.bench.report.figures import KNOWN, Better, kind_of
 
 def test_a_name_ends_in_its_unit() -> None:
     """Where a figure has a unit its name says so, as the result promises."""
-    ends = {"ms": "_ms", "us": "_us", "1/s": "_per_s", "KiB": "_kib", "MiB": "_mib", "%": "_percent", "": ""}
+    ends = {"ms": "_ms", "us": "_us", "1/s": "_per_s", "KiB": "_kib", "MiB": "_mib", "%": "_percent", "s": "_s", "": ""}
     for kind in KNOWN.values():
         assert kind.name.endswith(ends[kind.unit]), kind
         assert kind.means

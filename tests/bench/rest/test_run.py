@@ -9,13 +9,15 @@ from hubbub.bench.rest.scenario import REST_POSTS, REST_READS, Rest
 from hubbub.bench.scenarios import ClosedLoop, OpenLoop
 from hubbub.bench.server import Server
 
+from ..quiet import Quiet
+
 SMALL = {"connections": 6, "rooms": 2, "load": ClosedLoop(6), "seconds": 0.4, "warm_up_s": 0.1, "page_items": 5}
 POSTS: Rest = attrs.evolve(REST_POSTS, **SMALL)
 READS: Rest = attrs.evolve(REST_READS, **SMALL)
 
 
 def run(fake_rest, scenario=POSTS):
-    return run_rest(Server(url=fake_rest.url), scenario=scenario, options=Options(), tell=lambda text: None)
+    return run_rest(Server(url=fake_rest.url), scenario=scenario, options=Options(), live=Quiet())
 
 
 def counts(result) -> dict[str, int]:
@@ -97,7 +99,7 @@ def test_a_connection_that_is_cut_off_is_reported(fake_rest) -> None:
 def test_nobody_there_is_an_error() -> None:
     """A run that could not be made has no result."""
     with pytest.raises(BenchError, match="nobody answers"):
-        run_rest(Server(url="http://127.0.0.1:9"), scenario=POSTS, options=Options(), tell=lambda text: None)
+        run_rest(Server(url="http://127.0.0.1:9"), scenario=POSTS, options=Options(), live=Quiet())
 
 
 def test_a_server_that_ends_every_connection_is_an_error(fake_rest) -> None:
