@@ -6,13 +6,14 @@ ARGS ?=
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 
-.PHONY: serve test lint types contracts unit browser simulate mutate clean help
+.PHONY: serve test lint types contracts unit browser peers simulate mutate clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve   install what is needed and start the server (lobby open to guests); ARGS='--port 9000' adds flags"
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
+	@echo "make peers   install the npm packages that hubbub bench peers compares with (it does so itself where it can)"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
 	@echo "make clean   remove the virtual environment and caches (never the data)"
@@ -51,6 +52,9 @@ browser: $(VENV)/.dev
 	# Two runs: Playwright drives asyncio itself, and trio-asyncio, which other tests import, changes asyncio for the whole process.
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
+
+peers:
+	cd bench/peers/node && npm ci --no-audit --no-fund --silent
 
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)

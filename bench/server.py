@@ -59,15 +59,15 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
 
 
-def _wait_ready(process: subprocess.Popen[bytes], log: Path, ready_s: float) -> str:
+def _wait_ready(process: subprocess.Popen[bytes], log: Path, ready_s: float, what: str) -> str:
     deadline = time.monotonic() + ready_s
     while time.monotonic() < deadline:
         if found := _READY.search(log.read_bytes()):
             return found.group().decode()
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(_POLL_S)
-            raise BenchError(f"the server ended with code {code} before it was ready:\n{_tail(log)}")
-    raise BenchError(f"the server was not ready after {ready_s:g} s:\n{_tail(log)}")
+            raise BenchError(f"{what} ended with code {code} before it was ready:\n{_tail(log)}")
+    raise BenchError(f"{what} was not ready after {ready_s:g} s:\n{_tail(log)}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -78,6 +78,34 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, *, what: str = "the server") -> Iterator[Server]:
+    """A server program for the length of a `with` block, from its ready line on (`http://127.0.0.1:PORT` in its output).
+
+    Args:
+        command: The program with its arguments.
+        log: Gets its output.
+        what: Its name in errors.
+
+    Raises:
+        BenchError: It ended, or was not ready within `READY_S`; its last lines of output are in the message.
+    """
+    begun = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C is for the bench, which then stops the server
+        )
+    try:
+        url = _wait_ready(process, log, READY_S, what)
+        yield Server(url=url, pid=process.pid, ready_s=time.monotonic() - begun)
+    finally:
+        _stop(process)
 
 
 @contextlib.contextmanager
@@ -95,18 +123,7 @@ def started(arguments: Sequence[str] = (), command: Sequence[str] | None = None)
     with tempfile.TemporaryDirectory(prefix="hubbub-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres runs as another user when we are root and must get at its data
-        data, log = folder / "data", folder / "server.log"
-        begun = time.monotonic()
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*program, "--guests", "--port", "0", "--data", str(data), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C is for the bench, which then stops the server
-            )
-        try:
-            url = _wait_ready(process, log, READY_S)
-            yield Server(url=url, pid=process.pid, data=data, ready_s=time.monotonic() - begun)
-        finally:
-            _stop(process)
+        data = folder / "data"
+        own = ("--guests", "--port", "0", "--data", str(data))
+        with running([*program, *own, *arguments], folder / "server.log") as server:
+            yield attrs.evolve(server, data=data)

@@ -175,10 +175,10 @@ def publish(command_id: int, room: str, text: str, idempotency_key: str) -> byte
     return _encode(_Send(command_id, publish={"channel": room, "data": data}))
 
 
-def upgrade(host: str, key: bytes) -> bytes:
+def upgrade(host: str, key: bytes, path: str = PATH) -> bytes:
     """The request head that opens a WebSocket; `key` is 16 bytes in base64."""
     return (
-        f"GET {PATH} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key.decode()}\r\n\r\n"
     ).encode()
 

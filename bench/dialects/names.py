@@ -8,8 +8,15 @@ from typing import Final
 from . import Dialect
 from .events import EventStreams
 from .hubbub import HubbubSocket
+from .plain import Plain
+from .socketio import SocketIo
 
-DIALECTS: Final[dict[str, Callable[[], Dialect]]] = {"hubbub": HubbubSocket, "sse": EventStreams}
+DIALECTS: Final[dict[str, Callable[[], Dialect]]] = {
+    "hubbub": HubbubSocket,
+    "sse": EventStreams,
+    "plain": Plain,
+    "socketio": SocketIo,
+}
 
 
 def dialect(name: str) -> Dialect:
