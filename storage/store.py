@@ -27,9 +27,13 @@ class WriterStore:
         backend: where rows are kept.
         settings: bounds and pace of the writer.
         drain_s: how long stopping the actor may take, seconds.
+
+    Attributes:
+        reads: questions about conversations and their logs so far; what the tails answer does not come here.
     """
 
     def __init__(self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S) -> None:
+        self.reads = 0
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
 
@@ -73,30 +77,36 @@ class WriterStore:
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""
+        self.reads += 1
         return await self._backend.load(conversation)
 
     async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
         """Durable events after an offset."""
+        self.reads += 1
         return await self._backend.events(conversation, after=after, limit=limit, max_bytes=max_bytes)
 
     async def latest(
         self, conversation: ConversationId, *, limit: int, max_bytes: int, before: int | None = None
     ) -> list[Event]:
         """The newest events, or those before an offset, oldest first."""
+        self.reads += 1
         return await self._backend.latest(conversation, limit=limit, max_bytes=max_bytes, before=before)
 
     async def messages(
         self, conversation: ConversationId, *, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> list[Message]:
         """One page of messages."""
+        self.reads += 1
         return await self._backend.messages(conversation, after=after, before=before, limit=limit, max_bytes=max_bytes)
 
     async def find_key(self, conversation: ConversationId, author_id: str, key: str) -> Repeat | None:
         """What an idempotency key was used for, or None."""
+        self.reads += 1
         return await self._backend.find_key(conversation, author_id, key)
 
     async def message_offset(self, conversation: ConversationId, message_id: str) -> int | None:
         """The offset of a message."""
+        self.reads += 1
         return await self._backend.message_offset(conversation, message_id)
 
     async def create(self, record: Record) -> None:
@@ -105,6 +115,7 @@ class WriterStore:
 
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
+        self.reads += 1
         return await self._backend.list_conversations(principal_id, after=after, limit=limit)
 
     async def add_token(self, token: TokenRecord) -> None:

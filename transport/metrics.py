@@ -62,6 +62,7 @@ class _Figures(Collector):
         yield from _of_tree(self.engine)
         if isinstance(self.engine.store, WriterStore):
             yield from _of_writer(self.engine.store.statistics())
+            yield _counter("hubbub_store_reads", "Reads of conversations and their logs.", self.engine.store.reads)
         yield from _of_table(self.operator.table())
         yield from _of_cold(self.operator.cold())
         yield from _of_loop(self.operator.lag.statistics())

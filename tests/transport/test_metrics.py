@@ -55,6 +55,7 @@ async def test_the_figures_are_the_engines(autojump_clock: MockClock) -> None:
         assert found["hubbub_conversation_crashes_total", ()] == 0
         assert found["hubbub_writer_rows_total", ()] == 3
         assert 1 <= found["hubbub_writer_commits_total", ()] <= 3
+        assert found["hubbub_store_reads_total", ()] == there.store.reads > 0
         assert found["hubbub_ready", ()] == 1
         assert found["hubbub_trio_tasks", ()] > 1
         assert found["process_resident_memory_bytes", ()] > 1_000_000
