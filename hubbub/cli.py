@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 import trio
 
+from . import collector
 from .bench.cli import bench
 from .engine import Engine, StoreError, StoreFenced
 from .limits import fit_descriptors
@@ -138,6 +139,7 @@ async def _serve(settings: ServeSettings, data: Path, database_url: str | None) 
                 start = partial(serve, engine, settings, operator=_operator_key(data))
                 stopping.serving = await servers.start(start)
                 nursery.start_soon(_stop_when_fenced, store, stopping.serving)
+                collector.settle()
                 _log.info("listening on %s", stopping.serving.url)
                 click.echo(f"hubbub {program_version()} ready at {stopping.serving.url}{_hint(settings)}")
             nursery.cancel_scope.cancel()
