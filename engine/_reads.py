@@ -30,6 +30,7 @@ from .core.errors import (
     StoreUnavailable,
 )
 from .core.messages import Event, Message, MessagePage, Record
+from .core.newest import NewestPages
 from .core.permissions import Verb, check
 from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
@@ -39,6 +40,8 @@ from .ports import Store
 _HISTORY_READS = 64
 _RETRY_S = 0.25
 _HISTORY_BYTES = 1024 * 1024  # about one answer; a page that would be longer has fewer messages and leads on
+_NEWEST_PAGES = 256
+_NEWEST_BYTES = 64 * 1024  # of one page that is kept: 16 MiB of them all
 _MESSAGE_BYTES = 256  # of a message besides its text and meta
 
 A = TypeVar("A")
@@ -63,6 +66,7 @@ class Reads:
         self._settings = settings
         self._spawn = spawn
         self._history_reads = 0
+        self._newest = NewestPages(max_pages=_NEWEST_PAGES, max_bytes=_NEWEST_BYTES)
         self.keys = KeyLookUps(store, spawn)
         self._pagers: dict[Subscriber, trio.Event] = {}
 
@@ -70,12 +74,23 @@ class Reads:
 
     def history(self, room: Room, machine: ConversationMachine, command: History) -> None:
         """Answer from the tail when it holds the whole page, else from the store."""
-        page = from_tail(machine, command)
+        page = self._newest_page(machine, command) if command.newest else _fitted_from_tail(machine, command)
         if page is not None:
-            tell(command, fitted(page, command))
+            tell(command, page)
         else:
             head = machine.tail.head
             self._read(command, lambda: self._fitted_page(room, head, command))
+
+    def _newest_page(self, machine: ConversationMachine, command: History) -> MessagePage | None:
+        """The newest page, as it was made for another reader if nothing has been added since."""
+        record, head, limit = machine.record, machine.tail.head, command.limit
+        page = self._newest.find(record.id, record.epoch, head, limit)
+        if page is None:
+            page = _fitted_from_tail(machine, command)
+            if page is not None:
+                size_bytes = sum(map(_size, page.messages))
+                self._newest.keep(record.id, record.epoch, head, limit, page, size_bytes)
+        return page
 
     def replay(self, room: Room, machine: ConversationMachine, command: Replay) -> None:
         """Answer with a page of the log, from the tail or from the store."""
@@ -269,6 +284,11 @@ def _give_up(room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | 
     else:
         subscriber.stage = Stage.GONE
         refuse(first[0], error)
+
+
+def _fitted_from_tail(machine: ConversationMachine, command: History) -> MessagePage | None:
+    page = from_tail(machine, command)
+    return None if page is None else fitted(page, command)
 
 
 def from_tail(machine: ConversationMachine, command: History) -> MessagePage | None:

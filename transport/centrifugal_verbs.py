@@ -9,7 +9,7 @@ from ..engine.core import codec
 from ..engine.core.codec import JsonObject
 from ..engine.core.commands import Replayed, Roster
 from ..engine.core.errors import EngineError, InvalidCommand, UnknownMethod
-from ..engine.core.messages import Ack, MessagePage, Record
+from ..engine.core.messages import Ack, Record
 from ..engine.core.recovery import Reset, Since
 from ..engine.core.subscriber import Joined, Subscriber
 from . import centrifugal_wire as wire
@@ -162,18 +162,13 @@ def rpc_post(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> 
 def rpc_history(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
     """``{"conversation", "after"?, "before"?, "around"?, "limit"?}`` -> a page of messages as REST shows it."""
 
-    def body(page: MessagePage) -> bytes:
-        rows = b",".join([codec.message_json(message) for message in page.messages])
-        edges = (codec.encode_json(page.next), codec.encode_json(page.previous))
-        return b'{"messages":[%b],"next":%b,"previous":%b}' % (rows, *edges)
-
     conversation, command = peer.session.history(
         codec.require_text(data, "conversation"),
         after=codec.get_int(data, "after"),
         before=codec.get_int(data, "before"),
         around=codec.get_text(data, "around"),
         limit=codec.get_int(data, "limit"),
-        reply=_data(peer, command_id, body),
+        reply=_data(peer, command_id, codec.page_json),
     )
     peer.api.engine.send(conversation, command)
 

@@ -147,9 +147,7 @@ def list_messages(api: Api, call: Call, respond: Respond) -> None:
 
 
 def _page(page: MessagePage) -> Response:
-    rows = b",".join(codec.message_json(message) for message in page.messages)
-    edges = (codec.encode_json(page.next), codec.encode_json(page.previous))
-    return json_response(OK, b'{"messages":[%b],"next":%b,"previous":%b}' % (rows, *edges))
+    return json_response(OK, codec.page_json(page))
 
 
 def post_message(api: Api, call: Call, respond: Respond) -> None:

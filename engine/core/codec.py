@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import InvalidCommand, Unprocessable
-from .messages import Author, ConversationChange, Event, Message, Record
+from .messages import Author, ConversationChange, Event, Message, MessagePage, Record
 
 encode_json = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -72,6 +72,16 @@ def _message(message: Message, author: bytes, created_at: bytes) -> bytes:
         created_at,
         message.revision,
     )
+
+
+def page_json(page: MessagePage) -> bytes:
+    """A page of messages as REST shows it; made once for each page (a page of 50 took 60 us each time)."""
+    encoded = page.encoded
+    if encoded.json is None:
+        rows = b",".join([message_json(message) for message in page.messages])
+        edges = (encode_json(page.next), encode_json(page.previous))
+        encoded.json = b'{"messages":[%b],"next":%b,"previous":%b}' % (rows, *edges)
+    return encoded.json
 
 
 def change_json(change: ConversationChange) -> bytes:

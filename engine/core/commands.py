@@ -105,6 +105,11 @@ class History(Request[MessagePage]):
     around: str | None
     limit: int
 
+    @property
+    def newest(self) -> bool:
+        """Whether it asks for the newest page."""
+        return self.after is None and self.before is None and self.around is None
+
 
 @attrs.frozen
 class Replayed:

@@ -154,6 +154,13 @@ class Ack:
     repeated: bool = False
 
 
+@attrs.define(eq=False)
+class Encoded:
+    """A place for the JSON of a value, made when it is first asked for (`codec`)."""
+
+    json: bytes | None = None
+
+
 @attrs.frozen
 class MessagePage:
     """One page of history, oldest first.
@@ -166,3 +173,4 @@ class MessagePage:
     messages: tuple[Message, ...]
     next: int | None
     previous: int | None
+    encoded: Encoded = attrs.field(factory=Encoded, init=False, eq=False, repr=False)

@@ -79,6 +79,22 @@ async def test_every_page_of_history(shape: str, tail_items: int, autojump_clock
                 assert page == older + there[place : place + limit - len(older)]
 
 
+async def test_the_newest_page_is_made_once_and_never_shown_late(autojump_clock: MockClock) -> None:
+    """Readers share a page until the log goes on; what is added shows in the very next one, a change of the room too."""
+    async with world(FaultyStore()) as engine:
+        room = engine.conversation(ROOM)
+        for number in range(1, 6):
+            await post(engine, f"m{number}").wait()
+            first, second = await room.history(limit=3), await room.history(limit=3)
+            assert first is second
+            assert offsets(first) == list(range(max(1, number - 2), number + 1))
+            assert offsets(await room.history(limit=2)) == list(range(max(1, number - 1), number + 1))
+        await room.update(title="else")
+        assert offsets(await room.history(limit=3)) == [3, 4, 5]
+        await post(engine, "m7").wait()
+        assert offsets(await room.history(limit=3)) == [4, 5, 7]
+
+
 @pytest.mark.parametrize("tail_items", [4, 100])
 @pytest.mark.parametrize("shape", _SHAPES)
 async def test_pages_lead_through_everything_once(shape: str, tail_items: int, autojump_clock: MockClock) -> None:
