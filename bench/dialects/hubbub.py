@@ -121,7 +121,7 @@ class HubbubSocket:
         known = self._replies.get(body)
         if known is None:
             documents = wire.documents(body)
-            known = Reply(documents, publications(documents))
+            known = Reply(documents, tuple(publications(documents)))
             if len(body) >= _LONG_BYTES:
                 if len(self._replies) >= _KEPT_REPLIES:
                     del self._replies[next(iter(self._replies))]
