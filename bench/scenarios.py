@@ -77,7 +77,7 @@ class Sizes(enum.Enum):
 
     EVEN = "even"
     HEAVY_TAILED = "heavy-tailed"
-    """Zipf's law with exponent 1: the room of rank r has a share of 1/r, and at least one reader."""
+    """Zipf's law with exponent 1: every room has a reader, and of the others the room of rank r has a share of 1/r."""
 
 
 class Transport(enum.Enum):
@@ -115,8 +115,9 @@ class Traffic:
         """Readers of each room."""
         if self.sizes is Sizes.EVEN:
             return [self.subscribers // self.rooms + (n < self.subscribers % self.rooms) for n in range(self.rooms)]
-        share = self.subscribers / sum(1 / rank for rank in range(1, self.rooms + 1))
-        sizes = [max(1, round(share / rank)) for rank in range(1, self.rooms + 1)]
+        over = max(0, self.subscribers - self.rooms)
+        share = over / sum(1 / rank for rank in range(1, self.rooms + 1))
+        sizes = [1 + int(share / rank) for rank in range(1, self.rooms + 1)]
         sizes[0] += self.subscribers - sum(sizes)
         return sizes
 

@@ -56,7 +56,9 @@ def test_a_reader_connects_and_subscribes_in_one_frame() -> None:
         {"id": 1, "connect": {}}, {"id": 2, "subscribe": {"offset": 7, "epoch": "e"}}, {"push": {"pub": pub(8)}}
     )
     rest = frame({"push": {"pub": pub(9)}})
-    assert handshake.feed(answer + rest).joined == Joined(offset=7, epoch="e", missed=(Publication(8, "hi"),), rest=rest)
+    assert handshake.feed(answer + rest).joined == Joined(
+        offset=7, epoch="e", missed=(Publication(8, "hi"),), rest=rest
+    )
 
 
 @given(st.integers(1, 40))
