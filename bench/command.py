@@ -33,6 +33,7 @@ from .options import Common
 from .report import Result, merged, show, to_json
 from .report.compare import Comparison, compare
 from .report.live import Live, live_view
+from .report.page import render
 from .report.slo import judge
 from .report.table import show_comparison, show_slo
 from .server import Server
@@ -94,6 +95,8 @@ def leave(common: Common, results: Sequence[Result]) -> None:
         click.echo(to_json(results))
     elif common.json_path is not None:
         Path(common.json_path).write_bytes(to_json(results) + b"\n")
+    if common.html_path is not None:
+        common.html_path.write_text(render(results, comparisons), encoding="utf-8")
     console = Console(stderr=common.json_path == "-")
     for comparison in comparisons:
         show_comparison(comparison, console)

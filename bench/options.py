@@ -23,7 +23,7 @@ from .report import Result, read_results, slo
 from .report.slo import Objective
 from .server import Server, started
 
-_OUTPUTS: Final = frozenset({"json_path", "against", "fail_on_regression"})
+_OUTPUTS: Final = frozenset({"json_path", "html_path", "against", "fail_on_regression"})
 """Parameters that say where the result goes; left out of the command that a result is made again with."""
 
 
@@ -60,6 +60,7 @@ class Common:
         against: Earlier results to compare with; empty when none were given.
         fail_on_regression: Whether being worse than these is a failure.
         json_path: Where the results go as JSON; "-" for stdout, and no table then.
+        html_path: Where the report with the plots goes.
         command: What to type to make the result again.
     """
 
@@ -73,6 +74,7 @@ class Common:
     against: tuple[Result, ...]
     fail_on_regression: bool
     json_path: str | None
+    html_path: Path | None
     command: str
 
     def options(self, *, posters: int, sample: int) -> Options:
@@ -139,6 +141,12 @@ _COMMON: Final = (
         help="Earlier results (--json) to compare with: what changed beyond noise.",
     ),
     click.option("--fail-on-regression", is_flag=True, help="With --against: exit code 5 when something is worse."),
+    click.option(
+        "--html",
+        "html_path",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        help="Also write a report with plots to this file; it opens offline.",
+    ),
     click.option("--json", "json_path", help="Also write the result as JSON to this file; - for stdout, no table."),
 )
 

@@ -6,6 +6,7 @@ page the meaning. A figure that is not here is compared by the end of its name, 
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Final
 
@@ -39,55 +40,54 @@ _PARTS: Final = {"p50": "50th", "p90": "90th", "p99": "99th", "p999": "99.9th"}
 _LATENCIES: Final = {
     "delivery": "from the intended time of a post to the read that brought it to a reader",
     "ack": "from the intended time of a post to its acknowledgement, which says that it is committed",
+    "healthy": "of a delivery before other readers stalled, from the intended time of its post",
     "connect": "from the start of a connection to its subscription",
-    "caught_up": "from the start of the reconnects until a reader has everything that it missed",
     "join": "from the start of a connection to its subscription, while posts go on",
     "history": "from the intended time of a read of the newest page to its answer",
-    "request": "from the intended time of a request to the end of its answer",
+    "caught_up": "from the start of the reconnects until a reader has everything that it missed",
+    "read": "from the intended time of a read to the end of its answer",
 }
-_HIGHER: Final = (
-    Kind("deliveries_per_s", "1/s", Better.HIGHER, "events handed to readers in a second, added up over the readers"),
-    Kind("posts_per_s", "1/s", Better.HIGHER, "posts acknowledged in a second"),
-    Kind("connects_per_s", "1/s", Better.HIGHER, "connections made and subscribed in a second"),
-    Kind("requests_per_s", "1/s", Better.HIGHER, "requests answered in a second"),
-    Kind("highest_rate_per_s", "1/s", Better.HIGHER, "the highest rate of posts that kept the service level"),
-    Kind("lowest_rate_not_kept_per_s", "1/s", Better.HIGHER, "the lowest rate of posts that did not keep it; 0: none"),
-    Kind("pages_per_s", "1/s", Better.HIGHER, "pages of history read in a second"),
-)
-_LOWER: Final = (
-    Kind("cpu_per_delivery_us", "us", Better.LOWER, "CPU of the server for one delivery"),
-    Kind("cpu_all_per_delivery_us", "us", Better.LOWER, "CPU of the server and its Postgres for one delivery"),
-    Kind("cpu_per_post_us", "us", Better.LOWER, "CPU of the server for one post, deliveries included"),
-    Kind("cpu_all_per_post_us", "us", Better.LOWER, "as cpu_per_post_us, with Postgres"),
-    Kind("cpu_per_request_us", "us", Better.LOWER, "CPU of the server for one request"),
-    Kind("cpu_all_per_request_us", "us", Better.LOWER, "as cpu_per_request_us, with Postgres"),
-    Kind("rss_per_connection_kib", "KiB", Better.LOWER, "resident memory that each further connection takes"),
-    Kind("pss_per_connection_kib", "KiB", Better.LOWER, "as rss_per_connection_kib, shared pages counted in part"),
-    Kind("server_rss_mib", "MiB", Better.LOWER, "resident memory of the server"),
-    Kind("idle_server_cpu_percent", "%", Better.LOWER, "CPU of a server whose connections only answer pings"),
-    Kind("all_caught_up_s", "s", Better.LOWER, "until the last reader that came back had everything that it missed"),
-    Kind("not_caught_up", "", Better.LOWER, "readers that came back and never had everything that they missed"),
-    Kind("not_resumed", "", Better.LOWER, "readers that were told that their position could not be served"),
-    Kind("store_reads", "", Better.LOWER, "reads of the database while readers came back"),
-    Kind("cpu_per_connection_us", "us", Better.LOWER, "CPU of the server for a connection, until it has what it wants"),
-    Kind("postgres_cpu_per_connection_us", "us", Better.LOWER, "CPU of Postgres for a connection"),
-    Kind("rss_growth_mib", "MiB", Better.LOWER, "by how much the server's resident memory grew in a storm"),
-    Kind("p50_shift_percent", "%", Better.LOWER, "by how much the others' p50 rose when some readers stalled"),
-    Kind("p99_shift_percent", "%", Better.LOWER, "by how much the others' p99 rose when some readers stalled"),
-    Kind("healthy_p50_ms", "ms", Better.LOWER, "p50 of deliveries before any reader stalled"),
-    Kind("healthy_p99_ms", "ms", Better.LOWER, "p99 of deliveries before any reader stalled"),
-)
-_NEITHER: Final = (
-    Kind("rows_per_commit", "", Better.NEITHER, "rows that a transaction held on average"),
-    Kind("commits", "", Better.NEITHER, "transactions in the time of the load"),
-    Kind("stalled_readers", "", Better.NEITHER, "readers that stopped reading"),
-    Kind("generator_cpu_per_connection_us", "us", Better.NEITHER, "CPU of the generator for a connection"),
-    Kind("deliveries", "", Better.NEITHER, "events handed to readers within the measured window"),
-    Kind("server_user_percent", "%", Better.NEITHER, "CPU of the server in its own code, in percent of a core"),
-    Kind("server_system_percent", "%", Better.NEITHER, "CPU of the server in the kernel, in percent of a core"),
-    Kind("postgres_percent", "%", Better.NEITHER, "CPU of Postgres in percent of a core"),
-    Kind("other_processes_percent", "%", Better.NEITHER, "CPU of everything that is no part of the run"),
-)
+_HIGHER: Final = {
+    "deliveries_per_s": ("1/s", "events handed to readers in a second, added up over the readers"),
+    "posts_per_s": ("1/s", "posts acknowledged in a second"),
+    "connects_per_s": ("1/s", "connections made and subscribed in a second"),
+    "reads_per_s": ("1/s", "reads answered in a second"),
+    "pages_per_s": ("1/s", "pages of history read in a second"),
+    "highest_rate_per_s": ("1/s", "the highest rate of posts that kept the service level"),
+    "lowest_rate_not_kept_per_s": ("1/s", "the lowest rate of posts that did not keep it; 0: none"),
+}
+_LOWER: Final = {
+    "cpu_per_delivery_us": ("us", "CPU of the server for one delivery"),
+    "cpu_all_per_delivery_us": ("us", "CPU of the server and its Postgres for one delivery"),
+    "cpu_per_post_us": ("us", "CPU of the server for one post, its deliveries included"),
+    "cpu_all_per_post_us": ("us", "CPU of the server and its Postgres for one post"),
+    "cpu_per_request_us": ("us", "CPU of the server for one request"),
+    "cpu_all_per_request_us": ("us", "CPU of the server and its Postgres for one request"),
+    "cpu_per_connection_us": ("us", "CPU of the server for one connection that is made and subscribed"),
+    "postgres_cpu_per_connection_us": ("us", "CPU of Postgres for one connection that is made and subscribed"),
+    "rss_per_connection_kib": ("KiB", "resident memory that each further connection takes"),
+    "pss_per_connection_kib": ("KiB", "as rss_per_connection_kib, with shared pages counted in part"),
+    "server_rss_mib": ("MiB", "resident memory of the server at the end"),
+    "rss_growth_mib": ("MiB", "by how much the server's resident memory grew"),
+    "idle_server_cpu_percent": ("%", "CPU of a server whose connections only answer pings, in percent of a core"),
+    "p50_shift_percent": ("%", "how much longer the median delivery takes while other readers are stalled"),
+    "p99_shift_percent": ("%", "how much longer the 99th percentile takes while other readers are stalled"),
+    "all_caught_up_s": ("s", "until the last reader had everything that it missed"),
+    "not_caught_up": ("", "readers that did not get everything that they missed"),
+    "not_resumed": ("", "readers that were told to begin anew instead of resuming"),
+    "store_reads": ("", "reads of the database while readers came back"),
+}
+_NEITHER: Final = {
+    "deliveries": ("", "events handed to readers within the measured window"),
+    "commits": ("", "transactions of the writer within the measured window"),
+    "rows_per_commit": ("", "posts that shared a transaction, on average"),
+    "stalled_readers": ("", "readers that stopped reading"),
+    "server_user_percent": ("%", "CPU of the server in its own code, in percent of a core"),
+    "server_system_percent": ("%", "CPU of the server in the kernel, in percent of a core"),
+    "postgres_percent": ("%", "CPU of Postgres in percent of a core"),
+    "other_processes_percent": ("%", "CPU of everything that is no part of the run, in percent of a core"),
+    "generator_cpu_per_connection_us": ("us", "CPU of the generators for one connection"),
+}
 
 
 def _latencies() -> list[Kind]:
@@ -101,7 +101,13 @@ def _latencies() -> list[Kind]:
     return kinds
 
 
-KNOWN: Final = {kind.name: kind for kind in (*_HIGHER, *_latencies(), *_LOWER, *_NEITHER)}
+def _all() -> list[Kind]:
+    tables = ((_HIGHER, Better.HIGHER), (_LOWER, Better.LOWER), (_NEITHER, Better.NEITHER))
+    plain = [Kind(name, unit, better, means) for t, better in tables for name, (unit, means) in t.items()]
+    return plain + _latencies()
+
+
+KNOWN: Final = {kind.name: kind for kind in _all()}
 """All figures by name."""
 
 
@@ -111,8 +117,15 @@ def kind_of(name: str, unit: str) -> Kind:
         return KNOWN[name]
     if name.endswith("_per_s"):
         better = Better.HIGHER
-    elif name.endswith(("_ms", "_us", "_kib", "_mib")):
+    elif name.endswith(("_ms", "_us", "_s", "_kib", "_mib")):
         better = Better.LOWER
     else:
         better = Better.NEITHER
     return Kind(name, unit, better, "")
+
+
+def number(value: float) -> str:
+    """A figure as people read it: three digits that matter, thousands set apart."""
+    if not math.isfinite(value):
+        return "n/a"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.3g}"

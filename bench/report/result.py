@@ -9,6 +9,7 @@ Left out: showing results (`table`, `page`), comparing them (`compare`), service
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
@@ -214,8 +215,10 @@ class Result:
 
         Args:
             started_at: Seconds since 1970.
+            figures: One that is no number was not measured, and is left out.
             invalid_because: What else than a generator at its limit spoils the figures, such as a disturbed machine.
         """
+        figures = [figure for figure in figures if math.isfinite(figure.value)]
         bound = tuple(
             f"generator {index} used {use.cpu_percent:.0f} % of a core: the server may do better"
             for index, use in enumerate(generators)

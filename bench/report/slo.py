@@ -3,7 +3,7 @@
 Conditions are set apart by commas and must all hold. Each is a name, one of `< <= = >= >`, and a number, with a unit
 or in the unit of the figure (`p99<50` is 50 ms). Names are those of figures, with short forms (`p99`, `ack.p99`,
 `deliveries/s`), and of the counts of the verdict (`lost`). `p50 p90 p99 p999 max` alone are those of deliveries, or of
-acks where a run delivers nothing, or of requests where it has neither.
+acks where a run delivers nothing, or of reads where it has neither.
 
 A text that is wrong is refused when it is read, with the names that come near. A figure that a run does not have is a
 condition that was not kept: nothing passes because it was not looked at. Of repeats the median is judged; the counts
@@ -34,7 +34,8 @@ OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 COUNTS: Final = tuple(attrs.fields_dict(Verdict))
 _PARTS: Final = ("p50", "p90", "p99", "p999", "max")
-_BARE: Final = ("delivery", "ack", "request")  # what a bare `p99` is taken from, in this order
+_BARE: Final = ("delivery", "ack", "read")  # what a bare `p99` is taken from, in this order
+_PERCENTILE: Final = re.compile("_(p50|p90|p99|p999|max)_ms$")
 _SHORT: Final = {"cpu/delivery": "cpu_per_delivery_us", "rss/connection": "rss_per_connection_kib"}
 # To the unit of a figure, from each unit of its dimension.
 _FACTORS: Final[Mapping[str, Mapping[str, float]]] = {
@@ -85,7 +86,8 @@ class Objective:
 def _value(result: Result, name: str) -> float | None:
     if name in COUNTS:
         return float(getattr(result.verdict, name))
-    if any(name.startswith(f"{curve.name}_") and not curve.count for curve in result.curves):
+    greatest = result.figure(_PERCENTILE.sub("_max_ms", name)) if name.endswith("_ms") else None
+    if greatest is not None and not greatest.value:
         return None  # a percentile of nothing is 0, which would keep any bound
     figure = result.figure(name)
     return None if figure is None or not math.isfinite(figure.value) else figure.value

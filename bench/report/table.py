@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .compare import Basis, Change, Comparison, Difference
+from .figures import number
 from .result import Figure, Judged, Result
 
 _CHANGES: Final = {
@@ -20,11 +21,6 @@ _CHANGES: Final = {
     Change.SAME: "[dim]within noise[/]",
     Change.UNKNOWN: "[dim]?[/]",
 }
-
-
-def number(value: float) -> str:
-    """A figure as people read it: three digits that matter, thousands set apart."""
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.3g}"
 
 
 def show(result: Result, console: Console) -> None:

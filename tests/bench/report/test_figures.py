@@ -1,7 +1,11 @@
 """What is known about figures."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import hubbub.bench
 from hubbub.bench.report.figures import KNOWN, Better, kind_of
 
 
@@ -28,3 +32,17 @@ def test_a_name_ends_in_its_unit() -> None:
 def test_the_better_direction_is_known(name: str, better: Better) -> None:
     """Of our figures by name, of others by how the name ends."""
     assert kind_of(name, "").better is better
+
+
+def test_every_figure_of_the_bench_is_known() -> None:
+    """`Figure("...")` anywhere in the bench has its line, with the same unit: else no SLO could name it."""
+    made: dict[str, str] = {}
+    for file in Path(hubbub.bench.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="Figure"), args=[ast.Constant(value=str(name)), _, ast.Constant(value=str(unit))]
+                ):
+                    made[name] = unit
+    assert len(made) > 10
+    assert {name: KNOWN[name].unit if name in KNOWN else None for name in made} == made

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.bench.invariants import Verdict
-from hubbub.bench.measure import Histogram
-from hubbub.bench.report import Curve, merged
+from hubbub.bench.report import merged
 from hubbub.bench.report.figures import KNOWN
 from hubbub.bench.report.slo import COUNTS, OPERATORS, SloError, judge, names, parse
 
@@ -67,8 +66,8 @@ def test_a_figure_that_is_no_number_is_not_kept() -> None:
 
 def test_a_percentile_of_nothing_is_not_kept() -> None:
     """A run without a single delivery has no latency of deliveries, though its figure says 0."""
-    result = attrs.evolve(make({"delivery_p99_ms": 0.0}), curves=[Curve.of("delivery", Histogram())])
-    assert [condition.kept for condition in judge(parse("p99<50ms"), result)] == [False]
+    nothing = make({"delivery_p99_ms": 0.0, "delivery_max_ms": 0.0, "ack_p99_ms": 3.0, "ack_max_ms": 4.0})
+    assert [condition.kept for condition in judge(parse("delivery.p99<50ms,p99<50ms"), nothing)] == [False, True]
 
 
 def test_counts_are_those_of_the_verdict() -> None:
