@@ -17,6 +17,7 @@ from .faults.cli import faults
 from .hostile.cli import hostile
 from .micro.cli import micro
 from .options import Common, with_common
+from .peers.cli import peers
 from .report import Result
 from .rest.cli import rest
 from .run import run_traffic
@@ -47,6 +48,7 @@ def bench() -> None:
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
+    hubbub bench peers                         the same load on other people's servers, side by side
 
     Every delivery is checked for order, gaps, duplicates and loss.
 
@@ -137,4 +139,5 @@ bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(rest)
 bench.add_command(micro)
+bench.add_command(peers)
 bench.add_command(soak)

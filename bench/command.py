@@ -58,7 +58,7 @@ def carry_out(common: Common, run: Run) -> Result:
     """
     results: list[Result] = []
     try:
-        with _terminable(), live_view(Console(stderr=True)) as live:
+        with terminable(), live_view(Console(stderr=True)) as live:
             for _ in range(common.repeat):
                 with common.target.server(live.say) as server:
                     results.append(attrs.evolve(run(server, live=live), command=common.command))
@@ -75,7 +75,7 @@ def carry_out(common: Common, run: Run) -> Result:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM is taken like Ctrl-C: by default it would end the bench and leave its server running."""
     earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
