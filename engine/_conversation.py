@@ -298,6 +298,8 @@ class ConversationActor(Actor[Command | Nudge]):
             return
         room.attach(subscriber)
         subscriber.stage = Stage.LIVE
+        if subscriber.cursor < tail.head:
+            self._reads.tail_replays += 1
         entries: tuple[Entry, ...] = ()
         if command.page_bytes and tail.covers(subscriber.cursor):
             upto = tail.reach(subscriber.cursor, command.page_bytes)

@@ -308,8 +308,8 @@ class Engine:
         """
         return statistics_of(
             self._rooms.values(),
+            self._reads,
             listed=rooms,
-            paging_subscribers=self._reads.paging,
             quarantined=len(self._registry.quarantined()),
             crashes=self._registry.crashes,
         )

@@ -57,6 +57,8 @@ class Reads:
 
     Attributes:
         keys: looks idempotency keys up.
+        pages_read: pages asked of the store so far, of history and of the log.
+        tail_replays: joins so far that were given what they had missed from memory.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Reads:
         self._newest = NewestPages(max_pages=_NEWEST_PAGES, max_bytes=_NEWEST_BYTES)
         self.keys = KeyLookUps(store, spawn)
         self._pagers: dict[Subscriber, trio.Event] = {}
+        self.pages_read = self.tail_replays = 0
 
     # -- history ----------------------------------------------------------------------------------------------------
 
@@ -127,6 +130,7 @@ class Reads:
 
     async def _replayed(self, room: Room, record: Record, command: Replay, after: int, limit: int) -> Replayed:
         most = self._settings.page_bytes
+        self.pages_read += 1
         if command.reverse:  # a page is cut at the end that is farthest from where it was asked
             before = after + limit + 1
             events = await self._store.latest(room.id, before=before, limit=limit, max_bytes=most)
@@ -157,6 +161,7 @@ class Reads:
         self, room: Room, after: int | None, before: int, limit: int, max_bytes: int
     ) -> tuple[list[Message], bool]:
         """Messages from the store, and whether there may be more of them."""
+        self.pages_read += 1
         found = await self._store.messages(room.id, after=after, before=before, limit=limit, max_bytes=max_bytes)
         cut = sum(message.content_bytes for message in found) >= max_bytes
         return found, cut or len(found) == limit
@@ -245,6 +250,7 @@ class Reads:
             await trio.sleep(_RETRY_S)
             return None
         wanted = limits.page_bytes if first is None or not first[0].page_bytes else first[0].page_bytes
+        self.pages_read += 1
         try:
             events = await self._store.events(
                 room.id,

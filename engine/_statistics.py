@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from ._reads import Reads
 from ._room import Room
 from .core.subscriber import Stage
 
@@ -44,6 +45,8 @@ class EngineStatistics:
         waiting: posts behind the batches in flight.
         mailbox_items: commands that wait in mailboxes; `largest_mailbox_items` in the fullest of them.
         quarantined: conversations in quarantine now.
+        pages_read: pages of history and of the log that the store was asked for since the engine was opened.
+        tail_replays: joins since then that were given what they had missed from memory, without the store.
         crashes: of conversations' actors since the engine was opened; each but the last before a quarantine is a restart.
     """
 
@@ -54,20 +57,23 @@ class EngineStatistics:
     largest_mailbox_items: int
     paging_subscribers: int
     tail_bytes: int
+    pages_read: int
+    tail_replays: int
     quarantined: int
     crashes: int
     rooms: tuple[RoomStatistics, ...]
 
 
 def statistics_of(
-    rooms: Collection[Room], *, listed: int, paging_subscribers: int, quarantined: int, crashes: int
+    rooms: Collection[Room], reads: Reads, *, listed: int, quarantined: int, crashes: int
 ) -> EngineStatistics:
     """A snapshot of all rooms; goes once over them, and over the subscribers of those it lists.
 
     Args:
         rooms: in memory now.
+        reads: counts what was read for them.
         listed: how many of them to list.
-        paging_subscribers, quarantined, crashes: as the parts that count them say.
+        quarantined, crashes: as the parts that count them say.
     """
     depths = [len(room.slot.mailbox) for room in rooms]
     machines = [room.machine for room in rooms if room.machine is not None]
@@ -77,8 +83,10 @@ def statistics_of(
         waiting=sum(len(machine.waiting) for machine in machines),
         mailbox_items=sum(depths),
         largest_mailbox_items=max(depths, default=0),
-        paging_subscribers=paging_subscribers,
+        paging_subscribers=reads.paging,
         tail_bytes=sum(machine.tail.size_bytes for machine in machines),
+        pages_read=reads.pages_read,
+        tail_replays=reads.tail_replays,
         quarantined=quarantined,
         crashes=crashes,
         rooms=tuple(map(_statistics_of_room, heapq.nlargest(listed, rooms, key=lambda room: len(room.clients)))),

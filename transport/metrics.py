@@ -84,6 +84,8 @@ def _of_engine(found: EngineStatistics) -> Iterator[Metric]:
     yield _counter("hubbub_conversation_crashes", "Crashes of conversations.", found.crashes)
     yield _gauge("hubbub_subscribers", "Subscriptions to conversations in memory.", found.subscribers)
     yield _gauge("hubbub_subscribers_paging", "Subscribers that read pages of the log.", found.paging_subscribers)
+    yield _counter("hubbub_pages_read", "Pages of history and of the log read from the store.", found.pages_read)
+    yield _counter("hubbub_tail_replays", "Joins given what they had missed from memory.", found.tail_replays)
     yield _gauge("hubbub_mailbox_items", "Commands that wait, all mailboxes together.", found.mailbox_items)
     yield _gauge("hubbub_mailbox_items_max", "Commands in the fullest mailbox.", found.largest_mailbox_items)
     yield _gauge("hubbub_posts_waiting", "Posts behind batches in flight.", found.waiting)

@@ -144,6 +144,24 @@ async def test_any_schedule_gives_each_reader_its_events_once(seed: int, autojum
         assert (await engine.conversation(ROOM).presence()).clients == 0
 
 
+async def test_what_is_in_the_tail_is_replayed_without_the_store(autojump_clock: MockClock) -> None:
+    """A crowd that comes back within the tail costs no read; the counters say so, and count the reads of those beyond it."""
+    async with world(FaultyStore(), tail_items=8) as engine:
+        for number in range(8):
+            await post(engine, f"post {number}").wait()
+        for number in range(20):
+            await add(engine, f"near {number}", number % 9)
+        found = engine.statistics()
+        assert (found.pages_read, found.tail_replays) == (0, 18)
+        for number in range(8):
+            await post(engine, f"later {number}").wait()
+        far = await add(engine, "far", 1)
+        await until(lambda: far.outlet.offsets == list(range(2, 17)))
+        found = engine.statistics()
+        assert found.pages_read > 0
+        assert found.tail_replays == 18
+
+
 async def test_joins_and_leaves_in_the_middle_of_a_pass(autojump_clock: MockClock) -> None:
     """A pass that yields after every subscriber: who leaves gets no more, who joins meanwhile gets everything after it."""
     async with world(FaultyStore(), pass_items=1) as engine:

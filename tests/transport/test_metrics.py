@@ -53,6 +53,8 @@ async def test_the_figures_are_the_engines(autojump_clock: MockClock) -> None:
         assert found["hubbub_tail_bytes", ()] > 0
         assert found["hubbub_conversations_quarantined", ()] == 0
         assert found["hubbub_conversation_crashes_total", ()] == 0
+        assert found["hubbub_pages_read_total", ()] == 0
+        assert found["hubbub_tail_replays_total", ()] == 0
         assert found["hubbub_writer_rows_total", ()] == 3
         assert 1 <= found["hubbub_writer_commits_total", ()] <= 3
         assert found["hubbub_store_reads_total", ()] == there.store.reads > 0
