@@ -87,7 +87,7 @@ def _carried_out(
     """
     try:
         with terminable(), live_view(Console(stderr=True)) as live:
-            return compare(contenders, shapes, rounds=rounds, options=options, command=command, tell=live.say)
+            return compare(contenders, shapes, rounds=rounds, options=options, command=command, live=live)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
 

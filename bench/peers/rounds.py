@@ -17,8 +17,8 @@ import attrs
 
 from ..arrange import Options
 from ..errors import BenchError
-from ..fleet import Tell
 from ..report import Result, merged
+from ..report.live import Live, Sample
 from ..run import run_traffic
 from ..run_storms import run_idle
 from ..scenarios import FANOUT_A, FANOUT_B, IDLE_D, Idle, Traffic
@@ -176,14 +176,14 @@ def compare(
     rounds: int,
     options: Options,
     command: str,
-    tell: Tell,
+    live: Live,
 ) -> Comparison:
     """Run every shape with every contender, `rounds` times.
 
     Args:
         options: For all; the dialect is each contender's own.
         command: What to type to make it again.
-        tell: Gets lines of progress.
+        live: Gets told how it goes.
     """
     notes = [_Notes(contender) for contender in contenders]
     for number in range(rounds):
@@ -191,7 +191,7 @@ def compare(
             for note in notes if number % 2 == 0 else notes[::-1]:
                 if not note.unavailable:
                     where = f"round {number + 1} of {rounds}, {name}, {note.contender.name}"
-                    _measure(note, name, shape, options, _placed(tell, where))
+                    _measure(note, name, shape, options, _Placed(live, where))
     return Comparison(
         command=command,
         rounds=rounds,
@@ -200,16 +200,26 @@ def compare(
     )
 
 
-def _placed(tell: Tell, where: str) -> Tell:
-    return lambda text: tell(f"{where}: {text}")
+@attrs.frozen
+class _Placed:
+    """Says whose turn it is before everything that is told."""
+
+    live: Live
+    where: str
+
+    def say(self, text: str) -> None:
+        self.live.say(f"{self.where}: {text}")
+
+    def interval(self, sample: Sample) -> None:
+        self.live.interval(sample)
 
 
-def _measure(note: _Notes, name: str, shape: Shape, options: Options, tell: Tell) -> None:
-    tell("starting")
+def _measure(note: _Notes, name: str, shape: Shape, options: Options, live: Live) -> None:
+    live.say("starting")
     try:
         with note.contender.start() as (server, note.versions):
             own = attrs.evolve(options, dialect=note.contender.dialect)
-            result = _run(server, shape, own, tell)
+            result = _run(server, shape, own, live)
     except Unavailable as exc:
         note.unavailable = str(exc)
     except (BenchError, ProcessLookupError) as exc:
@@ -218,7 +228,7 @@ def _measure(note: _Notes, name: str, shape: Shape, options: Options, tell: Tell
         note.runs.setdefault(name, []).append(result)
 
 
-def _run(server: Server, shape: Shape, options: Options, tell: Tell) -> Result:
+def _run(server: Server, shape: Shape, options: Options, live: Live) -> Result:
     if isinstance(shape, Idle):
-        return run_idle(server, scenario=shape, options=options, tell=tell)
-    return run_traffic(server, scenario=shape, options=options, tell=tell)
+        return run_idle(server, scenario=shape, options=options, live=live)
+    return run_traffic(server, scenario=shape, options=options, live=live)

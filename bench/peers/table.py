@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..report import Figure, Result
-from ..report.table import number
+from ..report.figures import number
 from .catalogue import FLOOR
 from .rounds import HUBBUB, SHAPES, Comparison, Standing
 

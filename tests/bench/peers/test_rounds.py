@@ -12,6 +12,8 @@ from hubbub.bench.peers.rounds import Comparison, compare
 from hubbub.bench.scenarios import FANOUT_A, IDLE_D, ClosedLoop
 from hubbub.bench.server import Server
 
+from ..quiet import Quiet
+
 SHAPES = {
     "A": attrs.evolve(FANOUT_A, subscribers=6, load=ClosedLoop(2), seconds=0.3, warm_up_s=0.1, budgets=()),
     "D": attrs.evolve(IDLE_D, connections=20, seconds=0.1, budgets=()),
@@ -40,9 +42,9 @@ class Turn:
 
 
 def run(contenders: list[Turn], shapes=SHAPES, rounds: int = 1, said: list[str] | None = None) -> Comparison:
-    tell = (said if said is not None else []).append
+    live = Quiet(said if said is not None else [])
     options = Options(posters=2, sample=2)
-    return compare(contenders, shapes, rounds=rounds, options=options, command="c", tell=tell)
+    return compare(contenders, shapes, rounds=rounds, options=options, command="c", live=live)
 
 
 def test_everyone_has_a_turn_in_every_round(fake_server) -> None:
