@@ -19,6 +19,7 @@ from .micro.cli import micro
 from .options import Common, with_common
 from .peers.cli import peers
 from .report import Result
+from .report_command import report
 from .rest.cli import rest
 from .run import run_traffic
 from .scenarios import FANOUT_A, FANOUT_B, ClosedLoop, OpenLoop, Traffic
@@ -43,6 +44,7 @@ def bench() -> None:
     hubbub bench connect                       a storm of new connections
     hubbub bench reconnect                     a storm of readers that come back to what they missed
     hubbub bench search --slo 'p99<50ms'       the highest rate that keeps a service level
+    hubbub bench report OLD.json --html a.html earlier results once more: tables, plots, --slo, --against
     \b
     hubbub bench micro                         one operation of the pure machines: time, instructions, memory
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
@@ -135,6 +137,7 @@ bench.add_command(idle)
 bench.add_command(connect)
 bench.add_command(reconnect)
 bench.add_command(search)
+bench.add_command(report)
 bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(rest)

@@ -29,7 +29,7 @@ from rich.console import Console
 
 from .errors import BenchError
 from .exits import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_NOT_RUN, EXIT_REGRESSED, EXIT_SLO_MISSED, NotRun
-from .options import Common
+from .options import Common, Wanted
 from .report import Result, merged, show, to_json
 from .report.compare import Comparison, compare
 from .report.live import Live, live_view
@@ -66,10 +66,14 @@ def carry_out(common: Common, run: Run) -> Result:
         raise NotRun(str(exc)) from exc
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-    result = merged(results)
-    if common.slo:
-        result = attrs.evolve(result, slo=judge(common.slo, result))
-    if common.json_path != "-":
+    return shown(common, merged(results))
+
+
+def shown(wanted: Wanted, result: Result) -> Result:
+    """The result with the service level that it was asked to keep; its table is printed unless only JSON is wanted."""
+    if wanted.slo:
+        result = attrs.evolve(result, slo=judge(wanted.slo, result))
+    if wanted.json_path != "-":
         show(result, Console())
     return result
 
@@ -84,39 +88,39 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, earlier)
 
 
-def leave(common: Common, results: Sequence[Result]) -> None:
+def leave(wanted: Wanted, results: Sequence[Result]) -> None:
     """Write the files that are wanted, print the verdicts, end with the exit code that all this calls for.
 
     Raises:
         click.exceptions.Exit: With a code other than 0, see `exits`.
     """
-    comparisons = compare(common.against, results) if common.against else ()
-    if common.json_path == "-":
+    comparisons = compare(wanted.against, results) if wanted.against else ()
+    if wanted.json_path == "-":
         click.echo(to_json(results))
-    elif common.json_path is not None:
-        Path(common.json_path).write_bytes(to_json(results) + b"\n")
-    if common.html_path is not None:
-        common.html_path.write_text(render(results, comparisons), encoding="utf-8")
-    console = Console(stderr=common.json_path == "-")
+    elif wanted.json_path is not None:
+        Path(wanted.json_path).write_bytes(to_json(results) + b"\n")
+    if wanted.html_path is not None:
+        wanted.html_path.write_text(render(results, comparisons), encoding="utf-8")
+    console = Console(stderr=wanted.json_path == "-")
     for comparison in comparisons:
         show_comparison(comparison, console)
     for result in results:
         if result.slo:
             show_slo(result, console)
-    code = exit_code(common, results, comparisons)
+    code = exit_code(wanted, results, comparisons)
     if code:
         raise click.exceptions.Exit(code)
 
 
-def exit_code(common: Common, results: Sequence[Result], comparisons: Sequence[Comparison]) -> int:
+def exit_code(wanted: Wanted, results: Sequence[Result], comparisons: Sequence[Comparison]) -> int:
     """How the command ends: the first of the reasons in `exits`, or 0."""
-    asked = bool(common.slo) or (common.fail_on_regression and bool(comparisons))
+    asked = bool(wanted.slo) or (wanted.fail_on_regression and bool(comparisons))
     if any(result.broken for result in results):
         return EXIT_BROKEN
     if asked and not all(result.valid for result in results):
         return EXIT_NOT_RUN
     if not all(condition.kept for result in results for condition in result.slo):
         return EXIT_SLO_MISSED
-    if common.fail_on_regression and any(comparison.regressed for comparison in comparisons):
+    if wanted.fail_on_regression and any(comparison.regressed for comparison in comparisons):
         return EXIT_REGRESSED
     return 0

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import click
@@ -23,6 +23,7 @@ from .report import Result, read_results, slo
 from .report.slo import Objective
 from .server import Server, started
 
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 _OUTPUTS: Final = frozenset({"json_path", "html_path", "against", "fail_on_regression"})
 """Parameters that say where the result goes; left out of the command that a result is made again with."""
 
@@ -51,16 +52,30 @@ class Target:
 
 
 @attrs.frozen(kw_only=True)
-class Common:
-    """What every scenario command was told.
+class Wanted:
+    """What is to be made of results.
 
     Attributes:
-        repeat: How often each scenario is run.
         slo: The service level that the results must keep; empty when none was asked for.
         against: Earlier results to compare with; empty when none were given.
         fail_on_regression: Whether being worse than these is a failure.
         json_path: Where the results go as JSON; "-" for stdout, and no table then.
         html_path: Where the report with the plots goes.
+    """
+
+    slo: tuple[Objective, ...]
+    against: tuple[Result, ...]
+    fail_on_regression: bool
+    json_path: str | None
+    html_path: Path | None
+
+
+@attrs.frozen(kw_only=True)
+class Common(Wanted):
+    """What every scenario command was told.
+
+    Attributes:
+        repeat: How often each scenario is run.
         command: What to type to make the result again.
     """
 
@@ -70,11 +85,6 @@ class Common:
     seed: int
     pin: bool
     repeat: int
-    slo: tuple[Objective, ...]
-    against: tuple[Result, ...]
-    fail_on_regression: bool
-    json_path: str | None
-    html_path: Path | None
     command: str
 
     def options(self, *, posters: int, sample: int) -> Options:
@@ -127,6 +137,8 @@ _COMMON: Final = (
         show_default=True,
         help="Run each scenario so often, each time on a fresh server (unless --url): medians and spread.",
     ),
+)
+_WANTED: Final = (
     click.option(
         "--slo",
         callback=_objectives,
@@ -152,25 +164,36 @@ _COMMON: Final = (
 
 
 def with_common(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options; they reach it as the one argument `common`."""
+    """Give a scenario command the shared options; they reach it as the one argument `common`."""
 
     @functools.wraps(command)
     def filled(**values: object) -> None:
-        command(common=_taken(values), **values)
+        target = Target(**_taken(Target, values))
+        typed_again = typed(click.get_current_context())
+        command(common=Common(target=target, command=typed_again, **_taken(Common, values)), **values)
 
-    for option in reversed(_COMMON):
-        filled = option(filled)
-    return filled
+    return _with((*_COMMON, *_WANTED), filled)
 
 
-def _taken(values: dict[str, object]) -> Common:
-    """The shared values, taken out of what the command line gave; click has checked their types."""
+def with_wanted(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that runs nothing the options of what is to be made of results, as the argument `wanted`."""
 
-    def split(kind: type[attrs.AttrsInstance]) -> dict[str, object]:
-        return {name: values.pop(name) for name in attrs.fields_dict(kind) if name in values}
+    @functools.wraps(command)
+    def filled(**values: object) -> None:
+        command(wanted=Wanted(**_taken(Wanted, values)), **values)
 
-    target = Target(**split(Target))  # type: ignore[arg-type]
-    return Common(target=target, command=typed(click.get_current_context()), **split(Common))  # type: ignore[arg-type]
+    return _with(_WANTED, filled)
+
+
+def _with(options: Sequence[_Decorator], command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _taken(kind: type[attrs.AttrsInstance], values: dict[str, object]) -> dict[str, Any]:
+    """The values of a class, taken out of what the command line gave; click has checked their types."""
+    return {name: values.pop(name) for name in attrs.fields_dict(kind) if name in values}
 
 
 def typed(context: click.Context) -> str:

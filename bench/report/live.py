@@ -1,7 +1,8 @@
 """What is seen of a run while it lasts, on stderr: a table that is redrawn, or plain lines where there is no terminal.
 
 The fleet gives a line of text whenever something begins, and a `Sample` once a second. The table shows the last
-`_ROWS` seconds; plain lines come at most every `PLAIN_EVERY_S`, so that a log stays readable. Nothing here waits.
+`_ROWS` seconds; plain lines of each kind come at most every
+`PLAIN_EVERY_S`, so that a log stays readable. Nothing here waits.
 
 Left out: anything that a result holds; what was shown is gone.
 """
@@ -89,21 +90,23 @@ class _Lines:
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console: Final = console
         self._clock: Final = clock
-        self._due_at = clock()
+        self._say_at = self._interval_at = clock()
         self._last = ""
 
     def say(self, text: str) -> None:
-        self._print(text)
+        now = self._clock()
+        if text != self._last and now >= self._say_at:
+            self._last, self._say_at = text, now + PLAIN_EVERY_S
+            self._print(text)
 
     def interval(self, sample: Sample) -> None:
-        pairs = zip(_COLUMNS, _cells(sample), strict=True)
-        self._print(", ".join(f"{name} {value}" for name, value in pairs if value))
+        now = self._clock()
+        if now >= self._interval_at:
+            self._interval_at = now + PLAIN_EVERY_S
+            pairs = zip(_COLUMNS, _cells(sample), strict=True)
+            self._print(", ".join(f"{name} {value}" for name, value in pairs if value))
 
     def _print(self, text: str) -> None:
-        now = self._clock()
-        if text == self._last or now < self._due_at:
-            return
-        self._last, self._due_at = text, now + PLAIN_EVERY_S
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
