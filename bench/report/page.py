@@ -23,10 +23,12 @@ from .result import Figure, Result
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _MOST_ROWS: Final = 120
 _TILES: Final = (
-    *("deliveries_per_s", "posts_per_s", "reads_per_s", "connects_per_s", "all_caught_up_s"),
-    *("delivery_p50_ms", "delivery_p99_ms", "ack_p99_ms", "read_p99_ms"),
-    *("cpu_per_delivery_us", "cpu_per_request_us", "rss_per_connection_kib"),
+    *("all_caught_up_s", "highest_rate_per_s", "deliveries_per_s", "posts_per_s", "reads_per_s"),
+    *("delivery_p50_ms", "delivery_p99_ms", "ack_p99_ms", "read_p99_ms", "p99_shift_percent"),
+    *("cpu_per_delivery_us", "cpu_per_request_us", "rss_per_connection_kib", "connects_per_s", "connect_p99_ms"),
 )
+"""The most telling figures, in the order of their weight; a scenario shows the first `_MOST_TILES` that it has."""
+_MOST_TILES: Final = 6
 _MARKS: Final[Mapping[Change, tuple[str, str]]] = {
     Change.BETTER: ("good", "better"),
     Change.WORSE: ("bad", "worse"),
@@ -149,7 +151,7 @@ def _change_verdict(comparison: Comparison) -> tuple[str, str, str]:
 
 
 def _tiles(result: Result) -> Html:
-    shown = [figure for name in _TILES if (figure := result.figure(name)) is not None][:6]
+    shown = [figure for name in _TILES if (figure := result.figure(name)) is not None][:_MOST_TILES]
     tiles = [
         tag("div", tag("dt", figure.name), tag("dd", number(figure.value), " ", tag("small", figure.unit)))
         for figure in shown

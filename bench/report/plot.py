@@ -118,7 +118,7 @@ class Plot:
             yield f'<text x="{_LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{_short(value)}</text>'
         marks = self.x_ticks
         if marks is None:
-            marks = [(value, _short(value)) for value in ticks(x.low, x.high)]
+            marks = [(value, _short(value)) for value in ticks(x.low, x.high, factors=(1, 2, 5, 10))]
         for value, text in marks:
             if x.holds(value):
                 at = x.at(value)
@@ -185,13 +185,13 @@ def _path(points: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
     return f"M{pixels[0]}L{' '.join(pixels[1:] or pixels)}"
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """About six round numbers within a range, with steps of 1, 2, 2.5 or 5 times a power of ten."""
+def ticks(low: float, high: float, factors: Sequence[float] = (1, 2, 2.5, 5, 10)) -> list[float]:
+    """About six round numbers within a range, at steps of a factor times a power of ten."""
     if not high > low:
         return [low]
     rough = (high - low) / _TICKS
     power: float = 10 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    step = next(factor * power for factor in factors if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(at * step, 12) for at in range(first, last + 1)]
 

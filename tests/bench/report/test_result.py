@@ -1,15 +1,18 @@
 """Results as values and as JSON."""
 
+from pathlib import Path
+
 import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hubbub.bench
 from hubbub.bench.errors import BenchError
 from hubbub.bench.invariants import Verdict
 from hubbub.bench.measure import RELATIVE_ERROR, Histogram
-from hubbub.bench.report import Curve, Spread, merged, read_results, to_json
+from hubbub.bench.report import Curve, Result, Spread, merged, read_results, to_json
 from hubbub.bench.report.result import SCHEMA
 from hubbub.bench.scenarios import FANOUT_B
 
@@ -134,3 +137,10 @@ def test_a_curve_has_the_halvings() -> None:
 def test_an_empty_histogram_has_an_empty_curve() -> None:
     """No value, no point."""
     assert Curve.of("x", Histogram()).points == []
+
+
+def test_every_field_of_the_json_is_documented() -> None:
+    """The table of `docs/bench.md` names each field of a result."""
+    page = (Path(hubbub.bench.__file__).resolve().parents[1] / "docs" / "bench.md").read_text()
+    table = page[page.index("## The JSON") :]
+    assert [name for name in attrs.fields_dict(Result) if f"`{name}`" not in table] == []
