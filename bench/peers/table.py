@@ -42,6 +42,7 @@ class View:
     others: tuple[str, ...]
 
 
+_KEPT_UP: Final = 0.95
 _CPU_TITLE: Final = "us/delivery"
 _LATENCY_TITLE: Final = "p50 / p99 ms"
 _CONNECTS_TITLE: Final = "connects/s"
@@ -56,8 +57,12 @@ def remarks(result: Result) -> list[str]:
     """What keeps the figures of a result from being taken as they are; nothing for a clean one."""
     found = [f"{result.verdict.lost:,} deliveries missing at the end"] if result.verdict.lost else []
     found += [f"broken: {name}" for name in result.broken if name != "lost"]
-    found += [*result.invalid_because, *result.notes]
-    return found
+    load = result.scenario.get("load")
+    rate = load.get("rate_per_s") if isinstance(load, dict) else None
+    acked = _value(result, "posts_per_s")
+    if rate and acked is not None and acked < _KEPT_UP * rate:
+        found.append(f"does not keep up: answered {number(acked)} of {number(rate)} posts/s")
+    return [*found, *result.invalid_because, *result.notes]
 
 
 def ratio(value: float | None, base: float | None) -> str:

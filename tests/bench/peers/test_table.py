@@ -8,9 +8,10 @@ from rich.console import Console
 
 from hubbub.bench.invariants import Verdict
 from hubbub.bench.peers.rounds import Comparison, Standing
-from hubbub.bench.peers.table import CAVEATS, ratio, rows, show
+from hubbub.bench.peers.table import CAVEATS, ratio, remarks, rows, show
 from hubbub.bench.report import Result
 from hubbub.bench.report.result import Spread
+from hubbub.bench.scenarios import FANOUT_B
 
 from ..report.results import make
 
@@ -69,6 +70,12 @@ def test_rounds_show_their_spread() -> None:
 def test_ratios(value: float | None, base: float | None, shown: str) -> None:
     """Two places below ten, none above; nothing without both."""
     assert ratio(value, base) == shown
+
+
+@pytest.mark.parametrize(("acked", "told"), [(24.0, []), (9.5, ["does not keep up: answered 9.5 of 25 posts/s"])])
+def test_a_server_that_falls_behind_is_named(acked: float, told: list[str]) -> None:
+    """At a fixed rate its CPU per delivery alone would look fine."""
+    assert remarks(make({"posts_per_s": acked}, scenario=FANOUT_B)) == told
 
 
 def test_what_is_printed_fits_a_terminal_and_hides_nothing() -> None:
