@@ -22,7 +22,7 @@ from .rounds import HUBBUB, SHAPES, Comparison, Standing
 _PROMISES: Final = """Nobody but hubbub stores anything. A peer's answer to a post says that its process has read it, \
 hubbub's that it is committed to Postgres and can be read again."""
 _KIND: Final = """The peers have no offsets but the counter added for this comparison, no resume, history, identities or \
-permissions, and promise no order across restarts; most keep everything for a reader that stalls."""
+permissions, and promise no order across restarts; most keep all for a reader that stalls until it is timed out."""
 _CPU: Final = """us/delivery is CPU of the server's processes, in brackets with hubbub's Postgres. Events are about as long as \
 hubbub's. Server and generator share this machine: compare within one table only."""
 CAVEATS: Final = (_PROMISES, _KIND, _CPU)
