@@ -139,7 +139,9 @@ class ConversationActor(Actor[Command | Nudge]):
 
     async def _load_tail(self, record: Record) -> Tail:
         bounds = self._settings.conversation
-        events = await self._store.latest(record.id, limit=bounds.tail_load_items, max_bytes=bounds.tail_bytes // 4)
+        events: list[Event] = []
+        if record.offset:  # an empty log needs no second read: nobody else adds to it
+            events = await self._store.latest(record.id, limit=bounds.tail_load_items, max_bytes=bounds.tail_bytes // 4)
         before = events[0].offset - 1 if events and events[0].offset is not None else record.offset
         tail = Tail(before, max_items=bounds.tail_items, max_bytes=bounds.tail_bytes)
         for event in events:

@@ -271,3 +271,31 @@ async def test_a_read_that_the_end_of_the_engine_overtakes_is_answered(autojump_
         assert not any(one.answers for one in replies)
     for one in replies:
         assert isinstance(one.answer, EngineClosed)
+
+
+@pytest.mark.parametrize(("events", "reads"), [(0, 1), (1, 2), (40, 2)])
+async def test_a_conversation_is_loaded_with_as_few_reads_as_can_be(
+    events: int, reads: int, autojump_clock: MockClock
+) -> None:
+    """Its record, and the end of its log when there is one; a log of any length is one read."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        for number in range(events):
+            await post(engine, f"m{number}").wait()
+        while engine.statistics().conversations:  # noqa: ASYNC110  the clock jumps
+            await trio.sleep(10)  # until it has left memory
+        before = store.reads
+        assert isinstance(await join(engine, subscriber_of(Outlet(), "c")).wait(), Joined)
+        assert store.reads - before == reads
+
+
+async def test_resuming_inside_the_tail_reads_nothing(autojump_clock: MockClock) -> None:
+    """However long the log is: what was missed is in memory."""
+    store = FaultyStore()
+    async with world(store) as engine:
+        for number in range(60):
+            await post(engine, f"m{number}").wait()
+            before = store.reads
+            joined = await join(engine, subscriber_of(Outlet(), f"c{number}"), max(0, number - 10)).wait()
+            assert isinstance(joined.decision, FromTail)
+            assert store.reads == before
