@@ -114,7 +114,8 @@ def presence(peer: CentrifugalConnection, command_id: int, request: wire.Channel
         }
         return codec.encode_json({"presence": clients})
 
-    _ask_presence(peer, request, peer.replying(command_id, b"presence", body))
+    conversation, command = peer.session.presence(request.channel, peer.replying(command_id, b"presence", body))
+    peer.api.engine.send(conversation, command)
 
 
 def presence_stats(peer: CentrifugalConnection, command_id: int, request: wire.Channel) -> None:
@@ -123,11 +124,8 @@ def presence_stats(peer: CentrifugalConnection, command_id: int, request: wire.C
     def body(roster: Roster) -> bytes:
         return b'{"num_clients":%d,"num_users":%d}' % (roster.clients, roster.users)
 
-    _ask_presence(peer, request, peer.replying(command_id, b"presence_stats", body))
-
-
-def _ask_presence(peer: CentrifugalConnection, request: wire.Channel, reply: Callable[[Any], None]) -> None:
-    conversation, command = peer.session.presence(request.channel, reply)
+    reply = peer.replying(command_id, b"presence_stats", body)
+    conversation, command = peer.session.presence_counts(request.channel, reply)
     peer.api.engine.send(conversation, command)
 
 

@@ -175,7 +175,7 @@ def show_presence(api: Api, call: Call, respond: Respond) -> None:
     def counts(roster: Roster) -> Response:
         return json_response(OK, codec.encode_json({"clients": roster.clients, "users": roster.users}))
 
-    name, command = api.session(call.principal).presence(call.params["id"], answering(respond, counts))
+    name, command = api.session(call.principal).presence_counts(call.params["id"], answering(respond, counts))
     api.engine.send(name, command)
 
 

@@ -231,6 +231,12 @@ class Session:
         """Compose a request for who follows; the list is bounded, the counts are exact."""
         return conversation_id(name), Presence(reply, self.require(), self.settings.presence_items)
 
+    def presence_counts(
+        self, name: str, reply: Callable[[Roster | EngineError], None]
+    ) -> tuple[ConversationId, Presence]:
+        """Compose a request for how many follow: the same price whoever is there, because nobody is listed."""
+        return conversation_id(name), Presence(reply, self.require(), 0)
+
     def typing(
         self, name: str, at_ms: int, reply: Callable[[EngineError | None], None]
     ) -> tuple[ConversationId, Signal]:

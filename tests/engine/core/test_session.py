@@ -242,12 +242,20 @@ def test_nothing_passes_before_authentication() -> None:
         lambda: nobody.replay("room", None, limit=1, reverse=False, reply=lambda _: None),
         lambda: nobody.describe("room", lambda _: None),
         lambda: nobody.presence("room", lambda _: None),
+        lambda: nobody.presence_counts("room", lambda _: None),
         lambda: nobody.typing("room", 1, lambda _: None),
     )
     for verb in verbs:
         with pytest.raises(Unauthenticated):
             verb()
     assert (made, nobody.following) == ([], {})
+
+
+def test_counting_who_is_there_lists_nobody() -> None:
+    """What is only counted is not gathered: a room of thousands answers as fast as one of two."""
+    _, listed = client().presence("room", lambda _: None)
+    _, counted = client().presence_counts("room", lambda _: None)
+    assert (listed.limit, counted.limit) == (SETTINGS.presence_items, 0)
 
 
 def test_typing_says_how_long_it_stands() -> None:
