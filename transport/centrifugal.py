@@ -417,7 +417,6 @@ class CentrifugalConnection:
     def cut_off(self, subscriber: Subscriber, code: str) -> None:
         """A room ends the subscription; the client subscribes again from its position."""
         subscriber.leave()
-        for name, followed in list(self.session.following.items()):
-            if followed is subscriber:
-                del self.session.following[name]
-                self._conn.write(wire.unsubscribe_push(name, wire.RESUBSCRIBE, code))
+        room = subscriber.host
+        if room is not None and self.session.unfollow(room.id, subscriber) is not None:
+            self._conn.write(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code))

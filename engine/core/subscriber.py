@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 
 import attrs
 
+from .ids import ConversationId
 from .messages import Event, Principal, Record
 from .recovery import Decision
 from .tail import Entry, Format, Tail
@@ -62,6 +63,8 @@ class PullOutlet(Outlet, Protocol):
 
 class Host(Protocol):
     """The conversation that a subscriber is attached to, as its transport sees it."""
+
+    id: ConversationId
 
     def resume(self, subscriber: "Subscriber") -> None:
         """Go on with a subscriber whose outlet has room again. Idempotent, never waits."""

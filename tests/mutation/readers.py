@@ -144,11 +144,12 @@ READERS: Final = (
             Edit(
                 "transport/centrifugal.py",
                 """
-                del self.session.following[name]
-                self._conn.write(wire.unsubscribe_push(name, wire.RESUBSCRIBE, code))
+        if room is not None and self.session.unfollow(room.id, subscriber) is not None:
+            self._conn.write(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code))
 """,
                 """
-                del self.session.following[name]
+        if room is not None:
+            self.session.unfollow(room.id, subscriber)
 """,
             ),
         ),

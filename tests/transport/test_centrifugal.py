@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import Draft
+from hubbub.engine.core.ids import ConversationId
+from hubbub.engine.core.subscriber import Subscriber
 from hubbub.transport.centrifugal import CentrifugalConnection, SocketSettings
 from hubbub.transport.centrifugal_wire import Disconnect
 
@@ -437,6 +439,30 @@ async def test_a_room_that_ends_a_subscription_says_so(autojump_clock: MockClock
         assert push == {"push": {"channel": "lobby", "unsubscribe": {"code": 2500, "reason": "slow"}}}
         assert there.subscribers == 0
         assert "subscribe" in (await client.ask({**SUBSCRIBE, "id": 9}))[0]
+
+
+class Unwalked(dict[ConversationId, Subscriber]):
+    """What a connection follows, where nobody goes over all of it."""
+
+    def items(self) -> NoReturn:
+        raise AssertionError("somebody goes over everything that is followed")
+
+    keys = values = __iter__ = items
+
+
+async def test_the_end_of_a_subscription_does_not_look_at_the_others(autojump_clock: MockClock) -> None:
+    """A connection that follows a thousand rooms pays for each that ends what it would pay for its only one."""
+    async with house() as there:
+        client = await connected(there)
+        await client.ask(SUBSCRIBE)
+        session = client.machine.session
+        [subscriber] = session.following.values()
+        session.following = Unwalked(session.following)
+        client.machine.cut_off(subscriber, "slow")
+        client.machine.cut_off(subscriber, "slow")
+        assert len(client.said()) == 1
+        assert len(session.following) == 0
+        session.following = {}
 
 
 # -- any input --------------------------------------------------------------------------------------------------------
