@@ -14,6 +14,7 @@ import click
 from .command import carry_out, leave
 from .commands import connect, durable, idle, mixed, reconnect, rooms, search, slow, sse
 from .faults.cli import faults
+from .growth.cli import growth
 from .hostile.cli import hostile
 from .micro.cli import micro
 from .options import Common, with_common
@@ -50,6 +51,7 @@ def bench() -> None:
     hubbub bench faults --fault kill-server    a real server broken on purpose, then audited
     hubbub bench hostile --attack slow-heads   an attack, and what healthy clients notice
     hubbub bench soak --minutes 10             mixed load: does anything grow?
+    hubbub bench growth                        rooms, readers, history ... varied: does a cost grow faster than the work?
     hubbub bench peers                         the same load on other people's servers, side by side
 
     Every delivery is checked for order, gaps, duplicates and loss.
@@ -141,6 +143,7 @@ bench.add_command(report)
 bench.add_command(faults)
 bench.add_command(hostile)
 bench.add_command(rest)
+bench.add_command(growth)
 bench.add_command(micro)
 bench.add_command(peers)
 bench.add_command(soak)

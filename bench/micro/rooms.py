@@ -16,6 +16,7 @@ from ...engine.core.commands import Command, Join, Submit
 from ...engine.core.config import ConversationSettings, EngineSettings
 from ...engine.core.conversation import ConversationMachine, event_of
 from ...engine.core.permissions import Verb
+from ...engine.core.session import Session, SessionSettings
 from ...engine.core.subscriber import Stage, Subscriber
 from ...engine.core.tail import Tail
 from ...engine.ports import Store
@@ -88,8 +89,9 @@ def _tail(max_items: int = 1) -> Tail:
     return Tail(0, max_items=max_items, max_bytes=1 << 40)
 
 
-def _pass() -> Call:
-    room, tail, stored = _room(_READERS), _tail(), row(1)
+def deliver(readers: int) -> Call:
+    """An event to all readers of a room."""
+    room, tail, stored = _room(readers), _tail(), row(1)
     room.machine = ConversationMachine(RECORD, tail, ConversationSettings())
 
     def call() -> None:
@@ -132,8 +134,9 @@ def _turns(posts: int, readers: int, tail_items: int) -> Call:
     return call
 
 
-def _come_and_go() -> Call:
-    room = _room(_READERS)
+def come_and_go(members: int) -> Call:
+    """A reader joins a room where others are, and leaves."""
+    room = _room(members)
     actor = _actor(room, _Store())
 
     def call() -> None:
@@ -141,6 +144,20 @@ def _come_and_go() -> Call:
         run_now(actor.on_batch([Join(ignore, PRINCIPAL, reader, None, 0)]))
         assert reader.stage is Stage.LIVE
         reader.leave()
+
+    return call
+
+
+def count_present(members: int) -> Call:
+    """Somebody asks how many are there."""
+    room = _room(members)
+    actor = _actor(room, _Store())
+    session = Session(SessionSettings(), PRINCIPAL)
+
+    def call() -> None:
+        _, command = session.presence_counts(ROOM, ignore)
+        run_now(actor.on_batch([command]))
+        assert command.answered
 
     return call
 
@@ -184,7 +201,7 @@ BENCHMARKS: Final = (
     Benchmark(
         name="room/deliver",
         what=f"an event to one of {_READERS} readers of a room, without the socket",
-        make=_pass,
+        make=lambda: deliver(_READERS),
         operations=_READERS,
     ),
     Benchmark(name="room/post", what="a post alone through the actor, to 4 readers", make=lambda: _turns(1, 4, 1)),
@@ -195,7 +212,14 @@ BENCHMARKS: Final = (
         operations=_POSTS,
         period=_TRIM_EVERY,
     ),
-    Benchmark(name="room/join", what=f"a reader joins a room of {_READERS} and leaves", make=_come_and_go),
+    Benchmark(
+        name="room/join", what=f"a reader joins a room of {_READERS} and leaves", make=lambda: come_and_go(_READERS)
+    ),
+    Benchmark(
+        name="room/present",
+        what=f"how many are in a room of {_READERS}",
+        make=lambda: count_present(_READERS),
+    ),
     Benchmark(
         name="mailbox/put",
         what=f"a message put and taken, {_MESSAGES} at a time",

@@ -22,6 +22,22 @@ def _filled() -> tuple[Wheel[Timed], list[Timed]]:
     return wheel, connections
 
 
+def idle_tick(connections: int) -> Call:
+    """A tick at which none of so many connections is due."""
+    wheel: Wheel[Timed] = Wheel(_TICK_S)
+    for _ in range(connections):
+        wheel.arm(Timed(), 1e6)
+    now_s = 0.0
+
+    def call() -> None:
+        nonlocal now_s
+        now_s += _TICK_S
+        due, _ = wheel.take(now_s, 1 << 20)
+        assert not due
+
+    return call
+
+
 def _arm() -> Call:
     wheel, connections = _filled()
     now_s = 0.0
