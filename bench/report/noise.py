@@ -89,7 +89,7 @@ def quantile(confidence: float, degrees: float) -> float:
     # With t = sqrt(degrees) * tan(a) the density is cos(a) ** (degrees - 1), on a finite range.
     low, high = 0.0, math.pi / 2
     whole = _area(high, degrees)
-    for _ in range(50):
+    for _ in range(34):
         middle = (low + high) / 2
         if _area(middle, degrees) / whole < confidence:
             low = middle
