@@ -113,6 +113,13 @@ def _earlier(context: click.Context, parameter: click.Parameter, path: Path | No
         raise click.BadParameter(f"{path}: {exc}") from exc
 
 
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | str | None) -> Path | str | None:
+    """Refuse a file in a folder that is not there now, and not after the run."""
+    if path is not None and not Path(path).absolute().parent.is_dir():
+        raise click.BadParameter(f"{path}: there is no such folder")
+    return path
+
+
 _COMMON: Final = (
     click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes."),
     click.option(
@@ -157,9 +164,15 @@ _WANTED: Final = (
         "--html",
         "html_path",
         type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        callback=_writable,
         help="Also write a report with plots to this file; it opens offline.",
     ),
-    click.option("--json", "json_path", help="Also write the result as JSON to this file; - for stdout, no table."),
+    click.option(
+        "--json",
+        "json_path",
+        callback=_writable,
+        help="Also write the result as JSON to this file; - for stdout, no table.",
+    ),
 )
 
 

@@ -25,6 +25,9 @@ from rich.table import Table
 PLAIN_EVERY_S: Final = 5.0
 _ROWS: Final = 12
 _HIGH_PERCENT: Final = 90.0
+_HEADS: Final = (  # with figures of a usual size the table has room in 80 columns
+    *("left", "conns", "posts/s", "acks/s", "deliv/s", "p50 ms", "p99 ms", "srv %", "pg %", "MiB", "gen %"),
+)
 _COLUMNS: Final = (
     *("left", "connected", "posts/s", "acks/s", "deliveries/s", "p50 ms", "p99 ms"),
     *("server %", "postgres %", "server MiB", "generators %"),
@@ -126,8 +129,8 @@ def live_view(console: Console, clock: Callable[[], float] = time.monotonic) -> 
 
 def table(samples: deque[Sample]) -> Table:
     """The last seconds, newest below."""
-    shown = Table(box=None, pad_edge=False)
-    for name in _COLUMNS:
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in _HEADS:
         shown.add_column(name, justify="right", no_wrap=True)
     for sample in samples:
         bound = max(sample.generator_cpu_percent, default=0.0) > _HIGH_PERCENT

@@ -117,3 +117,19 @@ def test_an_unreadable_earlier_file_is_wrong_usage(tmp_path) -> None:
     done = play(lambda server, *, live: pytest.fail("was run"), "--against", str(path))
     assert done.exit_code == 2
     assert "holds no results" in done.output
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path, option: str) -> None:
+    """It is found out before a minute is spent, too."""
+    done = play(lambda server, *, live: pytest.fail("was run"), option, str(tmp_path / "missing" / "file"))
+    assert done.exit_code == 2
+    assert "no such folder" in done.output
+
+
+def test_a_page_is_written(tmp_path) -> None:
+    """With what was found, and the service level that was asked for."""
+    path = tmp_path / "page.html"
+    done = play(lambda server, *, live: make({"delivery_p99_ms": 60}), *SLO, "--html", str(path))
+    assert done.exit_code == 4
+    assert "Service level missed" in path.read_text()

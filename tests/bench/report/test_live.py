@@ -1,10 +1,12 @@
 """What is seen of a run while it lasts."""
 
 import io
+from collections import deque
 
+import attrs
 from rich.console import Console
 
-from hubbub.bench.report.live import PLAIN_EVERY_S, Sample, live_view
+from hubbub.bench.report.live import PLAIN_EVERY_S, Sample, live_view, table
 
 SAMPLE = Sample(
     left_s=7.4,
@@ -55,7 +57,7 @@ def test_a_terminal_shows_a_table_of_the_last_seconds() -> None:
             live.interval(Sample(left_s=100 + second, connections=second))
     text = out.getvalue()
     assert "[connecting]" in text
-    last = text[text.rindex("connected") :]
+    last = text[text.rindex("conns") :]
     assert "139 s" in last
     assert "128 s" in last
     assert "127 s" not in last
@@ -67,3 +69,16 @@ def test_what_cannot_be_seen_is_left_empty() -> None:
     with live_view(Console(file=out, width=200), Clock()) as live:
         live.interval(Sample(connections=3))
     assert out.getvalue() == "connected 3, posts/s 0, acks/s 0, deliveries/s 0\n"
+
+
+def test_the_table_fits_a_narrow_terminal() -> None:
+    """In 80 columns nothing is cut off, not with three million deliveries either."""
+    out = io.StringIO()
+    sample = attrs.evolve(SAMPLE, deliveries_per_s=3_012_345, postgres_cpu_percent=31, p99_ms=102.4)
+    Console(file=out, width=80).print(table(deque([sample])))
+    head, row = out.getvalue().splitlines()
+    assert head.split("  ")[0].strip().startswith("left")
+    assert "gen %" in head
+    assert "3,012,345" in row
+    assert "31 95" in row
+    assert "\u2026" not in head + row
