@@ -17,6 +17,7 @@ from .links import Link, Phase, Reader
 
 READY_PER_TURN: Final = 256
 PATIENCE_S: Final = 0.02
+_COARSE_S: Final = 0.002  # epoll waits whole milliseconds; rounded up a post is late, rounded down the loop spins
 
 
 class Loop:
@@ -71,7 +72,10 @@ class Loop:
 
     def turn(self, wait_s: float) -> None:
         """Wait for something to do, at most this long, and do it."""
-        for fd, events in self._epoll.poll(max(0, int(wait_s * 1000)) / 1000, READY_PER_TURN):
+        if wait_s < _COARSE_S:
+            select.select([self._epoll], [], [], max(0.0, wait_s))
+            wait_s = 0.0
+        for fd, events in self._epoll.poll(wait_s, READY_PER_TURN):
             link = self._links.get(fd)
             if link is None:
                 if fd == self._commands:
