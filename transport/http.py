@@ -301,15 +301,22 @@ class HttpMachine:
             self._raw = self._raw[end:]
             self._hand_over(Request(head, b""), route.handler)
             return
-        self._body = body_for(head, route.max_body_bytes)
+        body = body_for(head, route.max_body_bytes)
         expect = head.header("expect")
         if expect is not None and expect.lower() != "100-continue":
             raise Refused(problem(417, "No expectation but 100-continue is supported."))
-        self._raw = self._raw[end:]
+        raw = self._raw[end:]
+        rest = body.feed(raw) if raw else None
+        if rest is not None:  # it came whole: one step, and no deadline for what is here already
+            self._raw = rest
+            self._hand_over(Request(head, body.take()), route.handler)
+            return
+        self._raw = b""
+        self._body = body
         self._handler = route.handler
         self._state = _State.BODY
         self._conn.set_deadline(self._settings.body_timeout_s)
-        if expect is not None and head.version == "1.1" and not self._raw:
+        if expect is not None and head.version == "1.1" and not raw:
             self._conn.write(_CONTINUE)
 
     def _leave(self) -> None:

@@ -24,19 +24,20 @@ class LengthBody:
     __slots__ = ("_body", "_missing")
 
     def __init__(self, length: int) -> None:
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
         self._missing = length
 
     def feed(self, data: bytes) -> bytes | None:
         """Take bytes; what follows the body is returned, None while it is incomplete."""
-        if len(data) < self._missing:
-            self._body += data
-            self._missing -= len(data)
-            return None
-        self._body += data[: self._missing]
-        rest = data[self._missing :]
-        self._missing = 0
-        return rest
+        missing = self._missing
+        if not self._body and len(data) >= missing:  # nearly all come whole, with their head
+            self._body = data[:missing]
+        else:
+            if not self._body:
+                self._body = bytearray()
+            self._body += data[:missing]
+        self._missing = max(0, missing - len(data))
+        return data[missing:] if len(data) >= missing else None
 
     def take(self) -> bytes:
         """The whole body."""

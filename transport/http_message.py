@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-import attrs
 import httptools
+import msgspec
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
@@ -35,9 +36,8 @@ class Refused(Exception):
         self.response = response
 
 
-@attrs.frozen
-class RequestHead:
-    """The head of one request, checked."""
+class RequestHead(msgspec.Struct, frozen=True):
+    """The head of one request, checked. What is made for each request is a msgspec struct: a third of an attrs class."""
 
     method: str
     target: bytes
@@ -68,19 +68,19 @@ class RequestHead:
         """
         key = name.encode("ascii")
         values = [value for each, value in self.headers if each == key]
-        return b", ".join(values).decode("latin-1") if values else None
+        if not values:
+            return None
+        return (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A whole request."""
 
     head: RequestHead
     body: bytes
 
 
-@attrs.frozen
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A whole response; Content-Length and Connection are added when it is written."""
 
     status: int
@@ -122,16 +122,25 @@ def encode(response: Response, *, keep_alive: bool, head_only: bool = False) -> 
         ValueError: a header would break the line it stands on.
     """
     status = response.status
+    # Nearly all answers begin with one of a handful of heads; more headers than two say a place, a time or a token.
+    head = _known_head(status, response.headers) if len(response.headers) <= 2 else _head(status, response.headers)
+    end = b"connection: keep-alive\r\n\r\n" if keep_alive else b"connection: close\r\n\r\n"
+    if status in _BODILESS:
+        return head + end
+    return b"%bcontent-length: %d\r\n%b%b" % (head, len(response.body), end, b"" if head_only else response.body)
+
+
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The head of a response as far as it does not depend on its body and its connection."""
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"]
-    for name, value in response.headers:
+    for name, value in headers:
         if "\n" in value or "\r" in value or "\0" in value:
             raise ValueError(f"line end in the value of response header {name!r}")
         lines.append(f"{name}: {value}\r\n")
-    if status not in _BODILESS:
-        lines.append(f"content-length: {len(response.body)}\r\n")
-    lines.append("connection: keep-alive\r\n\r\n" if keep_alive else "connection: close\r\n\r\n")
-    head = "".join(lines).encode("latin-1")
-    return head if head_only or status in _BODILESS else head + response.body
+    return "".join(lines).encode("latin-1")
+
+
+_known_head = lru_cache(maxsize=64)(_head)
 
 
 class HeadReader:
@@ -200,14 +209,11 @@ class HeadReader:
         """
         method, version = self._parser.get_method(), self._parser.get_http_version()
         del self._parser  # it holds our callbacks: without this every request would wait for the garbage collector
-        if version == "1.1":
-            is_11 = True
-        elif version == "1.0":
-            is_11 = False
-        else:
+        is_11 = version == "1.1"
+        if not is_11 and version != "1.0":
             raise Refused(_other_version())
         # Doubled spaces, ICE/1.0 and RTSP/1.0 pass llhttp; none of them reproduces the line as it was sent.
-        if not self._complete or request_line != b"%b %b HTTP/%b" % (method, self._target, version.encode()):
+        if not self._complete or request_line != b"%b %b HTTP/1.%d" % (method, self._target, is_11):
             raise Refused(problem(400, "The request line is malformed."))
         if method == b"CONNECT":
             raise Refused(problem(501, "CONNECT is not supported."))
@@ -215,7 +221,7 @@ class HeadReader:
         host = self._host(singles, required=is_11)
         path, query = _split_target(method, self._target, host)
         content_length, chunked = _framing(singles, is_11)
-        tokens = [token.strip() for token in singles.get(b"connection", b"").lower().split(b",")]
+        keep_alive, upgrade = _connection(singles, is_11)
         return RequestHead(
             method.decode("ascii"),
             self._target,
@@ -223,17 +229,19 @@ class HeadReader:
             query,
             "1.1" if is_11 else "1.0",
             tuple(self._headers),
-            keep_alive=b"close" not in tokens if is_11 else b"keep-alive" in tokens and b"close" not in tokens,
-            upgrade=b"upgrade" in tokens and b"upgrade" in singles,
-            content_length=content_length,
-            chunked=chunked,
+            keep_alive,
+            upgrade,
+            content_length,
+            chunked,
         )
 
     def _collect(self) -> dict[bytes, bytes]:
         """Headers by name, repeated ones joined by a comma."""
-        found: dict[bytes, bytes] = {}
-        for name, value in self._headers:
-            found[name] = found[name] + b"," + value if name in found else value
+        found = dict(self._headers)
+        if len(found) < len(self._headers):
+            found.clear()
+            for name, value in self._headers:
+                found[name] = found[name] + b"," + value if name in found else value
         return found
 
     def _host(self, headers: dict[bytes, bytes], *, required: bool) -> bytes:
@@ -242,9 +250,20 @@ class HeadReader:
             if required:
                 raise Refused(problem(400, "The Host header is missing."))
             return b""
-        if sum(name == b"host" for name, _ in self._headers) > 1 or not _HOST.fullmatch(host):
+        repeated = len(headers) < len(self._headers) and sum(name == b"host" for name, _ in self._headers) > 1
+        if repeated or not _HOST.fullmatch(host):
             raise Refused(problem(400, "The Host header is repeated or malformed."))
         return host
+
+
+def _connection(headers: dict[bytes, bytes], is_11: bool) -> tuple[bool, bool]:
+    """What the Connection header asks for: (to keep the connection, to upgrade it)."""
+    value = headers.get(b"connection")
+    if value is None:
+        return is_11, False
+    tokens = [token.strip() for token in value.lower().split(b",")]
+    keeps = b"close" not in tokens and (is_11 or b"keep-alive" in tokens)
+    return keeps, b"upgrade" in tokens and b"upgrade" in headers
 
 
 def _other_version() -> Response:
@@ -261,7 +280,10 @@ def _framing(headers: dict[bytes, bytes], is_11: bool) -> tuple[int, bool]:
         if coding.lower() != b"chunked":
             raise Refused(problem(501, "No transfer coding but chunked is supported."))
         return 0, True
-    length = headers.get(b"content-length", b"0").strip()
+    length = headers.get(b"content-length")
+    if length is None:
+        return 0, False
+    length = length.strip()
     if not length.isdigit() or len(length) > 19:
         raise Refused(problem(400, "Content-Length is malformed."))
     return int(length), False

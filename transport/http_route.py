@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
+import msgspec
 
 from .http_message import Request, RequestHead, Response
 from .ports import Connection, Machine
@@ -18,8 +19,7 @@ Handler = Callable[[Request, Respond], None]
 MakeMachine = Callable[[Connection, RequestHead], Machine]
 
 
-@attrs.frozen
-class Hot:
+class Hot(msgspec.Struct, frozen=True):
     """Served here: the body is collected, then the handler is called."""
 
     handler: Handler

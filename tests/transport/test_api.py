@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import attrs
+import msgspec
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import EngineError, InvalidCommand, Overloaded, StoreUnavailable
@@ -143,7 +147,7 @@ def test_origin(origin: str | None, same: bool) -> None:
 
 def test_origin_without_a_host() -> None:
     """An empty Host is the host of no page."""
-    assert not same_origin(attrs.evolve(head_of("GET", "/"), headers=((b"host", b""), (b"origin", b"null"))))
+    assert not same_origin(msgspec.structs.replace(head_of("GET", "/"), headers=((b"host", b""), (b"origin", b"null"))))
 
 
 def test_query() -> None:
@@ -152,6 +156,13 @@ def test_query() -> None:
     assert query_of(head_of("GET", "/?" + "&".join(["a=1"] * 50))) == {"a": "1"}
     with pytest.raises(InvalidCommand):
         query_of(head_of("GET", "/?" + "&".join(["a=1"] * 51)))
+
+
+@given(st.text(alphabet="abz=&%;+1 -_.", max_size=20).filter(str.isascii))
+def test_every_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
+    """The short way for the usual query gives what the long way gives."""
+    head = msgspec.structs.replace(head_of("GET", "/"), query=query)
+    assert query_of(head) == dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
 
 # -- problem documents ------------------------------------------------------------------------------------------------
