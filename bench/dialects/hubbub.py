@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -117,15 +118,22 @@ class HubbubSocket:
         return _Opening(self, join)
 
     def reply(self, body: bytes) -> Reply:
-        """A text frame as read; a long one is kept for the next reader that is sent the same."""
-        known = self._replies.get(body)
+        """A text frame as read. A long line is kept for the next reader that is sent the same."""
+        parts = [self._line(line) for line in body.split(b"\n") if line]
+        with_events = [part.publications for part in parts if part.publications]
+        # The very same object for all readers where one line holds all events: `Stream` knows it again.
+        events = with_events[0] if len(with_events) == 1 else tuple(chain.from_iterable(with_events))
+        return Reply([document for part in parts for document in part.documents], events)
+
+    def _line(self, line: bytes) -> Reply:
+        known = self._replies.get(line)
         if known is None:
-            documents = wire.documents(body)
+            documents = wire.documents(line)
             known = Reply(documents, tuple(publications(documents)))
-            if len(body) >= _LONG_BYTES:
+            if len(line) >= _LONG_BYTES:
                 if len(self._replies) >= _KEPT_REPLIES:
                     del self._replies[next(iter(self._replies))]
-                self._replies[body] = known
+                self._replies[line] = known
         return known
 
     def split(self, data: bytes) -> tuple[list[wire.Frame], int]:
