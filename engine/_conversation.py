@@ -33,7 +33,7 @@ from .core.messages import Ack, Event, Record
 from .core.permissions import Verb, check
 from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
-from .core.tail import Entry, Tail
+from .core.tail import Page, Tail
 from .log import get_logger
 from .ports import Store
 
@@ -302,12 +302,12 @@ class ConversationActor(Actor[Command | Nudge]):
         subscriber.stage = Stage.LIVE
         if subscriber.cursor < tail.head:
             self._reads.tail_replays += 1
-        entries: tuple[Entry, ...] = ()
+        page = Page()
         if command.page_bytes and tail.covers(subscriber.cursor):
             upto = tail.reach(subscriber.cursor, command.page_bytes)
-            entries = tuple(tail.entries(subscriber.cursor, upto))
+            page = tail.page(subscriber.cursor, upto)
             subscriber.cursor = upto
-        if tell(command, Joined(machine.described(), decision, entries, subscriber.cursor)):
+        if tell(command, Joined(machine.described(), decision, page, subscriber.cursor)):
             room.resume(subscriber)
         else:
             room.cut(subscriber, EngineBroken())  # it may not know that it joined, nor where it stands

@@ -34,7 +34,7 @@ from .core.newest import NewestPages
 from .core.permissions import Verb, check
 from .core.recovery import Decision, Reset
 from .core.subscriber import Joined, Stage, Subscriber
-from .core.tail import Entry
+from .core.tail import Entry, Page
 from .ports import Store
 
 _HISTORY_READS = 64
@@ -271,9 +271,9 @@ class Reads:
             raise Overloaded("the conversation restarted")
         check(join.principal, Verb.READ, machine.record)
         room.attach(subscriber)
-        taken = tuple(entries) if join.page_bytes else ()
-        subscriber.cursor += len(taken)
-        if not tell(join, Joined(machine.described(), decision, taken, subscriber.cursor)):
+        page = Page(tuple(entries)) if join.page_bytes else Page()
+        subscriber.cursor += len(page.entries)
+        if not tell(join, Joined(machine.described(), decision, page, subscriber.cursor)):
             room.cut(subscriber, EngineBroken())  # as in `ConversationActor._join`
 
     async def _push(self, subscriber: Subscriber, data: bytes) -> None:

@@ -12,6 +12,7 @@ from ..engine.core.errors import EngineError, InvalidCommand, UnknownMethod
 from ..engine.core.messages import Ack, Record
 from ..engine.core.recovery import Reset, Since
 from ..engine.core.subscriber import Joined, Subscriber
+from ..engine.core.tail import Entry
 from . import centrifugal_wire as wire
 
 if TYPE_CHECKING:
@@ -59,9 +60,12 @@ def _subscribed(joined: Joined, *, recover: bool) -> bytes:
         recovered = b"false" if isinstance(joined.decision, Reset) else b"true"
         body += b',"was_recovering":true,"recovered":%b' % recovered
         if joined.entries:
-            publications = b",".join([wire.publication(entry.event, entry.body) for entry in joined.entries])
-            body += b',"publications":[%b]' % publications
+            body += b',"publications":[%b]' % joined.page.wire("centrifugal", _publications)
     return body + b"}"
+
+
+def _publications(entries: tuple[Entry, ...]) -> bytes:
+    return b",".join([wire.publication(entry.event, entry.body) for entry in entries])
 
 
 def unsubscribe(peer: CentrifugalConnection, command_id: int, request: wire.Channel) -> None:

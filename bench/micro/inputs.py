@@ -192,9 +192,8 @@ class AnsweringEngine:
         tail, subscriber = self._tail, command.subscriber
         decision = decide(command.since, epoch=EPOCH, oldest=0, floor=tail.floor, head=tail.head)
         upto = tail.reach(decision.offset, command.page_bytes)
-        entries = tuple(tail.entries(decision.offset, upto))
         subscriber.cursor = upto
-        command.answer(Joined(RECORD, decision, entries, upto))
+        command.answer(Joined(RECORD, decision, tail.page(decision.offset, upto), upto))
 
 
 class KnowingAuthenticator:

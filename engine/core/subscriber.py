@@ -17,7 +17,7 @@ import attrs
 from .ids import ConversationId
 from .messages import Event, Principal, Record
 from .recovery import Decision
-from .tail import Entry, Format, Tail
+from .tail import Entry, Format, Page, Tail
 
 
 class Stage(Enum):
@@ -171,11 +171,16 @@ class Joined:
     Attributes:
         record: the conversation; its offset is the head at this moment.
         decision: how the cursor is served (`recovery`).
-        entries: the first page of what was missed, when the caller wanted it in the answer; the rest is pushed after it.
-        offset: where the subscriber stands after `entries`.
+        page: the beginning of what was missed, when the caller wanted it in the answer; the rest is pushed after it.
+        offset: where the subscriber stands after `page`.
     """
 
     record: Record
     decision: Decision
-    entries: tuple[Entry, ...]
+    page: Page
     offset: int
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those of the page."""
+        return self.page.entries

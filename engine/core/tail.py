@@ -2,11 +2,12 @@
 
 Invariants: the offsets in the window are consecutive; the last one is the head; trimming only ever takes from the old end.
 A wire format encodes an event when the first subscriber of that format needs it; the bytes are kept with the event, and the
-last join of each format is kept too, because nearly all subscribers stand at the same place.
+last join of each format is kept too, because nearly all subscribers stand at the same place. So is the last page, because those
+who come back together mostly missed the same.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from .codec import event_json
@@ -51,6 +52,27 @@ class Entry:
         return 3 * len(self.body) + _OVERHEAD_BYTES
 
 
+class Page:
+    """Consecutive entries for the answer to a join, with what transports made of them: who gets the same page shares it.
+
+    Args:
+        entries: oldest first.
+    """
+
+    __slots__ = ("_wires", "entries")
+
+    def __init__(self, entries: tuple[Entry, ...] = ()) -> None:
+        self.entries = entries
+        self._wires: dict[str, bytes] = {}
+
+    def wire(self, name: str, make: Callable[[tuple[Entry, ...]], bytes]) -> bytes:
+        """What `make` makes of the entries, once for each `name` of a form."""
+        data = self._wires.get(name)
+        if data is None:
+            data = self._wires[name] = make(self.entries)
+        return data
+
+
 class Tail:
     """The window (`first` .. `head`). Empty when `first` is `head` + 1.
 
@@ -60,7 +82,7 @@ class Tail:
         max_bytes: bytes kept, as charged by `Entry.size_bytes`; the newest event always stays.
     """
 
-    __slots__ = ("_dead", "_ends", "_entries", "_joined", "max_bytes", "max_items", "size_bytes")
+    __slots__ = ("_dead", "_ends", "_entries", "_joined", "_page", "max_bytes", "max_items", "size_bytes")
 
     def __init__(self, head: int, *, max_items: int, max_bytes: int) -> None:
         self._entries: list[Entry] = []
@@ -71,6 +93,7 @@ class Tail:
         # Body bytes of the log up to each event, one item longer than the entries: what `reach` asks is then a search.
         self._ends = [0]
         self._joined: dict[str, tuple[int, int, bytes]] = {}
+        self._page: tuple[int, int, Page] | None = None
 
     @property
     def head(self) -> int:
@@ -94,6 +117,7 @@ class Tail:
         if event.offset != self.head + 1:
             raise ValueError(f"offset {event.offset} after head {self.head}")
         entry = Entry(event)
+        self._page = None
         self._entries.append(entry)
         self._ends.append(self._ends[-1] + len(entry.body))
         self.size_bytes += entry.size_bytes
@@ -112,6 +136,7 @@ class Tail:
         self._dead += drop
         self.size_bytes = size
         self._joined.clear()
+        self._page = None
         return freed
 
     def covers(self, offset: int) -> bool:
@@ -131,6 +156,17 @@ class Tail:
         """
         start = self._start(after)
         return self._entries[start:] if upto is None else self._entries[start : max(start, upto - self._dead)]
+
+    def page(self, after: int, upto: int) -> Page:
+        """The entries in (after, upto]; the last page is remembered until the window changes.
+
+        Raises:
+            ValueError: as `entries`.
+        """
+        known = self._page
+        if known is None or known[:2] != (after, upto):
+            known = self._page = (after, upto, Page(tuple(self.entries(after, upto))))
+        return known[2]
 
     def entries_back(self, upto: int) -> Iterator[Entry]:
         """The entries with offsets up to `upto`, newest first, down to the old end. `upto` must be covered."""

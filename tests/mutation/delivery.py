@@ -130,11 +130,11 @@ where='conversation = $1 and "offset" >= $2'
             Edit(
                 "engine/_reads.py",
                 """
-        subscriber.cursor += len(taken)
+        subscriber.cursor += len(page.entries)
 """,
                 """
-        subscriber.cursor += len(taken)
-        if taken and len(taken) < self._settings.page_items:
+        subscriber.cursor += len(page.entries)
+        if page.entries and len(page.entries) < self._settings.page_items:
             subscriber.cursor = machine.tail.head
 """,
             ),

@@ -96,6 +96,17 @@ class TailMachine(RuleBasedStateMachine):
         assert self.tail.join(wire, after, upto) == expected
         assert [entry.event for entry in self.tail.entries(after, upto)] == events
 
+    @rule(data=st.data())
+    def page(self, data: st.DataObject) -> None:
+        """A page has the entries of its range whatever has happened since the last one, and equal pages are one."""
+        after = data.draw(st.integers(self.floor, self.head))
+        upto = data.draw(st.integers(after, self.head))
+        page = self.tail.page(after, upto)
+        assert list(page.entries) == self.tail.entries(after, upto)
+        bodies = b"".join(entry.body for entry in page.entries)
+        assert page.wire("bodies", lambda entries: b"".join(entry.body for entry in entries)) == bodies
+        assert self.tail.page(after, upto) is page
+
     @rule(data=st.data(), limit=st.integers(0, 12))
     def events(self, data: st.DataObject, limit: int) -> None:
         """A page is a slice of the list."""
@@ -185,6 +196,34 @@ def test_two_formats_share_a_pass_without_joining_again() -> None:
     for _ in range(3):
         assert tail.join(sse, 0, 50) is first[0]
         assert tail.join(ws, 0, 50) is first[1]
+
+
+def test_who_asks_for_the_same_page_shares_what_was_made_of_it() -> None:
+    """It is made once for each form; one page is remembered, and none once the window has changed."""
+    tail = Tail(0, max_items=100, max_bytes=10**6)
+    for offset in range(1, 11):
+        tail.append(message_event(offset))
+    made: list[str] = []
+
+    def make(name: str, after: int) -> bytes:
+        def encode(entries: tuple[Entry, ...]) -> bytes:
+            made.append(name)
+            return b",".join(entry.body for entry in entries)
+
+        return tail.page(after, tail.head).wire(name, encode)
+
+    assert make("ws", 3) is make("ws", 3)
+    assert make("sse", 3) is make("sse", 3)
+    assert made == ["ws", "sse"]
+    make("ws", 4)
+    make("ws", 3)
+    assert made == ["ws", "sse", "ws", "ws"]
+    kept = tail.page(3, 8)
+    tail.append(message_event(11))
+    assert tail.page(3, 8) is not kept
+    kept = tail.page(8, 10)
+    tail.trim(5, 10**6)
+    assert tail.page(8, 10) is not kept
 
 
 def test_an_ephemeral_event_is_no_part_of_the_log() -> None:
