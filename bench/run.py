@@ -126,6 +126,7 @@ def _stalled(stage: Stage, scenario: Traffic, before: Measured, figures: list[Fi
     healthy, disturbed = before.delivery().summary_ms(), after.delivery().summary_ms()
     return after, [
         Figure("stalled_readers", count, ""),
+        *_blocked_figures(watch.counters(stage.server)),
         Figure("p50_shift_percent", 100 * (disturbed.p50 / healthy.p50 - 1), "%"),
         Figure("p99_shift_percent", 100 * (disturbed.p99 / healthy.p99 - 1), "%"),
         Figure("healthy_p50_ms", healthy.p50, "ms"),
@@ -133,6 +134,11 @@ def _stalled(stage: Stage, scenario: Traffic, before: Measured, figures: list[Fi
         *(figure for figure in figures if figure.name.startswith("connect")),
         *after.figures(),
     ]
+
+
+def _blocked_figures(found: dict[str, float]) -> list[Figure]:
+    blocked = found.get("hubbub_connections_blocked")
+    return [] if blocked is None else [Figure("blocked_readers", blocked, "")]
 
 
 def _batch_figures(before: dict[str, float], after: dict[str, float]) -> list[Figure]:

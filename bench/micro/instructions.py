@@ -6,6 +6,7 @@ instruction (encoding JSON, joining bytes) is not seen: that is what `timing` an
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 from typing import Any
@@ -40,11 +41,14 @@ def counted(call: Call, calls: int) -> int:
         frame.f_trace_lines = False
         return each
 
-    earlier = sys.gettrace()
+    earlier, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()  # what a collection calls, finalisers and callbacks, is none of the call's
     sys.settrace(enter)
     try:
         for _ in range(calls):
             call()
     finally:
         sys.settrace(earlier)
+        if collects:
+            gc.enable()
     return executed
