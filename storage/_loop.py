@@ -1,7 +1,7 @@
 """The asyncio loop under the driver, on trio, and what happens when something goes wrong inside it. See `driver.py`.
 
 In asyncio an error in a callback belongs to nobody (under memory pressure: a `MemoryError` while a transport reads or writes).
-trio-asyncio would end the loop for it, and with it everything. Here it ends connections:
+Here it ends connections:
 
 an error in a callback     every connection is cut, what was on the way fails as of unknown outcome, and the loop goes on: which
                            connection was hit is not known, and opening all of them again is cheap
@@ -21,9 +21,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
-import trio_asyncio
 
 from ..engine.log import get_logger
+from ._guest import GuestLoop
 from .ports import StoreLost
 
 T = TypeVar("T")
@@ -47,17 +47,24 @@ class Line(Protocol):
 class _Call:
     """A trio task that waits for a future of the loop. It is woken once, by the future or because the loop has ended."""
 
-    __slots__ = ("_task", "_waits", "terminate")
+    __slots__ = ("_parked", "_task", "_woken", "terminate")
 
     def __init__(self, terminate: Callable[[], object]) -> None:
         self._task = trio.lowlevel.current_task()
-        self._waits = True
+        self._parked = self._woken = False
         self.terminate = terminate
 
     def wake(self, _: object = None) -> None:
-        if self._waits:
-            self._waits = False
+        if self._parked and not self._woken:
             trio.lowlevel.reschedule(self._task)
+        self._woken = True
+
+    async def wait(self, abort: Callable[[Callable[[], Any]], trio.lowlevel.Abort]) -> None:
+        if self._woken:  # within the turn that began it
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            self._parked = True
+            await trio.lowlevel.wait_task_rescheduled(abort)
 
 
 class Loop:
@@ -68,15 +75,14 @@ class Loop:
         dead: the loop has ended, and why. Nothing can be called any more.
     """
 
-    def __init__(self, loop: trio_asyncio.BaseTrioEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
+        self._loop = GuestLoop(self._on_error)
         self._calls: set[_Call] = set()
         self._cut: set[_Call] = set()
         self._stirred = trio.Event()
         self._leaving = trio.Event()
         self.lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self.dead: str | None = None
-        loop.set_exception_handler(self._on_error)
 
     async def call(self, work: Coroutine[Any, Any, T], terminate: Callable[[], object] | None = None) -> T:
         """Run a coroutine of asyncio to its end.
@@ -104,8 +110,9 @@ class Loop:
             return trio.lowlevel.Abort.FAILED
 
         self._calls.add(call)
+        self._loop.turn()  # what it sends leaves now
         try:
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            await call.wait(abort)
         finally:
             self._calls.discard(call)
         in_vain = not future.done() or future.cancelled()
@@ -115,8 +122,8 @@ class Loop:
             raise Cut("the driver failed meanwhile")
         return future.result()
 
-    def _on_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """asyncio's exception handler. When it fails itself (no memory is left at all), trio-asyncio ends the loop."""
+    def _on_error(self, context: dict[str, Any]) -> None:
+        """asyncio's exception handler. When it fails itself (no memory is left at all), the loop ends."""
         if self.dead is not None:
             return
         self._cut_all()  # before the log, which needs memory
@@ -133,11 +140,11 @@ class Loop:
         return [call.terminate for call in self._calls] + [line.terminate for line in self.lines]
 
     def leave(self) -> None:
-        """Let `watch` return."""
+        """Let `run` return."""
         self._leaving.set()
         self._stirred.set()
 
-    async def watch(self) -> None:
+    async def _watch(self) -> None:
         """Return when it is time to leave.
 
         Raises:
@@ -153,31 +160,44 @@ class Loop:
                 raise RuntimeError("a call did not end with its connection")
             self._cut.clear()
 
-    def die(self) -> None:
-        """The loop ends before its time: close the connections, and let nobody wait for it, trio-asyncio included."""
+    async def run(self) -> None:
+        """Run until told to leave.
+
+        Raises:
+            BaseException: the loop has ended by itself.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._loop.serve)
+            await self._watch()
+            nursery.cancel_scope.cancel()
+
+    def close(self, *, failed: bool) -> None:
+        """Close the loop, and the connections that are still open in it.
+
+        Args:
+            failed: it ends before its time; nobody may wait for it any longer.
+        """
         for terminate in self._cuts():  # what this leaves to be done is done while the loop closes
             try:
                 terminate()
             except Exception as exc:  # noqa: BLE001  whatever is broken in there, those who wait must be told
                 _log.error("connection_not_cut", why=type(exc).__name__)
-        self.dead = "the database driver has failed"
-        for task in asyncio.all_tasks(self._loop):
-            asyncio._unregister_task(task)
-        for call in list(self._calls):
-            call.wake()
+        if failed:
+            self.dead = "the database driver has failed"
+            for call in list(self._calls):
+                call.wake()
+        self._loop.close()
 
 
 async def _hold(opened: Callable[[Loop], None]) -> None:
-    async with trio_asyncio.open_loop() as aio:
-        loop = Loop(aio)
-        opened(loop)
-        left = False
-        try:
-            await loop.watch()
-            left = True
-        finally:
-            if not left:
-                loop.die()
+    loop = Loop()
+    opened(loop)
+    failed = True
+    try:
+        await loop.run()
+        failed = False
+    finally:
+        loop.close(failed=failed)
 
 
 @asynccontextmanager

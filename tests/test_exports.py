@@ -19,7 +19,7 @@ def test_the_kernel_alone_loads_neither_driver_nor_server() -> None:
     """Importing `hubbub.actors` brings no chat engine, no database driver and no HTTP server with it."""
     program = (
         "import sys, hubbub.actors\n"
-        "print([m for m in ('hubbub.engine', 'asyncpg', 'trio_asyncio', 'hypercorn', 'quart') if m in sys.modules])"
+        "print([m for m in ('hubbub.engine', 'asyncpg', 'asyncio', 'hypercorn', 'quart') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

