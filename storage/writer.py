@@ -93,6 +93,7 @@ class Writer:
             max_commit_items=settings.commit_items,
             max_commit_bytes=settings.commit_bytes,
             pace_s=settings.pace_s,
+            pace_items=settings.pace_items,
         )
         self._flight: Flight | None = None
         self._unsettled: deque[Settled] = deque()  # outcomes known, not yet told
@@ -124,9 +125,10 @@ class Writer:
         """Keep a batch for one of the next transactions; see `engine.ports.Store.submit`."""
         if self._closed or self._over:
             raise EngineClosed("the store takes no more posts")
+        items_before = self._queue.items
         if not self._queue.add(batch, trio.current_time()):
             raise Overloaded("too many posts wait for the store")
-        if self._idle or self._queue.items >= self._settings.commit_items:
+        if self._idle or self._queue.hastened(items_before):
             self._wake.set()
 
     def health(self) -> StoreHealth:

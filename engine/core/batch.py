@@ -99,17 +99,21 @@ class GroupCommit:
     """What is due, in which order, and when. Batches leave first come, first served; one transaction at a time.
 
     The pace adapts: while few conversations post, a commit starts at once; when the last `busy_batches` batches came within one
-    pace and from as many conversations, commits start `pace_s` apart, because a commit costs the same for one row and for ten.
+    pace and from as many conversations, commits start `pace_s` apart, because a commit costs the same for one row and for ten;
+    and up to twice as far apart while fewer than `pace_items` rows wait, because so few hardly share that cost yet.
     A single conversation is never paced: it has one batch out, so waiting would bring it nothing but the wait.
     """
 
     busy_batches: Final = 3
 
-    def __init__(self, *, max_items: int, max_commit_items: int, max_commit_bytes: int, pace_s: float) -> None:
+    def __init__(
+        self, *, max_items: int, max_commit_items: int, max_commit_bytes: int, pace_s: float, pace_items: int
+    ) -> None:
         self.max_items = max_items
         self.max_commit_items = max_commit_items
         self.max_commit_bytes = max_commit_bytes
         self.pace_s = pace_s
+        self.pace_items = pace_items
         self.items = 0
         self._queue: deque[Batch] = deque()
         self._arrivals: deque[tuple[float, ConversationId]] = deque(maxlen=self.busy_batches)
@@ -131,9 +135,13 @@ class GroupCommit:
         """When the next commit may start (a time of the caller's clock, possibly past); None when nothing waits."""
         if not self._queue:
             return None
-        if self.items < self.max_commit_items and self._busy():
-            return self._started + self.pace_s
-        return self._started
+        if self.items >= self.max_commit_items or not self._busy():
+            return self._started
+        return self._started + (self.pace_s if self.items >= self.pace_items else 2 * self.pace_s)
+
+    def hastened(self, items_before: int) -> bool:
+        """Whether `due_at` may be sooner than it was while only `items_before` rows waited."""
+        return items_before < self.pace_items <= self.items or items_before < self.max_commit_items <= self.items
 
     def _busy(self) -> bool:
         arrivals = self._arrivals

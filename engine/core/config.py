@@ -69,5 +69,6 @@ class WriterSettings:
     commit_bytes: int = _size(2 * _MIB, "bytes of rows in one transaction")
     pace_s: float = attrs.field(default=0.004, validator=ge(0.0))
     """When many conversations post, commits start at least this far apart; an idle system commits at once."""
+    pace_items: int = _size(8, "rows that are worth a commit; while fewer wait, commits are up to twice the pace apart")
     retry_s: float = _seconds(0.05, "first wait after the store went away; doubles")
     retry_max_s: float = _seconds(0.25, "longest wait between tries")

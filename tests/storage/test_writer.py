@@ -409,3 +409,23 @@ def test_promises_hold_while_commits_tear_and_the_actor_crashes(
     scenario = Scenario(plan, faults, stop_early)
     trio.run(scenario.play, clock=MockClock(autojump_threshold=0))
     scenario.check()
+
+
+@pytest.mark.parametrize(("more", "ends_s"), [(1, 2.0), (2, 1.0)])
+async def test_enough_rows_end_the_longer_wait(autojump_clock: MockClock, more: int, ends_s: float) -> None:
+    """Few rows of a busy system wait for two paces; the one that makes them enough ends that after one."""
+    store = WriterStore(FaultyBackend(), WriterSettings(pace_s=1.0, pace_items=4))
+    rooms = [f"room{number}" for number in range(3 + more)]
+    for room in rooms:
+        await store.create(record(room))
+    async with running(store):
+        began = trio.current_time()
+        posts = [hand_in(store, message(rooms[0]))]
+        await posts[0].done.wait()
+        posts.extend(hand_in(store, message(room)) for room in rooms[1:3])
+        await trio.sleep(0.5)
+        posts.extend(hand_in(store, message(room)) for room in rooms[3:])
+        for post in posts:
+            await post.done.wait()
+        assert trio.current_time() - began == pytest.approx(ends_s, abs=0.01)
+    assert store.statistics().commits == 2
