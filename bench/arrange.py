@@ -106,17 +106,30 @@ class Part:
     weights: list[float]
 
 
-def parts(rooms: Rooms, readers: Sequence[int], processes: int) -> list[Part]:
-    """Share rooms out to processes. With rooms of different sizes posts go where the readers are."""
-    even = len(set(readers)) == 1
+def parts(rooms: Rooms, readers: Sequence[int], processes: int, *, weighted: bool = False) -> list[Part]:
+    """Share rooms out to processes; weighted, posts go where the readers are, otherwise to all rooms in turn."""
     found: list[Part] = []
     for index in range(processes):
         if len(rooms.names) < processes:
             names, mine = rooms.names, [share(count, processes)[index] for count in readers]
         else:
             names, mine = rooms.names[index::processes], list(readers[index::processes])
-        found.append(Part(names, mine, [] if even else [float(count) for count in mine]))
+        found.append(Part(names, mine, [float(count) for count in mine] if weighted else []))
     return found
+
+
+def must_be_read(shares: Sequence[Part]) -> None:
+    """Refuse to post where nobody reads: such a post would count as lost.
+
+    Raises:
+        BenchError: A process has a room without a reader.
+    """
+    if any(not count for part in shares for count in part.readers):
+        readers, rooms = sum(sum(part.readers) for part in shares), len({name for part in shares for name in part.rooms})
+        raise BenchError(
+            f"{readers} readers are too few for {rooms} rooms and {len(shares)} generators:"
+            " each generator needs a reader in every room that it posts to"
+        )
 
 
 def shared_load(load: Load, processes: int) -> list[Load]:
@@ -174,7 +187,7 @@ def begin(
 
 
 def connect(fleet: Fleet, readers: Sequence[Sequence[int]], posters: int) -> list[control.Connected]:
-    """Connect readers, by process and room, and posters; wait until all are live."""
-    counts = share(posters, len(readers))
+    """Connect readers, by process and room, and posters, where any are wanted one a process at least; wait for all."""
+    counts = share(max(posters, len(readers)) if posters else 0, len(readers))
     fleet.send([control.Connect(list(mine), n, CONNECT_S) for mine, n in zip(readers, counts, strict=True)])
     return fleet.gather(control.Connected, CONNECT_S + 10)

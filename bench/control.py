@@ -139,13 +139,14 @@ class Interval(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Posted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Posting is over. All but the first four fields are of the measured window.
+    """Posting is over. All but the first five fields are of the measured window.
 
     Attributes:
         last_offsets: The greatest offset seen in each room.
         unanswered: Posts without an answer when `drain_s` had passed.
         behind: Readers still connected that had not been sent their room's greatest offset by then.
         sent: Posts sent so far in the run.
+        kept: Posts acknowledged so far in the run.
         window_s: Length of the measured window as this process saw it.
         delivered: Deliveries, by all readers of this process.
         acked: Posts acknowledged.
@@ -160,6 +161,7 @@ class Posted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     unanswered: int
     behind: int
     sent: int
+    kept: int
     window_s: float
     delivered: int
     acked: int

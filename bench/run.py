@@ -21,7 +21,7 @@ from .measure import Histogram
 from .measured import Measured
 from .report import Curve, Figure, Result
 from .report.live import Live
-from .scenarios import Acts, Traffic, Transport
+from .scenarios import Acts, Load, Sizes, Traffic, Transport
 from .server import Server
 
 DRAIN_S: Final = 15.0
@@ -39,13 +39,19 @@ class Stage:
     options: Options
     live: Live
 
-    def window(self, scenario: Traffic) -> Measured:
-        """Post and measure for the time of the scenario, after its warm-up."""
+    def window(self, scenario: Traffic, loads: Sequence[Load | None] | None = None) -> Measured:
+        """Post and measure for the time of the scenario, after its warm-up.
+
+        Args:
+            scenario: Its load is shared out to the processes.
+            loads: One for each process, instead of these.
+        """
         start_ns = time.monotonic_ns() + _LEAD_NS
         from_ns = start_ns + int(scenario.warm_up_s * 1e9)
         to_ns = from_ns + int(scenario.seconds * 1e9)
         count = len(self.shares)
-        loads, starts = arrange.shared_load(scenario.load, count), arrange.starts_ns(scenario.load, start_ns, count)
+        loads = arrange.shared_load(scenario.load, count) if loads is None else loads
+        starts = arrange.starts_ns(scenario.load, start_ns, count)
         acts = Acts(scenario.acts.typing / count, scenario.acts.history / count, scenario.acts.turnover / count)
         self.fleet.send(
             [
@@ -83,7 +89,9 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
     """
     started_at = time.time()
     rooms = arrange.open_rooms(server, scenario.rooms, options)
-    shares = arrange.parts(rooms, scenario.readers(), options.processes)
+    weighted = scenario.sizes is Sizes.HEAVY_TAILED
+    shares = arrange.parts(rooms, scenario.readers(), options.processes, weighted=weighted)
+    arrange.must_be_read(shares)
     with launched(options.processes, live.say) as fleet:
         arrange.begin(
             fleet,

@@ -322,6 +322,7 @@ class Generator:
             unanswered=self._posting.unanswered,
             behind=self._behind(last),
             sent=self._posting.sent,
+            kept=self._posts.acked_count(),
         )
 
     def _turnover(self, command: control.Post) -> Pace | None:

@@ -92,7 +92,9 @@ class Window:
         self._delivery, self._ack = Histogram(), Histogram()
         return delivery, ack
 
-    def result(self, *, last_offsets: dict[str, int], unanswered: int, behind: int, sent: int) -> control.Posted:
+    def result(
+        self, *, last_offsets: dict[str, int], unanswered: int, behind: int, sent: int, kept: int
+    ) -> control.Posted:
         """The window as a whole; what came after its end for posts from within it is included."""
         self._settle()
         first, last = self._first, self._last
@@ -103,6 +105,7 @@ class Window:
             unanswered=unanswered,
             behind=behind,
             sent=sent,
+            kept=kept,
             window_s=(last.at_ns - first.at_ns) / 1e9,
             delivered=last.delivered - first.delivered,
             acked=last.acked - first.acked,

@@ -40,6 +40,6 @@ def test_seconds_add_up_to_the_window() -> None:
     assert (first.number, first.sent, first.delivered, first.acked, first.cpu_s) == (0, 30, 300, 30, 0.5)
     assert (first.delivery.count, first.ack.count) == (1, 0)
     assert (second.number, second.sent, second.delivery.count, second.ack.count) == (1, 20, 0, 1)
-    whole = window.result(last_offsets={"r": 3}, unanswered=0, behind=0, sent=150)
+    whole = window.result(last_offsets={"r": 3}, unanswered=0, behind=0, sent=150, kept=140)
     assert (whole.window_s, whole.delivered, whole.acked, whole.cpu_s) == (2.0, 500, 50, 1.0)
     assert (whole.delivery.count, whole.delivery.greatest, whole.ack.count) == (2, 91, 1)
