@@ -86,32 +86,47 @@ class Ledger:
 
 
 class PostLedger:
-    """The posts of a run: which were acknowledged, and where each was seen. Memory: one entry a post."""
+    """The posts of a run: where each was sent, whether it was acknowledged, where it was seen. Memory: two entries a post."""
 
-    __slots__ = ("_acked", "_seen", "corrupted", "doubled")
+    __slots__ = ("_acked", "_rooms", "_seen", "_unseen", "corrupted", "doubled")
 
     def __init__(self) -> None:
-        self._acked: set[int] = set()
+        self._acked = 0
+        self._rooms: dict[int, int] = {}
         self._seen: dict[int, tuple[int, int]] = {}
+        self._unseen: set[int] = set()
         self.doubled = 0
         self.corrupted = 0
 
+    def sent(self, number: int, room: int) -> None:
+        """This post goes to that room. Posts of other processes are seen without being sent here."""
+        self._rooms[number] = room
+
     def acked(self, number: int) -> None:
-        """The server has promised that this post is kept."""
-        self._acked.add(number)
+        """The server has promised that this post is kept. Once a post."""
+        self._acked += 1
+        if number not in self._seen:
+            self._unseen.add(number)
 
     def seen(self, number: int, place: tuple[int, int]) -> None:
-        """A reader was sent this post at this place (room, offset); a second place for it counts as doubled."""
+        """A reader was sent this post at this place (room, offset).
+
+        A second place counts as doubled; a place in another room than it was sent to as corrupted, and not as seen.
+        """
+        if self._rooms.get(number, place[0]) != place[0]:
+            self.corrupted += 1
+            return
+        self._unseen.discard(number)
         if self._seen.setdefault(number, place) != place:
             self.doubled += 1
 
     def acked_count(self) -> int:
         """How many posts were acknowledged."""
-        return len(self._acked)
+        return self._acked
 
     def lost(self) -> int:
         """How many posts were acknowledged and seen by no reader at all."""
-        return len(self._acked - self._seen.keys())
+        return len(self._unseen)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,8 +137,9 @@ class Verdict:
         lost: Events that a connected reader should have seen and did not.
         posts_lost: Acknowledged posts that no reader saw.
         posts_doubled: Sightings of a post under a second offset.
-        corrupted: Events whose text is not what was posted.
-        cut_off: Readers whose connection ended before the run did; what they missed is `undelivered`, not `lost`.
+        corrupted: Events whose text is not what was posted, or not in this room.
+        cut_off: Connections that ended before the run did, or never came to be while it went on; what their readers
+            missed is `undelivered`, not `lost`.
     """
 
     readers: int = 0

@@ -27,6 +27,9 @@ class Pace(Protocol):
     def next_ns(self, unanswered: int) -> int | None:
         """When `due` can next return something; None: not before an answer comes, or never again."""
 
+    def overdue(self, now_ns: int) -> list[int]:
+        """Intended times up to now that `due` could not hand out, for want of answers."""
+
 
 class _Open:
     def __init__(self, rate_per_s: float, start_ns: int, stop_ns: int) -> None:
@@ -53,6 +56,12 @@ class _Open:
         intended_ns = self._at(self._sent)
         return None if unanswered >= MAX_UNANSWERED or intended_ns >= self._stop_ns else intended_ns
 
+    def overdue(self, now_ns: int) -> list[int]:
+        times: list[int] = []
+        while (intended_ns := self._at(self._sent + len(times))) <= now_ns and intended_ns < self._stop_ns:
+            times.append(intended_ns)
+        return times
+
 
 class _Closed:
     def __init__(self, load: ClosedLoop, start_ns: int, stop_ns: int) -> None:
@@ -70,6 +79,9 @@ class _Closed:
 
     def next_ns(self, unanswered: int) -> int | None:
         return None if unanswered >= self._in_flight or not self._left else self._start_ns
+
+    def overdue(self, now_ns: int) -> list[int]:
+        return []  # nothing is due at any time
 
 
 def make_pace(load: Load, start_ns: int, stop_ns: int) -> Pace:

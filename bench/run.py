@@ -194,7 +194,7 @@ def notes_of(finished: Sequence[control.Finished], unanswered: int) -> tuple[str
         refused.update(report.refused)
         cut_off.update(report.cut_off)
     notes = [f"{count} posts refused: {reason}" for reason, count in refused.most_common(5)]
-    notes += [f"{count} readers cut off: {reason}" for reason, count in cut_off.most_common(5)]
+    notes += [f"{count} connections cut off: {reason}" for reason, count in cut_off.most_common(5)]
     if unanswered:
         notes.append(f"{unanswered} posts without an answer {DRAIN_S:g} s after the last one")
     return tuple(notes)

@@ -76,6 +76,8 @@ class Generator:
         self._left = Verdict()
         self._left_delivered = 0
         self._cut_off: Counter[str] = Counter()
+        self._posters_cut = 0
+        self._replaced: list[tuple[Seat, Seat]] = []  # who leaves, and who comes in their place
         self._progress_ns = 0
 
     def run(self) -> None:
@@ -126,6 +128,8 @@ class Generator:
             self._cut_off[reason] += 1
             self._seat_of.pop(link, None)
         elif isinstance(link, Poster):
+            self._cut_off[f"while posting: {reason}"] += 1
+            self._posters_cut += 1
             self._posting.posters.remove(link)
             if not self._posting.posters:
                 raise GiveUp(f"the last posting connection ended: {reason}")
@@ -136,8 +140,8 @@ class Generator:
     # Between the links' turns.
 
     def _read(self, link: Link) -> None:
-        now_ns = time.monotonic_ns()
         times = read_and_time(link)
+        now_ns = time.monotonic_ns()  # not before: another process may have sent what was read just now
         if times and self._window is not None:
             for intended_ns in times:
                 self._window.delivered(intended_ns, now_ns)
@@ -251,7 +255,7 @@ class Generator:
     def _return(self, command: control.Return) -> control.Connected:
         seats = [seat for seat in self._seats if seat.link is not None and seat.link.phase is Phase.CLOSED]
         self._caught_up = Histogram()
-        self._returned_ns = time.monotonic_ns()
+        self._returned_ns, cpu_s = time.monotonic_ns(), _cpu_s()
         for seat in seats:
             seat.target = command.last_offsets.get(seat.room.name, 0)
         deadline_ns = self._returned_ns + int(command.timeout_s * 1e9)
@@ -264,7 +268,7 @@ class Generator:
         return control.Connected(
             connections=len(seats),
             seconds=(time.monotonic_ns() - self._returned_ns) / 1e9,
-            cpu_s=connected.cpu_s,
+            cpu_s=_cpu_s() - cpu_s,
             took=connected.took,
             caught_up=self._caught_up,
             unresumed=sum(not seat.resumed for seat in seats),
@@ -314,35 +318,62 @@ class Generator:
 
         deadline_ns = time.monotonic_ns() + int(drain_s * 1e9)
         self._turn_until(answered, deadline_ns)
+        self._turn_until(self._all_seen, deadline_ns)
         last = self._last_offsets()
         self._turn_until(lambda: not self._behind(last), deadline_ns)
         self._window = None
+        now_ns = time.monotonic_ns()
+        overdue = self._posting.overdue(now_ns)
+        for intended_ns in overdue:  # left out, the slowest would not count at all
+            window.acked(intended_ns, now_ns)
         return window.result(
             last_offsets=last,
-            unanswered=self._posting.unanswered,
+            unanswered=len(overdue),
             behind=self._behind(last),
             sent=self._posting.sent,
             kept=self._posts.acked_count(),
         )
+
+    def _all_seen(self) -> bool:
+        """Whether readers were sent all that was acknowledged, and all who come have come; without readers it is so."""
+        if any(seat.joining for seat in self._seats):
+            return False
+        return not self._posts.lost() or not any(seat.live for seat in self._seats)
 
     def _turnover(self, command: control.Post) -> Pace | None:
         rate = command.acts.turnover
         return make_pace(OpenLoop(rate), command.start_ns, command.to_ns) if rate else None
 
     def _turn_over(self, pace: Pace | None, now_ns: int) -> None:
-        """Let readers leave and others come in their place."""
-        for _ in pace.due(now_ns, 0) if pace is not None else ():
+        """Let readers come, and others leave once their successors have joined and they have all that those have not.
+
+        Otherwise nobody would see a post between the two, in a room with one reader.
+        """
+        if pace is None:
+            return
+        for _ in pace.due(now_ns, 0):
             seat = self._random.choice(self._seats)
-            if not seat.live or seat.link is None:
-                continue
-            self._left = self._left.plus(seat.leave())
-            self._left_delivered += seat.delivered()
-            seat.link.phase = Phase.CLOSED
-            self._loop.leave(seat.link)
-            del self._seat_of[seat.link]
-            self._live_links.discard(seat.link)
-            self._seats.remove(seat)
-            self._open_reader(self._take_seat(seat.room))
+            if seat.live and not any(seat is leaving for leaving, _ in self._replaced):
+                successor = self._take_seat(seat.room)
+                self._replaced.append((seat, successor))
+                self._open_reader(successor)
+        waiting: list[tuple[Seat, Seat]] = []
+        for seat, successor in self._replaced:
+            if seat.live and successor.replaces(seat):
+                self._leave(seat)
+            elif seat.live and (successor.live or successor.joining):
+                waiting.append((seat, successor))
+        self._replaced = waiting
+
+    def _leave(self, seat: Seat) -> None:
+        assert seat.link is not None
+        self._left = self._left.plus(seat.leave())
+        self._left_delivered += seat.delivered()
+        seat.link.phase = Phase.CLOSED
+        self._loop.leave(seat.link)
+        del self._seat_of[seat.link]
+        self._live_links.discard(seat.link)
+        self._seats.remove(seat)
 
     def _last_offsets(self) -> dict[str, int]:
         last = {room.name: room.last_offset() for room in self._rooms}
@@ -364,6 +395,7 @@ class Generator:
                 posts_lost=self._posts.lost(),
                 posts_doubled=self._posts.doubled,
                 corrupted=self._posts.corrupted,
+                cut_off=self._posters_cut,
             )
         )
         for seat in self._seats:

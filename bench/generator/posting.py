@@ -42,7 +42,7 @@ class Posting:
     Args:
         job: The generator's job; numbers of posts are `index`, `index + processes`, ...
         dialect: What posters speak.
-        posts: Gets every acknowledged number.
+        posts: Gets every number, when it is sent and when it is acknowledged.
     """
 
     def __init__(self, job: control.Job, dialect: Dialect, texts: Texts, posts: PostLedger) -> None:
@@ -57,7 +57,7 @@ class Posting:
         self._paused_until: deque[int] = deque()
         self._pace: Pace | None = None
         self._acts: list[tuple[str, Pace]] = []
-        self._rooms: Iterator[str] = iter(())
+        self._rooms: Iterator[int] = iter(())
         self.posters: list[Poster] = []
         self.sent = 0
         self.refused: Counter[str] = Counter()
@@ -76,8 +76,8 @@ class Posting:
         self._acts = list(paces.items()) if isinstance(self._dialect, Acting) else []
         self._rooms = self._targets(command.weights)
 
-    def _targets(self, weights: Sequence[float]) -> Iterator[str]:
-        rooms = self._job.rooms
+    def _targets(self, weights: Sequence[float]) -> Iterator[int]:
+        rooms = range(len(self._job.rooms))
         if not weights:
             yield from cycle(rooms)
         bounds = list(accumulate(weights))
@@ -109,7 +109,9 @@ class Posting:
         command_id, poster = self._next()
         self._waiting[command_id] = number, intended_ns
         text = self._texts.write(number, intended_ns)
-        if poster.post(command_id, next(self._rooms), text, f"{self._job.run}-{number}"):
+        room = next(self._rooms)
+        self._posts.sent(number, room)
+        if poster.post(command_id, self._job.rooms[room], text, f"{self._job.run}-{number}"):
             touched.append(poster)
 
     def _act(self, name: str, intended_ns: int, touched: list[Poster]) -> None:
@@ -153,6 +155,11 @@ class Posting:
         """Give the slots of refused posts back when their time is up."""
         while self._paused_until and self._paused_until[0] <= now_ns:
             self._paused_until.popleft()
+
+    def overdue(self, now_ns: int) -> list[int]:
+        """Intended times of the posts that were due and have no answer, those among them that could not be sent."""
+        waiting = [intended_ns for _, intended_ns in self._waiting.values()]
+        return waiting + (self._pace.overdue(now_ns) if self._pace is not None else [])
 
     @property
     def settled(self) -> bool:

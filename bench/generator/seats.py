@@ -107,6 +107,17 @@ class Seat:
         """Whether it is connected, and reads."""
         return self.link is not None and self.link.phase is Phase.LIVE and not self.stalled
 
+    @property
+    def joining(self) -> bool:
+        """Whether its connection is on its way."""
+        return self.link is not None and self.link.phase in (Phase.OPENING, Phase.JOINING)
+
+    def replaces(self, other: Seat) -> bool:
+        """Whether it is live, and the other one was sent everything that came before that."""
+        if not self.live or self.link is None or self.link.joined is None or other.follower is None:
+            return False
+        return other.follower.next_offset() > self.link.joined.offset
+
     def behind(self, offset: int) -> bool:
         """Whether it is live and was not sent this offset yet."""
         return self.live and self.follower is not None and self.follower.next_offset() <= offset
@@ -117,8 +128,8 @@ class Seat:
 
     def verdict(self, last_offset: int) -> Verdict:
         """Its share of the verdict; one that stalls on purpose or has left is held to what it got, not to the end."""
-        if self.follower is None:
-            return Verdict()
+        if self.follower is None:  # it never got in
+            return Verdict(readers=1, cut_off=1)
         ledger = self.follower.settled()
         if self.stalled:
             return reader_verdict(ledger.finish(ledger.expect - 1), cut_off=False)
