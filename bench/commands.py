@@ -126,6 +126,9 @@ def sse(*, readers: int, rate: float, seconds: float, common: Common) -> None:
 def idle(*, connections: int, seconds: float, common: Common) -> None:
     """Idle subscribed connections: memory for each, connects/s."""
     scenario = attrs.evolve(IDLE_D, connections=connections, seconds=seconds)
+    if connections != IDLE_D.connections:
+        title = f"{connections:,} idle subscribed connections: memory and connects/s"
+        scenario = attrs.evolve(scenario, title=title, budgets=())
     _one(common, partial(run_idle, scenario=scenario, options=common.options(posters=0, sample=1)))
 
 
@@ -138,6 +141,9 @@ def idle(*, connections: int, seconds: float, common: Common) -> None:
 def connect(*, connections: int, count: int, common: Common) -> None:
     """A storm of new connections: connects/s, CPU for each."""
     scenario = attrs.evolve(CONNECT, connections=connections, rooms=count)
+    if scenario != CONNECT:
+        title = f"a storm of {connections:,} new connections to {count:,} rooms"
+        scenario = attrs.evolve(scenario, title=title, budgets=())
     _one(common, partial(run_connect, scenario=scenario, options=common.options(posters=0, sample=1)))
 
 

@@ -15,6 +15,7 @@ from .watch import Look, others_percent
 
 DISTURBED_PERCENT: Final = 25.0
 GENERATOR_BOUND: Final = 0.9
+_LEAST_POSTS: Final = 100
 _MIB: Final = 1024 * 1024
 
 
@@ -69,11 +70,31 @@ class Measured:
         return others_percent(self.looks, sum(report.cpu_s for report in self.posted))
 
     def invalid_because(self) -> tuple[str, ...]:
-        """Why the figures say little about the server; a generator at its limit is told by the result itself."""
-        others = self.others_percent()
-        if others is None or others <= DISTURBED_PERCENT:
+        """Why the figures say little about the server; a generator at its limit throughout is told by the result."""
+        return disturbed(self.others_percent()) + self._seconds_at_limit()
+
+    def _seconds_at_limit(self) -> tuple[str, ...]:
+        """A generator may be idle on the whole and still too slow for single seconds, and these make the percentiles."""
+        if any(use.bound for use in self.generators()):
             return ()
-        return (f"other processes used {others:.0f} % of a core: disturbed",)
+        bound = {i.number for i in self.intervals if i.cpu_s > GENERATOR_BOUND * i.seconds}
+        if not bound:
+            return ()
+        seconds = len({interval.number for interval in self.intervals})
+        return (f"a generator was at its limit in {len(bound)} of {seconds} seconds",)
+
+    def shifts(self, before: Measured) -> list[Figure]:
+        """By how much deliveries took longer than in an earlier window; a percentile of too few posts is left out."""
+        healthy, now = before.delivery().summary_ms(), self.delivery().summary_ms()
+        posts = min(before.acked, self.acked)
+        figures: list[Figure] = []
+        if posts and healthy.p50 and now.count:
+            figures.append(Figure("p50_shift_percent", 100 * (now.p50 / healthy.p50 - 1), "%"))
+        if posts >= _LEAST_POSTS and healthy.p99 and now.count:
+            figures.append(Figure("p99_shift_percent", 100 * (now.p99 / healthy.p99 - 1), "%"))
+        if healthy.count:
+            figures += [Figure("healthy_p50_ms", healthy.p50, "ms"), Figure("healthy_p99_ms", healthy.p99, "ms")]
+        return figures
 
     def figures(self) -> list[Figure]:
         """Rates, latencies and CPU of the window."""
@@ -85,9 +106,8 @@ class Measured:
             Figure("deliveries", delivered, ""),
         ]
         figures += latency("delivery", self.delivery()) + latency("ack", self.ack())
-        joined, history = _all(r.joined for r in self.posted), _all(r.history for r in self.posted)
-        figures += latency("join", joined) if joined.count else []
-        figures += latency("history", history) if history.count else []
+        figures += latency("join", _all(r.joined for r in self.posted))
+        figures += latency("history", _all(r.history for r in self.posted))
         return figures + self._cpu_figures(delivered)
 
     def _cpu_figures(self, delivered: int) -> list[Figure]:
@@ -130,8 +150,17 @@ def _all(histograms: Iterable[Histogram]) -> Histogram:
     return merged
 
 
+def disturbed(others_percent: float | None) -> tuple[str, ...]:
+    """Why a run is invalid that other processes disturbed; empty when they did not, or when that is not known."""
+    if others_percent is None or others_percent <= DISTURBED_PERCENT:
+        return ()
+    return (f"other processes used {others_percent:.0f} % of a core: disturbed",)
+
+
 def latency(name: str, histogram: Histogram) -> list[Figure]:
-    """The usual percentiles of a histogram of nanoseconds."""
+    """The usual percentiles of a histogram of nanoseconds; none of an empty one, whose 0 would keep every bound."""
+    if not histogram.count:
+        return []
     found = histogram.summary_ms()
     return [
         Figure(f"{name}_p50_ms", found.p50, "ms"),

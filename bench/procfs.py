@@ -49,7 +49,7 @@ class Memory:
 
 @attrs.frozen
 class Stat:
-    """The part of /proc/PID/stat that is used here; times in seconds."""
+    """The part of /proc/PID/stat that is used here; times in seconds. One that has ended waits for its parent."""
 
     pid: int
     name: str
@@ -57,6 +57,7 @@ class Stat:
     user_s: float
     system_s: float
     reaped_s: float
+    ended: bool = False
 
 
 def parse_stat(text: str) -> Stat:
@@ -65,7 +66,7 @@ def parse_stat(text: str) -> Stat:
     name, _, fields_text = rest.rpartition(") ")
     fields = fields_text.split()
     user, system, reaped_user, reaped_system = (int(ticks) / _TICKS_PER_S for ticks in fields[11:15])
-    return Stat(int(pid), name, int(fields[1]), user, system, reaped_user + reaped_system)
+    return Stat(int(pid), name, int(fields[1]), user, system, reaped_user + reaped_system, ended=fields[0] in "ZX")
 
 
 def all_stats() -> dict[int, Stat]:
@@ -107,10 +108,10 @@ def read_cpu(pid: int, data: Path | None = None) -> Cpu:
         data: Its data directory, to find a Postgres that is not its descendant.
 
     Raises:
-        ProcessLookupError: There is no such process.
+        ProcessLookupError: There is no such process, or it has ended.
     """
     stats = all_stats()
-    if pid not in stats:
+    if pid not in stats or stats[pid].ended:
         raise ProcessLookupError(f"no process {pid}")
     family = [stats[member] for member in _family(stats, {pid} | _detached_postgres(data))]
     postgres = [stat for stat in family if stat.name in _POSTGRES]

@@ -19,7 +19,7 @@ from .fleet import Fleet, launched
 from .invariants import Verdict
 from .measure import Histogram
 from .measured import Measured
-from .report import Curve, Figure, Result
+from .report import Curve, Figure, GeneratorUse, Result
 from .report.live import Live
 from .scenarios import Acts, Load, Sizes, Traffic, Transport
 from .server import Server
@@ -107,8 +107,11 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         before = watch.counters(server)
         measured = stage.window(scenario)
         figures = connect_figures(connected) + measured.figures() + _batch_figures(before, watch.counters(server))
+        invalid_because, generators = measured.invalid_because(), measured.generators()
         if scenario.stalled_percent:
             measured, figures = _stalled(stage, scenario, measured, figures)
+            invalid_because = (*invalid_because, *measured.invalid_because())
+            generators = tuple(map(_busier, generators, measured.generators()))
         finished = stage.finish(measured.last_offsets)
     return Result.of(
         scenario=scenario,
@@ -117,12 +120,17 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         started_at=started_at,
         figures=figures,
         verdict=verdict_of(finished),
-        generators=measured.generators(),
+        generators=generators,
         notes=notes_of(finished, measured.unanswered),
         series=measured.series(),
         curves=measured.curves(),
-        invalid_because=measured.invalid_because(),
+        invalid_because=invalid_because,
     )
+
+
+def _busier(one: GeneratorUse, other: GeneratorUse) -> GeneratorUse:
+    """Of two windows."""
+    return max(one, other, key=lambda use: use.cpu_percent)
 
 
 def _stalled(stage: Stage, scenario: Traffic, before: Measured, figures: list[Figure]) -> tuple[Measured, list[Figure]]:
@@ -131,14 +139,10 @@ def _stalled(stage: Stage, scenario: Traffic, before: Measured, figures: list[Fi
     stage.fleet.send([control.Stall(n) for n in arrange.share(count, len(stage.shares))])
     stage.fleet.gather(control.Done, 10)
     after = stage.window(scenario)
-    healthy, disturbed = before.delivery().summary_ms(), after.delivery().summary_ms()
     return after, [
         Figure("stalled_readers", count, ""),
         *_blocked_figures(watch.counters(stage.server)),
-        Figure("p50_shift_percent", 100 * (disturbed.p50 / healthy.p50 - 1), "%"),
-        Figure("p99_shift_percent", 100 * (disturbed.p99 / healthy.p99 - 1), "%"),
-        Figure("healthy_p50_ms", healthy.p50, "ms"),
-        Figure("healthy_p99_ms", healthy.p99, "ms"),
+        *after.shifts(before),
         *(figure for figure in figures if figure.name.startswith("connect")),
         *after.figures(),
     ]

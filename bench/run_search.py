@@ -26,8 +26,8 @@ def run_search(
 ) -> Result:
     """Try rates until the highest one that keeps the service level is known.
 
-    A rate is kept when every condition holds, every invariant holds, and at least 98 % of the rate was acknowledged:
-    a server that falls behind does not keep it, whatever its latency so far.
+    A rate is kept when every condition holds, every invariant holds, and at least 98 % of the rate, less one post, was
+    acknowledged: a server that falls behind does not keep it, whatever its latency so far.
 
     Args:
         server: Where to; not stopped. It gets fresh rooms and connections for each rate.
@@ -43,23 +43,27 @@ def run_search(
     started_at = time.time()
     notes: list[str] = []
     best: Result | None = None
+    limited: tuple[str, ...] = ()
     while (rate := search.rate_per_s) is not None:
         live.say(f"trying {rate:,.1f} posts/s")
         traffic = attrs.evolve(scenario.traffic, load=OpenLoop(rate))
         result = run_traffic(server, scenario=traffic, options=options, live=live)
         conditions = judge(objectives, result)
-        kept = _kept(result, conditions, rate)
-        notes.append(f"{rate:,.1f} posts/s {'kept' if kept else 'not kept'}: {_why(result, conditions, rate)}")
+        kept = _kept(result, conditions, rate, traffic.seconds)
+        notes.append(
+            f"{rate:,.1f} posts/s {'kept' if kept else 'not kept'}: {_why(result, conditions, rate, traffic.seconds)}"
+        )
         if kept:
             best = result
         search.tried(kept=kept)
         if result.generator_bound and not kept:
+            limited = (f"a generator was at its limit at {rate:,.1f} posts/s: the server may keep more",)
             break  # a higher rate would measure the generator
     if best is None:
         raise BenchError("not even the lowest rate was kept:\n" + "\n".join(notes))
     figures = [
         Figure("highest_rate_per_s", search.kept or 0.0, "1/s"),
-        Figure("lowest_rate_not_kept_per_s", search.failed or 0.0, "1/s"),
+        *([] if search.failed is None else [Figure("lowest_rate_not_kept_per_s", search.failed, "1/s")]),
         *best.figures,
     ]
     return Result.of(
@@ -73,14 +77,19 @@ def run_search(
         notes=(*best.notes, *notes),
         series=best.series,
         curves=best.curves,
-        invalid_because=best.invalid_because if not best.generator_bound else (),
+        invalid_because=(*limited, *(text for text in best.invalid_because if not text.startswith("generator "))),
     )
 
 
-def _kept(result: Result, conditions: list[Condition], rate: float) -> bool:
+def _kept(result: Result, conditions: list[Condition], rate: float, seconds: float) -> bool:
     if result.broken or not all(condition.kept for condition in conditions):
         return False
-    return _posts_per_s(result) >= _BACKLOG * rate
+    return not _fell_behind(result, rate, seconds)
+
+
+def _fell_behind(result: Result, rate: float, seconds: float) -> bool:
+    """Whether too few were acknowledged; the window may begin just before one post and end just before another."""
+    return _posts_per_s(result) + 1 / seconds < _BACKLOG * rate
 
 
 def _posts_per_s(result: Result) -> float:
@@ -88,10 +97,10 @@ def _posts_per_s(result: Result) -> float:
     return 0.0 if found is None else found.value
 
 
-def _why(result: Result, conditions: list[Condition], rate: float) -> str:
+def _why(result: Result, conditions: list[Condition], rate: float, seconds: float) -> str:
     told = [f"{c.text} ({'?' if c.value is None else f'{c.value:,.4g}'})" for c in conditions]
     if result.broken:
         told.append(f"broken: {', '.join(result.broken)}")
-    if _posts_per_s(result) < _BACKLOG * rate:
+    if _fell_behind(result, rate, seconds):
         told.append(f"only {_posts_per_s(result):,.1f}/s acknowledged")
     return ", ".join(told)

@@ -8,12 +8,12 @@ from typing import Final
 
 import attrs
 
-from . import arrange, control, procfs, watch
+from . import arrange, control, watch
 from .arrange import Options
 from .errors import BenchError
 from .fleet import launched
 from .measure import Histogram
-from .measured import Measured
+from .measured import Measured, disturbed
 from .report import Curve, Figure, GeneratorUse, Result
 from .report.live import Live
 from .run import Stage, connect_curve, connect_figures, notes_of, verdict_of
@@ -42,13 +42,15 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, live: Live) ->
         arrange.begin(fleet, server, rooms, shares, options, text_bytes=120)
         arrange.connect(fleet, [part.readers for part in shares], 0)
         fleet.until(time.monotonic_ns() + int(_SETTLE_S * 1e9))
-        before = procfs.read_memory(server.pid) if server.pid else None
+        before = watch.memory(server)
+        joining = [watch.look(server)]
         connected = arrange.connect(fleet, [[count] for count in arrange.share(added, options.processes)], 0)
+        joining.append(watch.look(server))
         from_ns = time.monotonic_ns() + int(_SETTLE_S * 1e9)
         to_ns = from_ns + int(scenario.seconds * 1e9)
         fleet.send([control.Post(from_ns, from_ns, to_ns, None, 0.0)] * options.processes)
         looks = watch.watched(server, fleet, from_ns, to_ns, live)
-        after = procfs.read_memory(server.pid) if server.pid else None
+        after = watch.memory(server)
         posted = fleet.gather(control.Posted, 10)
         measured = Measured(posted=posted, intervals=(), looks=looks)
         finished = Stage(fleet, server, shares, options, live).finish(measured.last_offsets)
@@ -59,7 +61,7 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, live: Live) ->
         figures.append(Figure("server_rss_mib", after.rss_bytes / 1024 / 1024, "MiB"))
     cpu_before, cpu_after = looks[0].cpu, looks[-1].cpu
     if cpu_before and cpu_after:
-        idle_share = cpu_after.since(cpu_before).server_s / scenario.seconds
+        idle_share = cpu_after.since(cpu_before).server_s / ((looks[-1].at_ns - looks[0].at_ns) / 1e9)
         figures.append(Figure("idle_server_cpu_percent", 100 * idle_share, "%"))
     return Result.of(
         scenario=scenario,
@@ -72,6 +74,7 @@ def run_idle(server: Server, *, scenario: Idle, options: Options, live: Live) ->
         notes=notes_of(finished, 0),
         series=measured.series(),
         curves=[connect_curve(connected)],
+        invalid_because=(*_disturbed(joining, connected), *measured.invalid_because()),
     )
 
 
@@ -98,6 +101,7 @@ def run_connect(server: Server, *, scenario: Storm, options: Options, live: Live
         generators=_uses(connected),
         notes=notes_of(finished, 0),
         curves=[connect_curve(connected)],
+        invalid_because=_disturbed([before, after], connected),
     )
 
 
@@ -145,6 +149,7 @@ def run_reconnect(server: Server, *, scenario: Reconnect, options: Options, live
         generators=_uses(returned),
         notes=notes_of(finished, 0),
         curves=[connect_curve(returned), Curve.of("caught_up", _caught_up(returned))],
+        invalid_because=_disturbed([before, after], returned),
     )
 
 
@@ -188,6 +193,10 @@ def _cpu_figures(
         Figure("generator_cpu_per_connection_us", mine_s / connections * 1e6, "us"),
         Figure("rss_growth_mib", ((after.rss_bytes or 0) - (before.rss_bytes or 0)) / 1024 / 1024, "MiB"),
     ]
+
+
+def _disturbed(looks: Sequence[watch.Look], connected: Sequence[control.Connected]) -> tuple[str, ...]:
+    return disturbed(watch.others_percent(looks, sum(report.cpu_s for report in connected)))
 
 
 def _uses(connected: Sequence[control.Connected]) -> tuple[GeneratorUse, ...]:

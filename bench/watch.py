@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -12,6 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from . import procfs
+from .errors import BenchError
 from .fleet import Fleet
 from .generator.window import marks
 from .measure import Histogram
@@ -35,12 +36,36 @@ def look(server: Server) -> Look:
     """Read now.
 
     Raises:
-        ProcessLookupError: The server has ended.
+        BenchError: The server has ended, or is not ours to look at.
     """
     if server.pid is None:
         return Look(time.monotonic_ns(), None, None, procfs.read_machine_busy_s())
-    cpu = procfs.read_cpu(server.pid, server.data)
-    return Look(time.monotonic_ns(), cpu, procfs.read_rss(server.pid), procfs.read_machine_busy_s())
+    with readable(server.pid):
+        cpu = procfs.read_cpu(server.pid, server.data)
+        return Look(time.monotonic_ns(), cpu, procfs.read_rss(server.pid), procfs.read_machine_busy_s())
+
+
+def memory(server: Server) -> procfs.Memory | None:
+    """Memory of the server's process, None where the bench may not look; errors as for `look`."""
+    if server.pid is None:
+        return None
+    with readable(server.pid):
+        return procfs.read_memory(server.pid)
+
+
+@contextlib.contextmanager
+def readable(pid: int) -> Iterator[None]:
+    """Reading of a process that may have ended meanwhile.
+
+    Raises:
+        BenchError: It has, or is not ours to look at.
+    """
+    try:
+        yield
+    except (ProcessLookupError, FileNotFoundError) as exc:
+        raise BenchError(f"the server's process {pid} has ended, or never was") from exc
+    except PermissionError as exc:
+        raise BenchError(f"process {pid} is not ours to look at: {exc}") from exc
 
 
 def watched(server: Server, fleet: Fleet, from_ns: int, to_ns: int, live: Live) -> list[Look]:

@@ -54,7 +54,7 @@ _HIGHER: Final = {
     "reads_per_s": ("1/s", "reads answered in a second"),
     "pages_per_s": ("1/s", "pages of history read in a second"),
     "highest_rate_per_s": ("1/s", "the highest rate of posts that kept the service level"),
-    "lowest_rate_not_kept_per_s": ("1/s", "the lowest rate of posts that did not keep it; 0: none"),
+    "lowest_rate_not_kept_per_s": ("1/s", "the lowest rate of posts that did not keep it"),
 }
 _LOWER: Final = {
     "cpu_per_delivery_us": ("us", "CPU of the server for one delivery"),
@@ -79,8 +79,8 @@ _LOWER: Final = {
 }
 _NEITHER: Final = {
     "deliveries": ("", "events handed to readers within the measured window"),
-    "commits": ("", "transactions of the writer within the measured window"),
-    "rows_per_commit": ("", "posts that shared a transaction, on average"),
+    "commits": ("", "transactions of the writer, warm-up and last answers included"),
+    "rows_per_commit": ("", "rows that shared a transaction, on average, warm-up and last answers included"),
     "stalled_readers": ("", "readers that stopped reading"),
     "server_user_percent": ("%", "CPU of the server in its own code, in percent of a core"),
     "server_system_percent": ("%", "CPU of the server in the kernel, in percent of a core"),

@@ -6,6 +6,7 @@ server's CPU is read at the same two instants at which the generator takes its c
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -19,9 +20,11 @@ import httpx
 from .. import procfs
 from ..errors import BenchError
 from ..measure import Histogram
+from ..measured import latency as percentiles
 from ..report import Curve, Figure, GeneratorUse, Result, Series
 from ..report.live import Live
 from ..server import Server
+from ..watch import readable
 from . import control
 from .process import Process, launched
 from .scenario import Rest
@@ -108,8 +111,9 @@ def _look(server: Server) -> _Sample:
     at_s, busy_s = time.monotonic(), procfs.read_machine_busy_s()
     if server.pid is None:
         return _Sample(at_s, None, None, busy_s)
-    rss_mib = procfs.read_memory(server.pid).rss_bytes / 1024 / 1024
-    return _Sample(at_s, procfs.read_cpu(server.pid, server.data), rss_mib, busy_s)
+    with readable(server.pid):
+        rss_mib = procfs.read_rss(server.pid) / 1024 / 1024
+        return _Sample(at_s, procfs.read_cpu(server.pid, server.data), rss_mib, busy_s)
 
 
 def _watch(generator: Process, server: Server, from_ns: int, to_ns: int) -> list[_Sample]:
@@ -179,22 +183,14 @@ def _latency_name(scenario: Rest) -> str:
 
 
 def _figures(scenario: Rest, done: control.Done, latency: Histogram) -> list[Figure]:
-    summary, name = latency.summary_ms(), _latency_name(scenario)
     figures = [Figure(f"{scenario.part}_per_s", done.answered / done.window_s, "1/s")]
     if scenario.part == "reads":
         figures.append(Figure("pages_per_s", done.pages / done.window_s, "1/s"))
-    figures += [
-        Figure(f"{name}_p50_ms", summary.p50, "ms"),
-        Figure(f"{name}_p90_ms", summary.p90, "ms"),
-        Figure(f"{name}_p99_ms", summary.p99, "ms"),
-        Figure(f"{name}_p999_ms", summary.p999, "ms"),
-        Figure(f"{name}_max_ms", summary.max, "ms"),
-    ]
-    return figures
+    return figures + percentiles(_latency_name(scenario), latency)
 
 
 def _cpu_figures(done: control.Done, used: procfs.Cpu) -> list[Figure]:
-    each_us = 1e6 / max(1, done.answered)
+    each_us = 1e6 / done.answered if done.answered else math.nan  # not measured then, and left out of the result
     return [
         Figure("cpu_per_request_us", used.server_s * each_us, "us"),
         Figure("cpu_all_per_request_us", (used.server_s + used.postgres_s) * each_us, "us"),
@@ -208,8 +204,14 @@ def _series(scenario: Rest, done: control.Done, samples: Sequence[_Sample]) -> l
     """The window second by second: latencies by the intended time, the rest by the clock."""
     name = _latency_name(scenario)
     seconds = [float(second) for second in range(len(done.latency))]
+    lengths = [min(1.0, scenario.seconds - second) for second in seconds]
     found = [
-        Series(f"{scenario.part}_per_s", "1/s", seconds, [float(each.count) for each in done.latency]),
+        Series(
+            f"{scenario.part}_per_s",
+            "1/s",
+            seconds,
+            [each.count / s for each, s in zip(done.latency, lengths, strict=True)],
+        ),
         *(
             Series(f"{name}_p{percent}_ms", "ms", seconds, [_ms(each, percent) for each in done.latency])
             for percent in (50, 99)

@@ -217,7 +217,7 @@ def test_a_storm_is_counted(fake_server) -> None:
 
 def test_stalled_readers_are_not_judged(fake_server) -> None:
     """Readers that stop on purpose miss what comes then; the others are compared before and after."""
-    scenario = attrs.evolve(SMALL, load=OpenLoop(100), stalled_percent=25)
+    scenario = attrs.evolve(SMALL, load=OpenLoop(400), stalled_percent=25)
     result = run(fake_server, scenario)
     assert result.broken == ()
     assert figures(result)["stalled_readers"] == 3

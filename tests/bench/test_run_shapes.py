@@ -7,7 +7,7 @@ from hubbub.bench.arrange import Options
 from hubbub.bench.errors import BenchError
 from hubbub.bench.run import run_traffic
 from hubbub.bench.run_storms import run_reconnect
-from hubbub.bench.scenarios import FANOUT_A, ClosedLoop, Reconnect
+from hubbub.bench.scenarios import FANOUT_A, ClosedLoop, OpenLoop, Reconnect
 from hubbub.bench.server import Server
 
 from .quiet import Quiet
@@ -16,9 +16,7 @@ SMALL = attrs.evolve(FANOUT_A, subscribers=12, load=ClosedLoop(5), seconds=0.4, 
 RECONNECT = Reconnect(name="reconnect", title="", rooms=2, subscribers=10, missed=6)
 
 
-@pytest.mark.parametrize(
-    ("rooms", "readers", "processes"), [(3, 10, 1), (3, 12, 2), (5, 11, 3), (1, 4, 2), (2, 6, 3)]
-)
+@pytest.mark.parametrize(("rooms", "readers", "processes"), [(3, 10, 1), (3, 12, 2), (5, 11, 3), (1, 4, 2), (2, 6, 3)])
 def test_each_room_misses_the_same(fake_server, rooms: int, readers: int, processes: int) -> None:
     """However rooms and readers divide, each room gets its posts while nobody reads, and each reader all of them."""
     scenario = attrs.evolve(RECONNECT, rooms=rooms, subscribers=readers)
@@ -56,3 +54,11 @@ def test_every_generator_has_a_poster(fake_server) -> None:
     result = run_traffic(Server(url=fake_server.url), scenario=SMALL, options=options, live=Quiet())
     assert result.broken == ()
     assert result.verdict.posts_acked > 20
+
+
+def test_stalled_readers_without_posts_are_no_crash(fake_server) -> None:
+    """A run that delivers nothing has nothing to compare, and says so by leaving it out."""
+    scenario = attrs.evolve(SMALL, load=OpenLoop(0.01), stalled_percent=20)
+    result = run_traffic(Server(url=fake_server.url), scenario=scenario, options=Options(posters=1), live=Quiet())
+    assert result.broken == ()
+    assert result.figure("p99_shift_percent") is None
