@@ -125,7 +125,10 @@ def must_be_read(shares: Sequence[Part]) -> None:
         BenchError: A process has a room without a reader.
     """
     if any(not count for part in shares for count in part.readers):
-        readers, rooms = sum(sum(part.readers) for part in shares), len({name for part in shares for name in part.rooms})
+        readers, rooms = (
+            sum(sum(part.readers) for part in shares),
+            len({name for part in shares for name in part.rooms}),
+        )
         raise BenchError(
             f"{readers} readers are too few for {rooms} rooms and {len(shares)} generators:"
             " each generator needs a reader in every room that it posts to"

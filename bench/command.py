@@ -80,12 +80,13 @@ def shown(wanted: Wanted, result: Result) -> Result:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM is taken like Ctrl-C: by default it would end the bench and leave its server running."""
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM and a closed terminal are taken like Ctrl-C: they would end the bench and leave its server running."""
+    earlier = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def leave(wanted: Wanted, results: Sequence[Result]) -> None:

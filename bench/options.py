@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -44,7 +45,7 @@ class Target:
             BenchError: It does not come up.
         """
         if self.url is not None:
-            yield Server(url=self.url.rstrip("/"), pid=self.pid)
+            yield Server(url=self.url, pid=self.pid)
             return
         tell("starting the server")
         with started(shlex.split(self.serve_args)) as server:
@@ -113,6 +114,20 @@ def _earlier(context: click.Context, parameter: click.Parameter, path: Path | No
         raise click.BadParameter(f"{path}: {exc}") from exc
 
 
+def _address(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """Refuse what the generators cannot connect to: they speak plain HTTP/1 to a host and a port."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError as exc:
+        raise click.BadParameter(f"{url}: {exc}") from exc
+    if not plain or parts.path.strip("/") or parts.query or parts.fragment:
+        raise click.BadParameter(f"{url}: write it like http://127.0.0.1:8000, without TLS, user or path")
+    return f"http://{parts.netloc}"
+
+
 def _writable(context: click.Context, parameter: click.Parameter, path: Path | str | None) -> Path | str | None:
     """Refuse a file in a folder that is not there now, and not after the run."""
     if path is not None and not Path(path).absolute().parent.is_dir():
@@ -133,6 +148,7 @@ _COMMON: Final = (
     click.option("--pin", is_flag=True, help="Server on the first core, generators on the others."),
     click.option(
         "--url",
+        callback=_address,
         help="Use this running server (http://HOST:PORT, guests allowed) and start none. The conversation stays on it.",
     ),
     click.option("--pid", type=click.IntRange(1), help="Process of the --url server, for its CPU and memory."),
@@ -182,6 +198,10 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def filled(**values: object) -> None:
         target = Target(**_taken(Target, values))
+        if target.url is None and target.pid is not None:
+            raise click.UsageError("--pid is the process of a server that --url names")
+        if target.url is not None and target.serve_args:
+            raise click.UsageError("--serve-args are for a server that is started, --url names one that runs")
         typed_again = typed(click.get_current_context())
         command(common=Common(target=target, command=typed_again, **_taken(Common, values)), **values)
 

@@ -11,7 +11,7 @@ import os
 import resource
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Final
 
@@ -35,6 +35,10 @@ _PROGRESS_NS: Final = 500_000_000
 
 class GiveUp(Exception):
     """The generator cannot do what it was told."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for the result of a command any more."""
 
 
 def _cpu_s() -> float:
@@ -88,6 +92,8 @@ class Generator:
                     self._loop.report(self._obey(command))
             except GiveUp as exc:
                 self._loop.report(control.Failed(str(exc)))
+            except Abandoned:
+                return
 
     def _obey(self, command: control.Command) -> control.Report:
         match command:
@@ -159,6 +165,8 @@ class Generator:
 
     def _turn(self, wait_s: float) -> None:
         self._loop.turn(wait_s)
+        if self._loop.ended:
+            raise Abandoned
         self._between()
 
     def _turn_until(self, done: Callable[[], bool], deadline_ns: int) -> bool:
@@ -185,19 +193,29 @@ class Generator:
         return self._job.tokens[self._connections % len(self._job.tokens)]
 
     def _join_of(self, room: str | None, after: int | None = None, epoch: str = "") -> Join:
-        host = f"{self._job.host}:{self._job.port}"
+        name = self._job.host
+        host = f"[{name}]:{self._job.port}" if ":" in name else f"{name}:{self._job.port}"
         return Join(host=host, token=self._token(), room=room, after=after, epoch=epoch, mask=os.urandom(4))
 
     def _open_poster(self) -> None:
         address = (self._job.host, self._job.port)
-        self._posting.posters.append(Poster(self, self._post_dialect, address, self._join_of(None)))
+        with self._opening():
+            self._posting.posters.append(Poster(self, self._post_dialect, address, self._join_of(None)))
 
     def _open_reader(self, seat: Seat) -> None:
         after = None if seat.follower is None else seat.follower.interrupted()
         address = (self._job.host, self._job.port)
         join = self._join_of(seat.room.name, after, seat.epoch)
-        seat.link = Reader(self, self._dialect, address, join, seat.follow)
+        with self._opening():
+            seat.link = Reader(self, self._dialect, address, join, seat.follow)
         self._seat_of[seat.link] = seat
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:  # no descriptor, no such host
+            raise GiveUp(f"no connection beside {self._live} others: {exc}") from exc
 
     def _take_seat(self, room: Room) -> Seat:
         sampled = self._seated % self._sample_every == 0

@@ -62,7 +62,7 @@ class Link(abc.ABC):
         self._mask: Final = join.mask
         self._handshake = dialect.handshake(join)
         self._outbox = b""
-        self.sock: Final = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock: Final = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(0)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.connect_ex(address)

@@ -96,6 +96,11 @@ class Loop:
         del self._links[fd]
         link.sock.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no further command can come."""
+        return self._ended
+
     def _read_commands(self) -> None:
         data = os.read(self._commands, 65536)
         self._bytes += data

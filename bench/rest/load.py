@@ -90,6 +90,7 @@ class Generator:
     def run(self) -> None:
         """Connect, wait for `Go`, work, report."""
         try:
+            self._epoll.register(self._commands, select.EPOLLIN)  # between its lines only its end can come
             self._connect(self._job.connections)
             if self._job.part == "reads":
                 self._fill()
@@ -128,6 +129,8 @@ class Generator:
         """Wait for something to do, at most this long, and do it."""
         links = self._links
         for fd, events in self._epoll.poll(max(0.0, wait_s), READY_PER_TURN):
+            if fd == self._commands:
+                raise GiveUp("nobody waits for the result any more")
             link = links[fd]
             if events & select.EPOLLOUT:
                 link.writable()
@@ -227,10 +230,18 @@ class Generator:
         self._count(asked)
 
     def _count(self, asked: Asked) -> None:
-        now_ns = time.monotonic_ns()
         self._unanswered -= 1
         self._answered += 1
-        intended_ns = asked.intended_ns
+        self._took(asked.intended_ns, time.monotonic_ns())
+
+    def _count_overdue(self, pace: Pace) -> None:
+        """What has no answer yet took at least so long; left out, the slowest would not count at all."""
+        now_ns = time.monotonic_ns()
+        asked = [link.asked.intended_ns for link in self._links.values() if link.asked is not None]
+        for intended_ns in (*asked, *self._due, *pace.overdue(now_ns)):
+            self._took(intended_ns, now_ns)
+
+    def _took(self, intended_ns: int, now_ns: int) -> None:
         if intended_ns in self._window:
             second = (intended_ns - self._window.start) // 1_000_000_000
             self._seconds[second].record(now_ns - intended_ns)
@@ -246,7 +257,7 @@ class Generator:
 
     def _connect(self, connections: int) -> None:
         job = self._job
-        host = f"{job.host}:{job.port}"
+        host = f"[{job.host}]:{job.port}" if ":" in job.host else f"{job.host}:{job.port}"
         for number in range(connections):
             try:
                 sock = socket.create_connection((job.host, job.port), CONNECT_S)
@@ -297,7 +308,9 @@ class Generator:
             return not self._unanswered
 
         self._turn_until(answered, time.monotonic_ns() + int(go.drain_s * 1e9))
-        unanswered, answered_all, cut_off = self._unanswered, self._answered, dict(self._cut_off)
+        self._count_overdue(pace)
+        unanswered = self._unanswered + len(pace.overdue(time.monotonic_ns()))
+        answered_all, cut_off = self._answered, dict(self._cut_off)
         verdict = attrs.evolve(self._audited(), received=answered_all, cut_off=sum(cut_off.values()))
         first, last = marks
         self._report(
@@ -388,6 +401,9 @@ def _line(descriptor: int) -> bytes:
 
 def main() -> None:
     """Read the job from the first line of stdin, then obey."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     line = _line(0)
     if not line:
         return

@@ -1,6 +1,7 @@
 """The options that all scenario commands share."""
 
 import click
+import pytest
 from click.testing import CliRunner
 
 from hubbub.bench.options import Common, with_common
@@ -40,3 +41,36 @@ def test_the_command_is_what_was_typed_without_the_outputs() -> None:
     """It is quoted for a shell, and leaves out defaults and where the result went."""
     common = invoke("--pin", "--deep", "--rooms", "5", "--serve-args", "--port 9", "--json", "x.json")
     assert common.command == "hubbub bench probe --rooms 5 --deep --pin --serve-args '--port 9'"
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(given: str, used: str) -> None:
+    """A slash at the end means nothing."""
+    assert invoke("--url", given).target.url == used
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--url", "https://127.0.0.1:8000"),
+        ("--url", "localhost:8000"),
+        ("--url", "http://127.0.0.1:99999"),
+        ("--url", "http://127.0.0.1:8000/chat"),
+        ("--url", "http://u:p@127.0.0.1:8000"),
+        ("--url", "http://"),
+        ("--pid", "1"),
+        ("--url", "http://127.0.0.1:8000", "--serve-args", "--guests"),
+    ],
+)
+def test_what_cannot_be_used_is_wrong_usage(words: tuple[str, ...]) -> None:
+    """It is refused before anything runs, and not silently passed over."""
+    with pytest.raises(AssertionError, match=r"Usage: hubbub bench probe"):
+        invoke(*words)

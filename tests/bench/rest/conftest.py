@@ -22,6 +22,7 @@ class FakeRest:
         early: Posts that are stored before the one in front of them, and acknowledged as if they were not.
         other_id: Posts that are stored with another id than was acknowledged.
         refuse: Posts that are answered with 503 and not stored.
+        mute: Posts that are neither answered nor stored, on a connection that stays open.
         hang: Posts at which the connection is closed without an answer.
         tamper: Changes the body of the answer to a GET of this number, from 0.
     """
@@ -34,6 +35,7 @@ class FakeRest:
         self.other_id: set[int] = set()
         self.refuse: set[int] = set()
         self.hang: set[int] = set()
+        self.mute: set[int] = set()
         self.tamper: Callable[[int, bytes], bytes] = lambda number, body: body
         self.chunked = False
         self.posted = threading.Event()
@@ -91,7 +93,8 @@ class FakeRest:
                     status, answer = self._route(method, target, body)
                 if not status:
                     return
-                sock.sendall(self._wire(status, answer))
+                if status > 0:
+                    sock.sendall(self._wire(status, answer))
 
     def _wire(self, status: int, body: bytes) -> bytes:
         if self.chunked:
@@ -121,6 +124,8 @@ class FakeRest:
         self.posted.set()
         if number in self.hang:
             return 0, b""
+        if number in self.mute:
+            return -1, b""
         if number in self.refuse:
             return 503, b'{"code":"overloaded"}'
         log = self._rooms[room]

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from hubbub.bench.errors import BenchError
+from hubbub.bench.rest import run as runs
 from hubbub.bench.rest.run import Options, run_rest
 from hubbub.bench.rest.scenario import REST_POSTS, REST_READS, Rest
 from hubbub.bench.scenarios import ClosedLoop, OpenLoop
@@ -86,6 +87,16 @@ def test_refusals_are_told_and_break_nothing(fake_rest) -> None:
     result = run(fake_rest)
     assert counts(result) == {}
     assert "2 requests refused: 503 overloaded" in result.notes
+
+
+def test_requests_without_an_answer_count_in_the_latency(fake_rest, monkeypatch) -> None:
+    """What never was answered took at least as long as it was waited for."""
+    monkeypatch.setattr(runs, "DRAIN_S", 0.7)
+    fake_rest.mute = {20, 30, 40}
+    result = run(fake_rest, attrs.evolve(POSTS, load=OpenLoop(100)))
+    assert result.notes == ("3 requests without an answer 0.7 s after the last one",)
+    assert result.figure("ack_max_ms").value > 700
+    assert result.broken == ()
 
 
 def test_a_connection_that_is_cut_off_is_reported(fake_rest) -> None:
