@@ -93,6 +93,18 @@ async def test_timers_follow_trios_clock_whoever_sets_them(autojump_clock: MockC
         assert trio.current_time() - began == pytest.approx(30, abs=0.1)
 
 
+async def test_threads_may_ask_for_the_time() -> None:
+    """In asyncio's debug mode (`python -X dev`) the look-up of a host's name does, in a thread of the loop's executor."""
+    async with served() as loop:
+        loop.set_debug(True)
+        found = trio.Event()
+        looking = loop.create_task(loop.getaddrinfo("127.0.0.1", 5432, type=socket.SOCK_STREAM))
+        looking.add_done_callback(lambda _: found.set())
+        loop.turn()
+        await found.wait()
+        assert looking.result()[0][4] == ("127.0.0.1", 5432)
+
+
 async def test_sockets_are_served() -> None:
     """Bytes come and go through asyncio's transports."""
     ours, theirs = socket.socketpair()
