@@ -300,13 +300,13 @@ class ConversationActor(Actor[Command | Nudge]):
             return
         room.attach(subscriber)
         subscriber.stage = Stage.LIVE
+        page = Page()
         if subscriber.cursor < tail.head:
             self._reads.tail_replays += 1
-        page = Page()
-        if command.page_bytes and tail.covers(subscriber.cursor):
-            upto = tail.reach(subscriber.cursor, command.page_bytes)
-            page = tail.page(subscriber.cursor, upto)
-            subscriber.cursor = upto
+            if command.page_bytes and tail.covers(subscriber.cursor):
+                upto = tail.reach(subscriber.cursor, command.page_bytes)
+                page = tail.page(subscriber.cursor, upto)
+                subscriber.cursor = upto
         if tell(command, Joined(machine.described(), decision, page, subscriber.cursor)):
             room.resume(subscriber)
         else:

@@ -162,6 +162,22 @@ async def test_what_is_in_the_tail_is_replayed_without_the_store(autojump_clock:
         assert found.tail_replays == 18
 
 
+async def test_who_comes_new_does_not_cost_those_who_come_back_their_page(autojump_clock: MockClock) -> None:
+    """A join at the head is given no page, and the one that is remembered stays."""
+    async with world(FaultyStore()) as engine:
+        for number in range(4):
+            await post(engine, f"post {number}").wait()
+
+        async def joined(client: str, since: int | None) -> Joined:
+            answer = await join(engine, subscriber_of(Outlet(), client), since, page_bytes=65_536).wait()
+            assert isinstance(answer, Joined)
+            return answer
+
+        first = await joined("back", 1)
+        assert (await joined("new", None)).entries == (await joined("near", 4)).entries == ()
+        assert (await joined("back, too", 1)).page is first.page
+
+
 async def test_joins_and_leaves_in_the_middle_of_a_pass(autojump_clock: MockClock) -> None:
     """A pass that yields after every subscriber: who leaves gets no more, who joins meanwhile gets everything after it."""
     async with world(FaultyStore(), pass_items=1) as engine:
