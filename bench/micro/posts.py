@@ -104,6 +104,7 @@ def _group_commit() -> Call:
         max_commit_items=settings.commit_items,
         max_commit_bytes=settings.commit_bytes,
         pace_s=settings.pace_s,
+        pace_items=settings.pace_items,
     )
     rows = [row(number) for number in range(_BATCHES)]
     results = [Committed(1)]

@@ -81,6 +81,7 @@ _NEITHER: Final = {
     "deliveries": ("", "events handed to readers within the measured window"),
     "commits": ("", "transactions of the writer, warm-up and last answers included"),
     "rows_per_commit": ("", "rows that shared a transaction, on average, warm-up and last answers included"),
+    "blocked_readers": ("", "readers that the server could write nothing more to, at the end"),
     "stalled_readers": ("", "readers that stopped reading"),
     "server_user_percent": ("%", "CPU of the server in its own code, in percent of a core"),
     "server_system_percent": ("%", "CPU of the server in the kernel, in percent of a core"),
