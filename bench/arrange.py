@@ -57,7 +57,7 @@ class Rooms:
 
 def open_room(server: Server, room: str) -> list[str]:
     """Create one public room and return access tokens of guests; errors as for `open_rooms`."""
-    return _open(server, [room])
+    return open_named(server, [room])
 
 
 def open_rooms(server: Server, count: int, options: Options) -> Rooms:
@@ -68,15 +68,18 @@ def open_rooms(server: Server, count: int, options: Options) -> Rooms:
     """
     run = secrets.token_hex(4)
     names = [f"bench-{run}-{number}" for number in range(count)]
-    return Rooms(run, names, [""] if options.dialect else _open(server, names))
+    return Rooms(run, names, [""] if options.dialect else open_named(server, names))
 
 
-def _open(server: Server, rooms: Sequence[str]) -> list[str]:
+def open_named(server: Server, rooms: Sequence[str]) -> list[str]:
+    """Create public rooms, where there are none of that name, and return tokens; errors as for `open_rooms`."""
     try:
         with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as client:
             tokens: list[str] = []
             for number in range(_TOKENS):
                 answer = client.post("/api/v1/auth/guest", json={"name": f"bench {number}"})
+                if answer.status_code == httpx.codes.FORBIDDEN:
+                    raise BenchError(f"{server.url} lets no guests in; start it with --guests")
                 answer.raise_for_status()
                 tokens.append(answer.json()["token"])
             for room in rooms:
@@ -88,7 +91,7 @@ def _open(server: Server, rooms: Sequence[str]) -> list[str]:
     except httpx.ConnectError as exc:
         raise BenchError(f"nobody answers at {server.url}") from exc
     except (httpx.HTTPError, KeyError, ValueError) as exc:
-        raise BenchError(f"the room could not be opened at {server.url}: {exc!r}") from exc
+        raise BenchError(f"the rooms could not be opened at {server.url}: {exc!r}") from exc
     return tokens
 
 

@@ -93,11 +93,20 @@ def _family(stats: dict[int, Stat], roots: set[int]) -> set[int]:
     return found
 
 
-def _detached_postgres(data: Path | None) -> set[int]:
-    if data is None or not data.is_dir():
+def detached_postgres(data: Path | None) -> set[int]:
+    """The Postgres that runs on a data directory, by its pid file, whoever started it."""
+    if data is None:
         return set()
-    lines = [file.read_text().split("\n")[0] for file in data.rglob("postmaster.pid")]
-    return {int(line) for line in lines if line.strip().isdecimal()}
+    found: set[int] = set()
+    for file in (data / "postmaster.pid", data / "pg" / "postmaster.pid"):
+        try:
+            pid = int(file.read_text().partition("\n")[0])
+            name = parse_stat((Path("/proc") / str(pid) / "stat").read_text()).name
+        except (OSError, ValueError):
+            continue  # none, being written, or left over from one that has ended
+        if name in _POSTGRES:
+            found.add(pid)
+    return found
 
 
 def read_cpu(pid: int, data: Path | None = None) -> Cpu:
@@ -113,7 +122,7 @@ def read_cpu(pid: int, data: Path | None = None) -> Cpu:
     stats = all_stats()
     if pid not in stats or stats[pid].ended:
         raise ProcessLookupError(f"no process {pid}")
-    family = [stats[member] for member in _family(stats, {pid} | _detached_postgres(data))]
+    family = [stats[member] for member in _family(stats, {pid} | detached_postgres(data))]
     postgres = [stat for stat in family if stat.name in _POSTGRES]
     server = [stat for stat in family if stat.name not in _POSTGRES]
     return Cpu(
@@ -126,7 +135,7 @@ def read_cpu(pid: int, data: Path | None = None) -> Cpu:
 def postgres_pids(pid: int, data: Path | None = None) -> list[int]:
     """The processes of a server's Postgres; arguments as for `read_cpu`."""
     stats = all_stats()
-    family = _family(stats, {pid} | _detached_postgres(data))
+    family = _family(stats, {pid} | detached_postgres(data))
     return [member for member in sorted(family) if stats[member].name in _POSTGRES]
 
 

@@ -1,13 +1,14 @@
 """The server under test: started as a process of its own in a fresh data directory, or one that already runs.
 
 The server never shares a process with the bench. What is started here is stopped here, by signal to that process only:
-SIGTERM, and SIGKILL when it has not gone after `STOP_S`. Its output goes to a file in the data directory's parent,
-whose end is shown when the server does not come up.
+SIGTERM, and SIGKILL when it has not gone after `STOP_S`; then a Postgres that it left in its data directory. Its output
+goes to a file in the data directory's parent, whose end is shown when the server does not come up.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from . import procfs
 from .errors import BenchError
 
 READY_S: Final = 60.0
@@ -125,5 +127,15 @@ def started(arguments: Sequence[str] = (), command: Sequence[str] | None = None)
         folder.chmod(0o755)  # Postgres runs as another user when we are root and must get at its data
         data = folder / "data"
         own = ("--guests", "--port", "0", "--data", str(data))
-        with running([*program, *own, *arguments], folder / "server.log") as server:
-            yield attrs.evolve(server, data=data)
+        try:
+            with running([*program, *own, *arguments], folder / "server.log") as server:
+                yield attrs.evolve(server, data=data)
+        finally:
+            _stop_left_postgres(data)
+
+
+def _stop_left_postgres(data: Path) -> None:
+    """A server that was killed leaves its Postgres behind; the data is about to go, so it need not be kept whole."""
+    for pid in procfs.detached_postgres(data):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)

@@ -15,10 +15,9 @@ from itertools import pairwise
 from typing import Final
 
 import attrs
-import httpx
 
 from .. import procfs
-from ..errors import BenchError
+from ..arrange import open_named
 from ..measure import Histogram
 from ..measured import latency as percentiles
 from ..report import Curve, Figure, GeneratorUse, Result, Series
@@ -34,7 +33,6 @@ GENERATOR_BOUND: Final = 0.9
 READY_S: Final = 90.0
 DRAIN_S: Final = 15.0
 AUDIT_S: Final = 90.0
-_TOKENS: Final = 16
 _LEAD_NS: Final = 200_000_000  # for `Go` to reach the generator
 
 
@@ -50,34 +48,10 @@ class Options:
     pin: bool = False
 
 
-def open_rooms(server: Server, rooms: list[str]) -> list[str]:
-    """Create public rooms and return access tokens of guests.
-
-    Raises:
-        BenchError: The server refuses, or does not answer.
-    """
-    try:
-        with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as client:
-            tokens: list[str] = []
-            for number in range(_TOKENS):
-                answer = client.post("/api/v1/auth/guest", json={"name": f"bench {number}"})
-                answer.raise_for_status()
-                tokens.append(answer.json()["token"])
-            for room in rooms:
-                body = {"id": room, "title": "bench", "visibility": "public"}
-                owner = {"Authorization": f"Bearer {tokens[0]}"}
-                client.post("/api/v1/conversations", json=body, headers=owner).raise_for_status()
-    except httpx.ConnectError as exc:
-        raise BenchError(f"nobody answers at {server.url}") from exc
-    except (httpx.HTTPError, KeyError, ValueError) as exc:
-        raise BenchError(f"the rooms could not be opened at {server.url}: {exc!r}") from exc
-    return tokens
-
-
 def _job(server: Server, scenario: Rest, options: Options) -> control.Job:
     run = secrets.token_hex(4)
     rooms = [f"bench-{run}-{number}" for number in range(scenario.rooms)]
-    tokens = open_rooms(server, rooms)
+    tokens = open_named(server, rooms)
     cores = sorted(os.sched_getaffinity(0))
     if options.pin and server.pid is not None:
         procfs.pin(server.pid, cores[0])

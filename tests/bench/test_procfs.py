@@ -51,11 +51,21 @@ def test_a_postgres_below_the_server_is_counted_apart(tmp_path) -> None:
 
 
 def test_a_postgres_that_is_no_descendant_is_found_by_its_pid_file(tmp_path) -> None:
-    """The data directory names a postmaster that was started detached; itself is not counted twice."""
+    """The data directory names a postmaster that was started detached; a number that is something else's is not one."""
     (tmp_path / "pg").mkdir()
-    (tmp_path / "pg" / "postmaster.pid").write_text(f"{os.getppid()}\n/data\n")
-    alone, both = procfs.read_cpu(os.getpid()), procfs.read_cpu(os.getpid(), tmp_path)
-    assert both.server_s >= alone.server_s
+    pid_file = tmp_path / "pg" / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n/data\n")
+    assert procfs.detached_postgres(tmp_path) == set()
+    fake = tmp_path / "postgres"
+    fake.symlink_to(sys.executable)
+    work = "import sys; print('up', flush=True); sys.stdin.read()"
+    with subprocess.Popen([str(fake), "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        pid_file.write_text(f"{child.pid}\n/data\n")
+        assert procfs.detached_postgres(tmp_path) == {child.pid}
+        child.stdin.close()
 
 
 def test_memory_of_this_process_is_known() -> None:

@@ -1,5 +1,9 @@
 """The bench with shapes that do not divide evenly, against a fake server: nothing may be called lost that is not."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import attrs
 import pytest
 
@@ -62,3 +66,26 @@ def test_stalled_readers_without_posts_are_no_crash(fake_server) -> None:
     result = run_traffic(Server(url=fake_server.url), scenario=scenario, options=Options(posters=1), live=Quiet())
     assert result.broken == ()
     assert result.figure("p99_shift_percent") is None
+
+
+@pytest.fixture
+def closed_url() -> Iterator[str]:
+    class Closed(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Closed) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_without_guests_is_a_clear_error(closed_url: str) -> None:
+    """The message says what to do."""
+    with pytest.raises(BenchError, match="lets no guests in; start it with --guests"):
+        run_traffic(Server(url=closed_url), scenario=SMALL, options=Options(), live=Quiet())
