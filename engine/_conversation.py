@@ -173,7 +173,7 @@ class ConversationActor(Actor[Command | Nudge]):
         """Spread signals, step by step, until something else has come: that is handled first, and then the next step."""
         room = self._room
         while room.spread.busy:
-            room.spread.step(machine.tail.head)
+            room.spread.step(machine.tail.head, room.drop_broken)
             if room.spread.busy:
                 await trio.lowlevel.checkpoint()
             if room.settled is not None or len(room.slot.mailbox):

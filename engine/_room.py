@@ -124,7 +124,7 @@ class Room:
         self.loading: trio.CancelScope | None = None
         self._sent_from: Record | None = None
         self.groups: dict[str, dict[Subscriber, None]] = {}
-        self.spread = Spread(settings, self.groups, self.drop_broken)
+        self.spread = Spread(settings, self.groups)
         self.clients: dict[str, Principal] = {}
         self.members: Counter[str] = Counter()
         self.batch: Batch | None = None
@@ -380,4 +380,4 @@ class Room:
     def say_all(self) -> None:
         """Spread what waits to be spread now, in one go: for when the subscriptions are about to end."""
         while self.machine is not None and self.spread.busy:
-            self.spread.step(self.machine.tail.head)
+            self.spread.step(self.machine.tail.head, self.drop_broken)

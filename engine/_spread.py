@@ -36,20 +36,13 @@ class Spread:
     Args:
         settings: bounds.
         groups: the room's subscribers, by wire format.
-        drop: lets go of a subscriber whose outlet raised.
     """
 
-    __slots__ = ("_drop", "_groups", "_settings", "_shares", "_signals")
+    __slots__ = ("_groups", "_settings", "_shares", "_signals")
 
-    def __init__(
-        self,
-        settings: ConversationSettings,
-        groups: Mapping[str, Mapping[Subscriber, None]],
-        drop: Callable[[Subscriber, Exception], None],
-    ) -> None:
+    def __init__(self, settings: ConversationSettings, groups: Mapping[str, Mapping[Subscriber, None]]) -> None:
         self._settings = settings
         self._groups = groups
-        self._drop = drop
         self._signals = Signals(settings)
         self._shares: list[_Share] = []  # one for each wire format at most; a deque would take 700 bytes in every room
 
@@ -67,11 +60,12 @@ class Spread:
         self._signals.clear()
         self._shares.clear()
 
-    def step(self, head: int) -> None:
+    def step(self, head: int, drop: Callable[[Subscriber, Exception], None]) -> None:
         """Serve the next `pass_items` subscribers of the pass under way, or begin the next pass.
 
         Args:
             head: offset of the newest durable event that was published.
+            drop: lets go of a subscriber whose outlet raised. Not kept: it is the room's, which would hold itself.
         """
         shares, items = self._shares, self._settings.pass_items
         if not shares:
@@ -85,7 +79,7 @@ class Spread:
                 try:
                     subscriber.signal(share.events, share.data)
                 except Exception as error:  # noqa: BLE001  a broken outlet ends its own subscription, not the conversation
-                    self._drop(subscriber, error)
+                    drop(subscriber, error)
             if items:
                 del shares[0]
 

@@ -1,5 +1,7 @@
 """What a review found and proved: each stays found."""
 
+import gc
+
 import trio
 from trio.testing import MockClock
 
@@ -13,6 +15,7 @@ from hubbub.engine import (
     Overloaded,
     Visibility,
 )
+from hubbub.engine._room import Room
 from hubbub.engine._step import STEP_ITEMS
 from hubbub.engine.core.commands import History
 from hubbub.engine.core.ids import ConversationId
@@ -122,6 +125,29 @@ async def test_many_questions_let_others_run(autojump_clock: MockClock) -> None:
             await trio.lowlevel.checkpoint()
             seen.append(sum(bool(replies.answers) for replies in answered))
         assert len(set(seen)) >= 512 // STEP_ITEMS // 2  # the clock stands still: no step ends by its time
+
+
+async def test_a_conversation_that_leaves_memory_needs_no_garbage_collector(autojump_clock: MockClock) -> None:
+    """Also one that nobody has made: a server collects seldom, and anyone may ask for names by the thousand."""
+    async with world(FaultyStore()) as engine:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(20):
+                replies = Replies()
+                engine.send(ConversationId(f"nobody-made-{number}"), History(replies, ADA, None, None, None, 10))
+                assert isinstance(await replies.wait(), NotFound)
+            subscriber = subscriber_of(Outlet(), "c")
+            await join(engine, subscriber).wait()
+            await engine.conversation(ROOM).signal("app.wave", actor=ADA)
+            subscriber.leave()
+            while engine.statistics().conversations:  # noqa: ASYNC110  the clock jumps
+                await trio.sleep(10)
+            await trio.sleep(10)
+            del subscriber
+            assert [one.id for one in gc.get_objects() if isinstance(one, Room)] == []
+        finally:
+            gc.enable()
 
 
 async def test_a_drain_does_not_wait_for_what_everybody_was_told(autojump_clock: MockClock) -> None:
