@@ -69,9 +69,13 @@ class Measured:
         """CPU of processes that are none of this run's."""
         return others_percent(self.looks, sum(report.cpu_s for report in self.posted))
 
-    def invalid_because(self) -> tuple[str, ...]:
-        """Why the figures say little about the server; a generator at its limit throughout is told by the result."""
-        return disturbed(self.others_percent()) + self._seconds_at_limit()
+    def invalid_because(self, *, paced: bool = True) -> tuple[str, ...]:
+        """Why the figures say little about the server; a generator at its limit throughout is told by the result.
+
+        Args:
+            paced: The load had a rate, so that latencies count. As fast as the server goes, only the whole window does.
+        """
+        return disturbed(self.others_percent()) + (self._seconds_at_limit() if paced else ())
 
     def _seconds_at_limit(self) -> tuple[str, ...]:
         """A generator may be idle on the whole and still too slow for single seconds, and these make the percentiles."""

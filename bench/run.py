@@ -21,7 +21,7 @@ from .measure import Histogram
 from .measured import Measured
 from .report import Curve, Figure, GeneratorUse, Result
 from .report.live import Live
-from .scenarios import Acts, Load, Sizes, Traffic, Transport
+from .scenarios import Acts, Load, OpenLoop, Sizes, Traffic, Transport
 from .server import Server
 
 DRAIN_S: Final = 15.0
@@ -107,10 +107,11 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         before = watch.counters(server)
         measured = stage.window(scenario)
         figures = connect_figures(connected) + measured.figures() + _batch_figures(before, watch.counters(server))
-        invalid_because, generators = measured.invalid_because(), measured.generators()
+        paced = isinstance(scenario.load, OpenLoop)
+        invalid_because, generators = measured.invalid_because(paced=paced), measured.generators()
         if scenario.stalled_percent:
             measured, figures = _stalled(stage, scenario, measured, figures)
-            invalid_because = (*invalid_because, *measured.invalid_because())
+            invalid_because = (*invalid_because, *measured.invalid_because(paced=paced))
             generators = tuple(map(_busier, generators, measured.generators()))
         finished = stage.finish(measured.last_offsets)
     return Result.of(

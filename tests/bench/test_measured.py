@@ -73,6 +73,7 @@ def test_what_was_not_seen_has_no_percentile() -> None:
 def test_a_generator_at_its_limit_for_a_second_spoils_the_percentiles(cpu_s, because) -> None:
     """The mean of the window does not hide a second in which the generator was too slow."""
     assert measured(10, cpu_s=cpu_s).invalid_because() == because
+    assert measured(10, cpu_s=cpu_s).invalid_because(paced=False) == ()
 
 
 def test_shifts_need_posts() -> None:
