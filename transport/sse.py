@@ -123,8 +123,9 @@ class EventStream:
         if self._ended:
             return
         self._ended = True
-        if self._subscriber is not None:
-            self._subscriber.leave()
+        subscriber, self._subscriber = self._subscriber, None  # they hold one another: nothing is left to the collector
+        if subscriber is not None:
+            subscriber.leave()
         self._conn.write(last_words)
         self._conn.close()
 

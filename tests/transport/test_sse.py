@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
@@ -52,6 +53,26 @@ async def test_it_opens_live_and_shows_life(autojump_clock: MockClock) -> None:
         assert (await reader.lines())[0].startswith(":")
         reader.machine.closed()
         assert there.subscribers == 0
+
+
+async def test_a_stream_that_has_ended_needs_no_garbage_collector(autojump_clock: MockClock) -> None:
+    """A server collects seldom, and a storm of readers that come back ends a stream for each of them."""
+    async with house() as there:
+        gc.collect()
+        gc.disable()
+        try:
+            for ends_itself in (True, False):
+                reader = Reader(there)
+                await reader.lines()
+                if ends_itself:
+                    reader.machine.end("slow")
+                reader.machine.closed()
+                reader.conn.machine = FakeConnection().machine
+                del reader
+            await wait_all_tasks_blocked()
+            assert not [one for one in gc.get_objects() if isinstance(one, EventStream)]
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("ending", ["closed", "eof", "stalled", "shutdown"])
