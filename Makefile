@@ -49,7 +49,7 @@ unit: $(VENV)/.dev
 
 browser: $(VENV)/.dev
 	.ci/browser
-	# Two runs: Playwright drives asyncio itself, and trio-asyncio, which other tests import, changes asyncio for the whole process.
+	# Two runs: Playwright drives an asyncio loop of its own in the process.
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
 

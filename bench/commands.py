@@ -97,7 +97,7 @@ def mixed(*, count: int, readers: int, rate: float, seconds: float, common: Comm
 
 @click.command()
 @click.option("--readers", type=click.IntRange(10), default=1000, show_default=True, help="Of one room.")
-@click.option("--rate", type=_SECONDS, default=25.0, show_default=True, help="Posts per second.")
+@click.option("--rate", type=_SECONDS, default=50.0, show_default=True, help="Posts per second.")
 @click.option(
     "--stalled", type=click.FloatRange(0, 50, min_open=True), default=1.0, show_default=True, help="In percent."
 )

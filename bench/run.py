@@ -119,7 +119,7 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         options=attrs.asdict(options),
         server=server,
         started_at=started_at,
-        figures=figures,
+        figures=figures + _failed_figures(finished, measured.unanswered),
         verdict=verdict_of(finished),
         generators=generators,
         notes=notes_of(finished, measured.unanswered),
@@ -127,6 +127,12 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         curves=measured.curves(),
         invalid_because=invalid_because,
     )
+
+
+def _failed_figures(finished: Sequence[control.Finished], unanswered: int) -> list[Figure]:
+    """What the percentiles of acks cannot show; of the whole run."""
+    refused = sum(sum(report.refused.values()) for report in finished)
+    return [Figure("refused", refused, ""), Figure("unanswered", unanswered, "")]
 
 
 def _busier(one: GeneratorUse, other: GeneratorUse) -> GeneratorUse:

@@ -231,13 +231,13 @@ MIXED: Final = Traffic(
 )
 SLOW: Final = Traffic(
     name="slow",
-    title="1 % stalled readers: one room of 1,000, 25 posts/s of 2,000 bytes",
+    title="1 % stalled readers: one room of 1,000, 50 posts/s of 1,000 bytes",
     subscribers=1_000,
-    load=OpenLoop(25),
+    load=OpenLoop(50),
     stalled_percent=1,
     seconds=15,
     warm_up_s=6,  # until what the kernel keeps for a stalled reader is full, and its writes block
-    text_bytes=2_000,
+    text_bytes=1_000,
     budgets=(Budget("p99_shift_percent", 20, 5),),
 )
 SSE: Final = Traffic(

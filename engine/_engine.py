@@ -405,6 +405,8 @@ class Engine:
         for room in [room for room in self._rooms.values() if room.disposable]:
             del self._rooms[room.id]
         tails = [room.tail for room in self._rooms.values() if room.tail is not None]
+        for tail in tails:
+            tail.forget_page()  # a storm of returning readers is over within seconds
         excess = sum(tail.size_bytes for tail in tails) - self.settings.tails_bytes
         if excess <= 0:
             return

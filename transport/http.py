@@ -40,7 +40,7 @@ class HttpSettings:
     response_timeout_s: float = 60.0
     """How long a handler may owe its answer; longer than any deadline inside, so that it fires for a lost answer only."""
     steps_per_turn: int = 16
-    """A step is a head or a body."""
+    """A step is a head, with its body where that came along, or a body."""
     max_discard_bytes: int = 16 * 1_048_576
     """Input thrown away after a refusal."""
     discard_timeout_s: float = 2.0

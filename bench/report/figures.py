@@ -72,6 +72,8 @@ _LOWER: Final = {
     "idle_server_cpu_percent": ("%", "CPU of a server whose connections only answer pings, in percent of a core"),
     "p50_shift_percent": ("%", "how much longer the median delivery takes while other readers are stalled"),
     "p99_shift_percent": ("%", "how much longer the 99th percentile takes while other readers are stalled"),
+    "refused": ("", "posts, reads and signals that the server refused, in the whole run"),
+    "unanswered": ("", "posts without an answer long after the last one was sent"),
     "all_caught_up_s": ("s", "until the last reader had everything that it missed"),
     "not_caught_up": ("", "readers that did not get everything that they missed"),
     "not_resumed": ("", "readers that were told to begin anew instead of resuming"),

@@ -158,7 +158,7 @@ class Tail:
         return self._entries[start:] if upto is None else self._entries[start : max(start, upto - self._dead)]
 
     def page(self, after: int, upto: int) -> Page:
-        """The entries in (after, upto]; the last page is remembered until the window changes.
+        """The entries in (after, upto]; the last page is remembered until the window changes or `forget_page`.
 
         Raises:
             ValueError: as `entries`.
@@ -167,6 +167,10 @@ class Tail:
         if known is None or known[:2] != (after, upto):
             known = self._page = (after, upto, Page(tuple(self.entries(after, upto))))
         return known[2]
+
+    def forget_page(self) -> None:
+        """Let go of the remembered page. It is not in `size_bytes`, so it must not stay for as long as a room is quiet."""
+        self._page = None
 
     def entries_back(self, upto: int) -> Iterator[Entry]:
         """The entries with offsets up to `upto`, newest first, down to the old end. `upto` must be covered."""

@@ -500,3 +500,16 @@ async def test_presence_counts_exactly(autojump_clock: MockClock) -> None:
         assert (roster.clients, roster.users) == (3, 2)
         await engine.conversation(ROOM).post(Draft("x", author="ada"))
         assert readers[0].outlet.offsets == []
+
+
+async def test_a_shared_page_is_let_go_of_in_a_quiet_room(autojump_clock: MockClock) -> None:
+    """What a storm of returning readers shares is held for seconds: many quiet rooms would hold a page each for ever."""
+    async with world(FaultyStore()) as engine:
+        for number in range(5):
+            await post(engine, f"post {number}").wait()
+        await add(engine, "one", since=0, page_bytes=4096)
+        tail = engine._rooms[ROOM].tail
+        assert tail is not None
+        kept = tail.page(0, 5)
+        await trio.sleep(12)
+        assert tail.page(0, 5) is not kept
