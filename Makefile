@@ -13,7 +13,7 @@ help:
 	@echo "make serve   install what is needed and start the server (lobby open to guests); ARGS='--port 9000' adds flags"
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
-	@echo "make peers   install the npm packages that hubbub bench peers compares with (it does so itself where it can)"
+	@echo "make peers   install what hubbub bench peers compares with: Python and npm packages"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
 	@echo "make clean   remove the virtual environment and caches (never the data)"
@@ -53,7 +53,7 @@ browser: $(VENV)/.dev
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
 
-peers:
+peers: $(VENV)/.dev
 	cd bench/peers/node && npm ci --no-audit --no-fund --silent
 
 simulate: $(VENV)/.dev

@@ -59,7 +59,9 @@ def carry_out(common: Common, run: Run) -> Result:
     results: list[Result] = []
     try:
         with terminable(), live_view(Console(stderr=True)) as live:
-            for _ in range(common.repeat):
+            for number in range(1, common.repeat + 1):
+                if common.repeat > 1:
+                    live.say(f"run {number} of {common.repeat}")
                 with common.target.server(live.say) as server:
                     results.append(attrs.evolve(run(server, live=live), command=common.command))
     except BenchError as exc:
@@ -71,6 +73,9 @@ def carry_out(common: Common, run: Run) -> Result:
 
 def shown(wanted: Wanted, result: Result) -> Result:
     """The result with the service level that it was asked to keep; its table is printed unless only JSON is wanted."""
+    if wanted.accept_invalid and not result.valid:
+        because = (f"taken as it is (--accept-invalid): {text}" for text in result.invalid_because)
+        result = attrs.evolve(result, valid=True, invalid_because=(), notes=(*result.notes, *because))
     if wanted.slo:
         result = attrs.evolve(result, slo=judge(wanted.slo, result))
     if wanted.json_path != "-":
@@ -115,10 +120,12 @@ def leave(wanted: Wanted, results: Sequence[Result]) -> None:
 
 def exit_code(wanted: Wanted, results: Sequence[Result], comparisons: Sequence[Comparison]) -> int:
     """How the command ends: the first of the reasons in `exits`, or 0."""
-    asked = bool(wanted.slo) or (wanted.fail_on_regression and bool(comparisons))
+    asked = bool(wanted.slo) or wanted.fail_on_regression
     if any(result.broken for result in results):
         return EXIT_BROKEN
     if asked and not all(result.valid for result in results):
+        return EXIT_NOT_RUN
+    if wanted.fail_on_regression and any(comparison.refused for comparison in comparisons):
         return EXIT_NOT_RUN
     if not all(condition.kept for result in results for condition in result.slo):
         return EXIT_SLO_MISSED

@@ -60,6 +60,7 @@ class Wanted:
         slo: The service level that the results must keep; empty when none was asked for.
         against: Earlier results to compare with; empty when none were given.
         fail_on_regression: Whether being worse than these is a failure.
+        accept_invalid: Whether a run on a busy machine is taken as if it were valid.
         json_path: Where the results go as JSON; "-" for stdout, and no table then.
         html_path: Where the report with the plots goes.
     """
@@ -67,6 +68,7 @@ class Wanted:
     slo: tuple[Objective, ...]
     against: tuple[Result, ...]
     fail_on_regression: bool
+    accept_invalid: bool
     json_path: str | None
     html_path: Path | None
 
@@ -177,6 +179,11 @@ _WANTED: Final = (
     ),
     click.option("--fail-on-regression", is_flag=True, help="With --against: exit code 5 when something is worse."),
     click.option(
+        "--accept-invalid",
+        is_flag=True,
+        help="Judge also a run whose machine was busy or whose generator was at its limit; the reasons become notes.",
+    ),
+    click.option(
         "--html",
         "html_path",
         type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -197,6 +204,7 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def filled(**values: object) -> None:
+        _must_have_against(values)
         target = Target(**_taken(Target, values))
         if target.url is None and target.pid is not None:
             raise click.UsageError("--pid is the process of a server that --url names")
@@ -213,6 +221,7 @@ def with_wanted(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def filled(**values: object) -> None:
+        _must_have_against(values)
         command(wanted=Wanted(**_taken(Wanted, values)), **values)
 
     return _with(_WANTED, filled)
@@ -222,6 +231,11 @@ def _with(options: Sequence[_Decorator], command: Callable[..., None]) -> Callab
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _must_have_against(values: dict[str, object]) -> None:
+    if values.get("fail_on_regression") and not values.get("against"):
+        raise click.UsageError("--fail-on-regression needs --against: earlier results to be worse than")
 
 
 def _taken(kind: type[attrs.AttrsInstance], values: dict[str, object]) -> dict[str, Any]:

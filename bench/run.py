@@ -25,6 +25,8 @@ from .scenarios import Acts, Load, OpenLoop, Sizes, Traffic, Transport
 from .server import Server
 
 DRAIN_S: Final = 15.0
+KEPT_UP: Final = 0.98
+"""Of a fixed rate must be acknowledged, or the server did not keep up with it."""
 _LEAD_NS: Final = 300_000_000  # for the command to reach every generator
 _DIALECTS: Final = {Transport.WEBSOCKET: "hubbub", Transport.SSE: "sse"}
 
@@ -122,11 +124,26 @@ def run_traffic(server: Server, *, scenario: Traffic, options: Options, live: Li
         figures=figures + _failed_figures(finished, measured.unanswered),
         verdict=verdict_of(finished),
         generators=generators,
-        notes=notes_of(finished, measured.unanswered),
+        notes=notes_of(finished, measured.unanswered) + _overloaded(scenario, figures),
         series=measured.series(),
         curves=measured.curves(),
         invalid_because=invalid_because,
     )
+
+
+def fell_behind(acked_per_s: float, rate_per_s: float, seconds: float) -> bool:
+    """Whether too few posts were acknowledged; a window may begin just before one post and end just before another."""
+    return acked_per_s + 1 / seconds < KEPT_UP * rate_per_s
+
+
+def _overloaded(scenario: Traffic, figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Says so when the server did not keep up with a fixed rate: its latency is that of a queue that grows."""
+    load = scenario.load
+    acked_per_s = next((figure.value for figure in figures if figure.name == "posts_per_s"), 0.0)
+    if isinstance(load, OpenLoop) and fell_behind(acked_per_s, load.rate_per_s, scenario.seconds):
+        rates = f"only {acked_per_s:,.1f} of {load.rate_per_s:,.1f} posts/s were acknowledged"
+        return (f"{rates}: the server did not keep up, and latency grew with the queue",)
+    return ()
 
 
 def _failed_figures(finished: Sequence[control.Finished], unanswered: int) -> list[Figure]:

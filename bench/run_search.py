@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 import attrs
 
@@ -13,12 +12,10 @@ from .report import Figure, Result
 from .report.live import Live
 from .report.result import Condition
 from .report.slo import Objective, judge
-from .run import run_traffic
+from .run import fell_behind, run_traffic
 from .scenarios import OpenLoop, Searched
 from .search import Search
 from .server import Server
-
-_BACKLOG: Final = 0.98
 
 
 def run_search(
@@ -84,12 +81,7 @@ def run_search(
 def _kept(result: Result, conditions: list[Condition], rate: float, seconds: float) -> bool:
     if result.broken or not all(condition.kept for condition in conditions):
         return False
-    return not _fell_behind(result, rate, seconds)
-
-
-def _fell_behind(result: Result, rate: float, seconds: float) -> bool:
-    """Whether too few were acknowledged; the window may begin just before one post and end just before another."""
-    return _posts_per_s(result) + 1 / seconds < _BACKLOG * rate
+    return not fell_behind(_posts_per_s(result), rate, seconds)
 
 
 def _posts_per_s(result: Result) -> float:
@@ -101,6 +93,6 @@ def _why(result: Result, conditions: list[Condition], rate: float, seconds: floa
     told = [f"{c.text} ({'?' if c.value is None else f'{c.value:,.4g}'})" for c in conditions]
     if result.broken:
         told.append(f"broken: {', '.join(result.broken)}")
-    if _fell_behind(result, rate, seconds):
+    if fell_behind(_posts_per_s(result), rate, seconds):
         told.append(f"only {_posts_per_s(result):,.1f}/s acknowledged")
     return ", ".join(told)

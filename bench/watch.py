@@ -19,6 +19,7 @@ from .measure import Histogram
 from .report.live import Live, Sample
 from .server import Server
 
+_REPORTED_NS: Final = 60_000_000  # by then every generator has told of the second that has just ended
 _KEY_FILE: Final = "operator-token"
 
 
@@ -75,12 +76,13 @@ def watched(server: Server, fleet: Fleet, from_ns: int, to_ns: int, live: Live) 
         fleet.until(at_ns)
         looks.append(look(server))
         if len(looks) > 1:
+            fleet.until(time.monotonic_ns() + _REPORTED_NS)
             _tell(live, fleet, looks[-2], looks[-1], len(looks) - 2, to_ns)
     return looks
 
 
 def _tell(live: Live, fleet: Fleet, before: Look, after: Look, number: int, to_ns: int) -> None:
-    """The second that has just ended; a generator that reports it a moment later is left out."""
+    """The second that has just ended."""
     intervals = [interval for interval in fleet.intervals if interval.number == number]
     latencies = Histogram()
     for interval in intervals:

@@ -20,14 +20,15 @@ from ..dialects import Join
 from ..dialects.names import dialect
 from ..invariants import PostLedger, Verdict
 from ..measure import Histogram
-from ..pace import Pace, make_pace
+from ..pace import make_pace
 from ..scenarios import OpenLoop
 from ..texts import Texts
 from ..wire import Refusal
 from .links import Link, Phase, Poster, Reader
-from .loop import PATIENCE_S, Loop, read_and_time
+from .loop import PATIENCE_S, Loop
 from .posting import Posting
 from .seats import Notes, Room, Seat
+from .turnover import Turnover
 from .window import Counts, Window, marks
 
 _PROGRESS_NS: Final = 500_000_000
@@ -81,7 +82,6 @@ class Generator:
         self._left_delivered = 0
         self._cut_off: Counter[str] = Counter()
         self._posters_cut = 0
-        self._replaced: list[tuple[Seat, Seat]] = []  # who leaves, and who comes in their place
         self._progress_ns = 0
 
     def run(self) -> None:
@@ -124,6 +124,7 @@ class Generator:
         seat = self._seat_of.get(link)
         if seat is not None:
             seat.reached()
+            self._set_noticed(seat)
 
     def gone(self, link: Link, reason: str) -> None:
         self._loop.leave(link)
@@ -146,14 +147,25 @@ class Generator:
     # Between the links' turns.
 
     def _read(self, link: Link) -> None:
-        times = read_and_time(link)
-        now_ns = time.monotonic_ns()  # not before: another process may have sent what was read just now
-        if times and self._window is not None:
-            for intended_ns in times:
-                self._window.delivered(intended_ns, now_ns)
-        seat = self._seat_of.get(link)
-        if seat is not None and seat.target is not None:
+        link.readable()
+        if link.noticed and (seat := self._seat_of.get(link)) is not None:
+            self._notice(seat)
+
+    def _notice(self, seat: Seat) -> None:
+        """Take the latencies of a sampled reader, and see whether a returning one has what it missed."""
+        now_ns = time.monotonic_ns()  # not before the read: another process may have sent what was read just now
+        if seat.sampled and seat.follower is not None:
+            for intended_ns in seat.follower.fresh():
+                if self._window is not None:
+                    self._window.delivered(intended_ns, now_ns)
+        if seat.target is not None:
             seat.reached()
+            self._set_noticed(seat)
+
+    @staticmethod
+    def _set_noticed(seat: Seat) -> None:
+        if seat.link is not None:
+            seat.link.noticed = seat.sampled or seat.target is not None
 
     def _between(self) -> None:
         now_ns = time.monotonic_ns()
@@ -319,19 +331,18 @@ class Generator:
                     self._loop.report(interval)
                 continue
             self._posting.send_due(now_ns)
-            self._turn_over(turnover, now_ns)
+            if turnover is not None:
+                turnover.step(now_ns)
             self._turn(min((self._next_ns(left, turnover) - now_ns) / 1e9, PATIENCE_S))
         return self._settle(window, command.drain_s)
 
-    def _next_ns(self, left: deque[int], turnover: Pace | None) -> int:
-        times = [left[0], self._posting.next_ns(), turnover.next_ns(0) if turnover else None]
+    def _next_ns(self, left: deque[int], turnover: Turnover | None) -> int:
+        times = [left[0], self._posting.next_ns(), turnover.next_ns() if turnover else None]
         return min(at for at in times if at is not None)
 
     def _settle(self, window: Window, drain_s: float) -> control.Posted:
         def answered() -> bool:
-            self._posting.send_due(
-                time.monotonic_ns()
-            )  # what an open loop's schedule held and could not be sent in time
+            self._posting.send_due(time.monotonic_ns())  # what a schedule held and could not be sent in time
             return self._posting.settled
 
         deadline_ns = time.monotonic_ns() + int(drain_s * 1e9)
@@ -358,30 +369,17 @@ class Generator:
             return False
         return not self._posts.lost() or not any(seat.live for seat in self._seats)
 
-    def _turnover(self, command: control.Post) -> Pace | None:
+    def _turnover(self, command: control.Post) -> Turnover | None:
         rate = command.acts.turnover
-        return make_pace(OpenLoop(rate), command.start_ns, command.to_ns) if rate else None
+        if not rate:
+            return None
+        pace = make_pace(OpenLoop(rate), command.start_ns, command.to_ns)
+        return Turnover(pace, self._random, self._seats, self._arrive, self._leave)
 
-    def _turn_over(self, pace: Pace | None, now_ns: int) -> None:
-        """Let readers come, and others leave once their successors have joined and they have all that those have not.
-
-        Otherwise nobody would see a post between the two, in a room with one reader.
-        """
-        if pace is None:
-            return
-        for _ in pace.due(now_ns, 0):
-            seat = self._random.choice(self._seats)
-            if seat.live and not any(seat is leaving for leaving, _ in self._replaced):
-                successor = self._take_seat(seat.room)
-                self._replaced.append((seat, successor))
-                self._open_reader(successor)
-        waiting: list[tuple[Seat, Seat]] = []
-        for seat, successor in self._replaced:
-            if seat.live and successor.replaces(seat):
-                self._leave(seat)
-            elif seat.live and (successor.live or successor.joining):
-                waiting.append((seat, successor))
-        self._replaced = waiting
+    def _arrive(self, room: Room) -> Seat:
+        seat = self._take_seat(room)
+        self._open_reader(seat)
+        return seat
 
     def _leave(self, seat: Seat) -> None:
         assert seat.link is not None

@@ -52,11 +52,12 @@ class Owner(Protocol):
 class Link(abc.ABC):
     """What readers and posters share."""
 
-    __slots__ = ("_dialect", "_handshake", "_mask", "_outbox", "_owner", "phase", "sock", "started_ns")
+    __slots__ = ("_dialect", "_handshake", "_mask", "_outbox", "_owner", "noticed", "phase", "sock", "started_ns")
 
     def __init__(self, owner: Owner, dialect: Dialect, address: tuple[str, int], join: Join) -> None:
         self.started_ns: Final = time.monotonic_ns()
         self.phase = Phase.OPENING
+        self.noticed = False  # whether the owner looks at what each read brought; most readers are only counted
         self._owner: Final = owner
         self._dialect: Final = dialect
         self._mask: Final = join.mask

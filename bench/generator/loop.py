@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .. import control
-from .links import Link, Phase, Reader
+from .links import Link, Phase
 
 READY_PER_TURN: Final = 256
 PATIENCE_S: Final = 0.02
@@ -127,11 +127,3 @@ class Loop:
         data = control.line(report)
         while data:
             data = data[os.write(self._reports, data) :]
-
-
-def read_and_time(link: Link) -> list[int]:
-    """Read a link; the intended times of what a sampled reader got with it."""
-    link.readable()
-    if isinstance(link, Reader) and link.follower is not None and link.follower.sampled:
-        return link.follower.fresh()
-    return []

@@ -89,7 +89,7 @@ class PythonServer:
             try:
                 versions.append(f"{package} {importlib.metadata.version(package)}")
             except importlib.metadata.PackageNotFoundError:
-                raise Unavailable(f"no {package} here: pip install 'hubbub[peers]'") from None
+                raise Unavailable(f"no {package} here: make peers, or python -m pip install 'hubbub[peers]'") from None
         return Program((sys.executable, str(_HERE / "servers" / self.script)), ", ".join(versions))
 
 

@@ -131,4 +131,4 @@ def number(value: float) -> str:
     """A figure as people read it: three digits that matter, thousands set apart."""
     if not math.isfinite(value):
         return "n/a"
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 or value == int(value) else f"{value:,.3g}"

@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit this code stands on, with `+dirty` for uncommitted changes; "unknown" outside a repository."""
+    """The commit this code stands on, with `+dirty` for changes of tracked files; "unknown" outside a repository."""
 
     def git(*arguments: str) -> str | None:
         try:
@@ -73,4 +73,4 @@ def commit() -> str:
     head = git("rev-parse", "--short=12", "HEAD")
     if head is None:
         return "unknown"
-    return head + ("+dirty" if git("status", "--porcelain") else "")
+    return head + ("+dirty" if git("status", "--porcelain", "--untracked-files=no") else "")

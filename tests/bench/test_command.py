@@ -1,5 +1,6 @@
 """Carrying a scenario command out: repeats, files, exit codes. The runs are made up."""
 
+import attrs
 import click
 import pytest
 from click.testing import CliRunner, Result
@@ -9,6 +10,7 @@ from hubbub.bench.errors import BenchError
 from hubbub.bench.invariants import Verdict
 from hubbub.bench.options import Common, with_common
 from hubbub.bench.report import read_results
+from hubbub.bench.scenarios import FANOUT_B
 
 from .report.results import make
 
@@ -70,6 +72,8 @@ SLO = ("--slo", "p99<50ms,lost=0")
         (SLO, make({"delivery_p99_ms": 60}, verdict=Verdict(lost=1)), 1),
         (SLO, make({"delivery_p99_ms": 20}, cpu_percent=99), 3),
         ((), make({"delivery_p99_ms": 20}, cpu_percent=99), 0),
+        ((*SLO, "--accept-invalid"), make({"delivery_p99_ms": 20}, cpu_percent=99), 0),
+        ((*SLO, "--accept-invalid"), make({"delivery_p99_ms": 60}, invalid_because=("busy",)), 4),
         (SLO, make({"delivery_p99_ms": 20}, cpu_percent=99, verdict=Verdict(lost=1)), 1),
     ],
 )
@@ -108,6 +112,26 @@ def test_a_regression_is_a_failure_when_asked(tmp_path, factor: float, asked: bo
     done = play(lambda server, *, live: next(new), "--repeat", "5", "--against", str(path), *flags)
     assert done.exit_code == code, done.output
     assert "B against" in done.output
+
+
+def test_a_regression_needs_something_to_compare_with(tmp_path) -> None:
+    """Without earlier results the flag is wrong usage; with results of another load it proves nothing."""
+    done = play(lambda server, *, live: pytest.fail("was run"), "--fail-on-regression")
+    assert done.exit_code == 2
+    assert "needs --against" in done.output
+    path = tmp_path / "old.json"
+    other = attrs.evolve(FANOUT_B, subscribers=7)
+    assert play(lambda server, *, live: make(scenario=other), "--json", str(path)).exit_code == 0
+    flags = ("--against", str(path), "--fail-on-regression")
+    assert play(lambda server, *, live: make(), *flags).exit_code == 3
+
+
+def test_an_accepted_run_says_what_was_wrong_with_it() -> None:
+    """What makes a run invalid becomes a note, and every repeat is announced."""
+    accepted = ("--accept-invalid", "--repeat", "2")
+    done = play(lambda server, *, live: make(invalid_because=("too busy",)), *accepted)
+    assert "taken as it is (--accept-invalid): run 1: too busy" in " ".join(done.stdout.split())
+    assert "run 1 of 2" in done.stderr
 
 
 def test_an_unreadable_earlier_file_is_wrong_usage(tmp_path) -> None:

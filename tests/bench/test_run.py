@@ -268,3 +268,21 @@ def test_every_figure_is_known(fake_server) -> None:
     ]
     found = {figure.name for result in results for figure in result.figures}
     assert found - KNOWN.keys() == set()
+
+
+def test_a_run_is_told_second_by_second_by_all_generators(fake_server) -> None:
+    """No second is shown before every generator has told of it."""
+    live = Quiet()
+    scenario = attrs.evolve(ROOMS, seconds=3)
+    run_traffic(Server(url=fake_server.url), scenario=scenario, options=Options(posters=2, processes=2), live=live)
+    assert [len(sample.generator_cpu_percent) for sample in live.samples] == [2, 2, 2]
+    assert [sample.acks_per_s for sample in live.samples] == pytest.approx([200] * 3, rel=0.15)
+
+
+def test_a_server_that_does_not_keep_up_is_told(fake_server) -> None:
+    """A fixed rate that the server does not take is a note: its latency is that of a queue."""
+    fake_server.refuse = set(range(20, 2000))
+    scenario = attrs.evolve(ROOMS, rooms=1, subscribers=2, seconds=1.0, warm_up_s=0)
+    result = run(fake_server, scenario)
+    assert any("did not keep up" in note for note in result.notes)
+    assert figures(result)["refused"] >= 150

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import hubbub.bench
-from hubbub.bench.report.figures import KNOWN, Better, kind_of
+from hubbub.bench.report.figures import KNOWN, Better, kind_of, number
 
 
 def test_a_name_ends_in_its_unit() -> None:
@@ -15,6 +15,13 @@ def test_a_name_ends_in_its_unit() -> None:
     for kind in KNOWN.values():
         assert kind.name.endswith(ends[kind.unit]), kind
         assert kind.means
+
+
+def test_numbers_are_written_for_people() -> None:
+    """Three digits that matter, and never as a power of ten where a thousand is meant."""
+    assert [number(value) for value in (0, 0.0123, 12.34, 999.4, 999.96, 12_345.6)] == [
+        *("0", "0.0123", "12.3", "999", "1,000", "12,346"),
+    ]
 
 
 @pytest.mark.parametrize(
