@@ -69,7 +69,7 @@ def rooms(*, count: int, size: int, rate: float, seconds: float, common: Common)
 
 @click.command()
 @click.option("--rooms", "count", type=click.IntRange(1), default=200, show_default=True, help="With a reader each.")
-@click.option("--in-flight", type=click.IntRange(1), default=100, show_default=True, help="Posts without an answer.")
+@click.option("--in-flight", type=click.IntRange(1), default=50, show_default=True, help="Posts without an answer.")
 @click.option("--posters", type=click.IntRange(1), default=20, show_default=True, help="Connections that post.")
 @click.option("--seconds", type=_SECONDS, default=10.0, show_default=True, help="Measured time.")
 @with_common

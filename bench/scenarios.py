@@ -212,10 +212,10 @@ ROOMS_C: Final = Traffic(
 )
 DURABLE: Final = Traffic(
     name="durable",
-    title="durable posts/s: 200 rooms of one reader, 100 posts in flight",
+    title="durable posts/s: 200 rooms of one reader, 50 posts in flight",
     rooms=200,
     subscribers=200,
-    load=ClosedLoop(100),
+    load=ClosedLoop(50),
     seconds=10,
     budgets=(Budget("posts_per_s", 5_000, 15_000, at_least=True), Budget("ack_p99_ms", 25, 20)),
 )
