@@ -261,8 +261,9 @@ async def test_reader_that_takes_nothing_is_cut(autojump_clock):
         assert world.lane.statistics().connections == 1
         await trio.sleep(8)
         assert world.lane.statistics().connections == 1
-        await trio.sleep(2)
-        assert world.lane.statistics().connections == 0
+        with trio.fail_after(60):  # not 10: the kernel may still move bytes of its own when no time has passed for it
+            while world.lane.statistics().connections:  # noqa: ASYNC110  nothing tells of it, and time costs nothing here
+                await trio.sleep(1)
 
 
 async def test_big_answer_to_a_slow_reader_is_whole(mock_clock):
