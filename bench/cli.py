@@ -23,7 +23,7 @@ from .report import Result
 from .report_command import report
 from .rest.cli import rest
 from .run import run_traffic
-from .scenarios import FANOUT_A, FANOUT_B, ClosedLoop, OpenLoop, Traffic
+from .scenarios import FANOUT_A, FANOUT_B, ClosedLoop, OpenLoop, Traffic, in_words
 from .soak import soak
 from .texts import MIN_BYTES
 
@@ -104,7 +104,7 @@ def fanout(
             warm_up_s=warm_up,
             text_bytes=text_bytes,
         )
-        if not _same_shape(scenario, frozen):
+        if not scenario.has_shape_of(frozen):
             scenario = attrs.evolve(scenario, name="fanout", title=_title(scenario), budgets=())
         results.append(carry_out(common, partial(run_traffic, scenario=scenario, options=options)))
     leave(common, results)
@@ -116,18 +116,8 @@ def _chosen(in_flight: int | None, rate: float | None) -> list[Traffic]:
     return [FANOUT_B] if rate is not None else [FANOUT_A, FANOUT_B]
 
 
-def _same_shape(scenario: Traffic, frozen: Traffic) -> bool:
-    """Whether a frozen scenario's budgets can be judged; longer or shorter runs are the same shape."""
-    return attrs.evolve(scenario, seconds=frozen.seconds, warm_up_s=frozen.warm_up_s) == frozen
-
-
 def _title(scenario: Traffic) -> str:
-    match scenario.load:
-        case ClosedLoop(in_flight=in_flight):
-            load = f"{in_flight:,} posts in flight"
-        case OpenLoop(rate_per_s=rate):
-            load = f"{rate:g} posts/s"
-    return f"one room of {scenario.subscribers:,}, {load}"
+    return f"one room of {scenario.subscribers:,}, {in_words(scenario.load)}"
 
 
 bench.add_command(rooms)

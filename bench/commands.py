@@ -28,6 +28,7 @@ from .scenarios import (
     Searched,
     Traffic,
     Transport,
+    in_words,
 )
 
 _SECONDS: Final = click.FloatRange(0, min_open=True)
@@ -37,7 +38,7 @@ _SEARCHED_SLO: Final = "p99<50ms,lost=0"
 
 def _traffic(common: Common, frozen: Traffic, scenario: Traffic, *, posters: int = 10) -> None:
     """Run a scenario; its budgets are judged only in the shape that they are for, however long it runs."""
-    if attrs.evolve(scenario, seconds=frozen.seconds) != frozen:
+    if not scenario.has_shape_of(frozen):
         scenario = attrs.evolve(scenario, title=_title(scenario), budgets=())
     _one(common, partial(run_traffic, scenario=scenario, options=common.options(posters=posters, sample=_SAMPLE)))
 
@@ -47,12 +48,7 @@ def _one(common: Common, run: Run) -> None:
 
 
 def _title(scenario: Traffic) -> str:
-    match scenario.load:
-        case ClosedLoop(in_flight=in_flight):
-            load = f"{in_flight:,} posts in flight"
-        case OpenLoop(rate_per_s=rate):
-            load = f"{rate:g} posts/s"
-    return f"{scenario.rooms:,} rooms, {scenario.subscribers:,} readers, {load}"
+    return f"{scenario.rooms:,} rooms, {scenario.subscribers:,} readers, {in_words(scenario.load)}"
 
 
 @click.command()

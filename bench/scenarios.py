@@ -51,6 +51,15 @@ NO_ACTS: Final = Acts()
 Load = OpenLoop | ClosedLoop
 
 
+def in_words(load: Load) -> str:
+    """A load as titles say it."""
+    match load:
+        case ClosedLoop(in_flight=in_flight):
+            return f"{in_flight:,} posts in flight"
+        case OpenLoop(rate_per_s=rate):
+            return f"{rate:g} posts/s"
+
+
 @attrs.frozen
 class Budget:
     """A bound for one figure.
@@ -110,6 +119,10 @@ class Traffic:
     warm_up_s: float = 2.0
     text_bytes: int = 120
     budgets: tuple[Budget, ...] = ()
+
+    def has_shape_of(self, frozen: Traffic) -> bool:
+        """Whether a frozen scenario's budgets can be judged; longer or shorter runs are the same shape."""
+        return attrs.evolve(self, seconds=frozen.seconds, warm_up_s=frozen.warm_up_s) == frozen
 
     def readers(self) -> list[int]:
         """Readers of each room."""
