@@ -4,6 +4,7 @@ from ._engine import Engine
 from ._handles import SYSTEM, Conversation, Subscription
 from ._quarantine import QuarantinedConversation
 from ._statistics import EngineStatistics, RoomStatistics
+from .core.authors import Author
 from .core.commands import Roster
 from .core.config import ConversationSettings, EngineSettings, WriterSettings
 from .core.cursor import Cursor
@@ -32,7 +33,9 @@ from .core.errors import (
     Unauthenticated,
     Unprocessable,
 )
-from .core.messages import Ack, Author, Draft, Event, EventType, Message, MessagePage, Principal, Record, Visibility
+from .core.kinds import EventType, Visibility
+from .core.messages import Ack, Draft, Event, Message, MessagePage, Record
+from .core.principals import Principal
 from .ports import Store, StoreHealth, TokenRecord
 
 __all__ = [

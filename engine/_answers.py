@@ -11,7 +11,7 @@ import attrs
 
 from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull
 from .core.batch import Committed, Rejected, Repeat, Result, Row
-from .core.conversation import answer_to_repeat, changed, message_of
+from .core.conversation import answer_to_repeat, message_of, record_after
 from .core.cursor import Cursor
 from .core.errors import (
     ConversationQuarantined,
@@ -96,6 +96,6 @@ def late_answer(record: Record, row: Row, result: Result) -> Ack | Record | Engi
         case Repeat():
             return answer_to_repeat(row, result, record.epoch)
         case Committed(offset):
-            if row.change is None:
+            if row.change is None and row.member is None:
                 return Ack(message_of(row, offset), Cursor(record.epoch, offset))
-            return attrs.evolve(changed(record, row.change), offset=offset)
+            return attrs.evolve(record_after(record, row), offset=offset)

@@ -15,7 +15,7 @@ from ._fanout import resume_all, run_pass
 from ._reads import Reads
 from ._room import Nudge, Room
 from ._step import Step
-from .core.batch import Batch
+from .core.batch import Batch, Row
 from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine, Doubted, Pending
@@ -214,18 +214,22 @@ class ConversationActor(Actor[Command | Nudge]):
         room = self._room
         if room.settled is None:
             return
-        before = machine.record.visibility
+        before = machine.record
         answers = machine.settle(room.settled)
         room.land()
         for pending, answer in answers:
             self._answer(pending, answer)
-        if machine.record.visibility is not before:
+        if machine.record.visibility is not before.visibility:
             room.cut_hidden(machine.record)
+        elif machine.record.members is not before.members:
+            room.cut_hidden(
+                machine.record, {pending.row.member.user.id for pending, _ in answers if pending.row.member}
+            )
 
     def _hand_over(self, machine: ConversationMachine) -> None:
         room = self._room
         # What the store refuses is not asked for again, and nothing would wake the actor for those behind it: they are next.
-        while (rows := machine.take_flight()) is not None and machine.flight is not None:
+        while (rows := self._take_flight(machine)) is not None and machine.flight is not None:
             batch = Batch(room.id, rows, room.on_settled)
             room.depart(batch, machine.flight.pending, machine.record)
             try:
@@ -235,6 +239,12 @@ class ConversationActor(Actor[Command | Nudge]):
             except Exception:
                 self._refuse_flight(machine, EngineBroken())
                 raise
+
+    def _take_flight(self, machine: ConversationMachine) -> list[Row] | None:
+        rows = machine.take_flight()
+        for pending, answer in machine.take_decided():
+            tell(pending, answer)
+        return rows
 
     def _refuse_flight(self, machine: ConversationMachine, error: EngineError) -> None:
         self._room.land()
@@ -270,7 +280,10 @@ class ConversationActor(Actor[Command | Nudge]):
 
     def _query(self, machine: ConversationMachine, command: Query) -> None:
         room = self._room
-        check(command.principal, Verb.SIGNAL if isinstance(command, Signal) else Verb.READ, machine.record)
+        if isinstance(command, Signal):
+            check(command.principal, Verb.SIGNAL, machine.record, command.at_ms)
+        else:
+            check(command.principal, Verb.READ, machine.record)
         match command:
             case Join():
                 self._join(machine, command)

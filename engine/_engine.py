@@ -27,12 +27,16 @@ from ._quarantine import QuarantinedConversation, Quarantines
 from ._reads import Reads
 from ._room import Nudge, Room
 from ._statistics import ROOMS_SHOWN, EngineStatistics, statistics_of
+from .core.authors import Author, as_author
 from .core.commands import Command
+from .core.compose import Stamp, compose_record
 from .core.config import EngineSettings
 from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
 from .core.ids import ConversationId, conversation_id, uuid7
-from .core.messages import Author, Event, EventType, Principal, Record, Visibility, as_author
-from .core.session import SessionSettings, Stamp, compose_record
+from .core.kinds import EventType, Visibility
+from .core.messages import Event, Record
+from .core.principals import Principal
+from .core.session import SessionSettings
 from .core.tail import Tail
 from .log import get_logger
 from .ports import Store, StoreHealth
@@ -174,8 +178,14 @@ class Engine:
         record = await self.create_record(fields, Principal(as_author(owner)), exist_ok=exist_ok)
         return self.conversation(record.id)
 
-    async def create_record(self, fields: Mapping[str, Any], owner: Principal, *, exist_ok: bool = False) -> Record:
-        """`create` from decoded fields, for transports. Returns the new record (the existing one with `exist_ok`)."""
+    async def create_record(
+        self, fields: Mapping[str, Any], owner: Principal, *, other: Author | None = None, exist_ok: bool = False
+    ) -> Record:
+        """`create` from decoded fields, for transports. Returns the new record (the existing one with `exist_ok`).
+
+        Args:
+            other: with whom, for a direct conversation.
+        """
         record = compose_record(
             fields,
             owner,
@@ -183,6 +193,7 @@ class Engine:
             fresh_id=self.fresh_id(),
             epoch=f"{self._randbits(32):08x}",
             at_ms=self._wall(),
+            other=other,
         )
         if self._draining:
             raise EngineClosed

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 import trio
 
+from .core.authors import Author
 from .core.commands import Command, Describe, Join, Presence, Roster
+from .core.compose import check_title, compose_change, compose_post, compose_signal
 from .core.cursor import Cursor
 from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
 from .core.ids import ConversationId
-from .core.messages import Ack, Author, ConversationChange, Draft, Event, MessagePage, Principal, Record, Visibility
+from .core.kinds import Visibility
+from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Record
+from .core.principals import Principal
 from .core.recovery import Reset, Since
-from .core.session import Session, check_title, compose_change, compose_post, compose_signal
+from .core.session import Session
 from .core.subscriber import Joined, PullSubscriber, Subscriber
 from .core.tail import Tail
 

@@ -23,8 +23,9 @@ from .core.config import ConversationSettings
 from .core.conversation import ConversationMachine, Pending, overdue
 from .core.errors import EngineBroken, EngineError, OutcomeUnknown
 from .core.ids import ConversationId
-from .core.messages import Event, Principal, Record
+from .core.messages import Event, Record
 from .core.permissions import Verb, check
+from .core.principals import Principal
 from .core.subscriber import Progress, Stage, Subscriber
 from .core.tail import Tail
 
@@ -255,8 +256,6 @@ class Room:
         for pending, result in zip(self.flying, results, strict=True):
             try:
                 answer = late_answer(record, pending.row, result)
-                if isinstance(answer, Record):
-                    record = answer
             except Exception as error:  # noqa: BLE001  what crashed the actor may be in here; the others are owed theirs
                 log_failure("an answer failed", error, conversation=self.id)
                 answer = OutcomeUnknown()
@@ -359,12 +358,21 @@ class Room:
         for subscriber in list(self.subscribers()):
             self.cut(subscriber, error)
 
-    def cut_hidden(self, record: Record) -> None:
-        """End the subscriptions of those who may no longer read it."""
+    def cut_hidden(self, record: Record, users: set[str] | None = None) -> None:
+        """End the subscriptions of those who may no longer read it.
+
+        Args:
+            users: look at these only, whose membership has just changed. They are given the event that says so first, when they
+                stand near enough: nothing that came after it is in the tail yet. Others may not see what the conversation became.
+        """
         for subscriber in list(self.subscribers()):
+            if users is not None and subscriber.principal.id not in users:
+                continue
             try:
                 check(subscriber.principal, Verb.READ, record)
             except EngineError as error:
+                if users is not None and subscriber.stage is Stage.LIVE:
+                    self.resume(subscriber)
                 self.cut(subscriber, error)
 
     def announce(self, event: Event, now: float) -> None:

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import attrs
 
 from ..actors import ChildSpec
+from .core.authors import Author
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
-from .core.messages import Author, Event, Message, Record
+from .core.messages import Event, Message, Record
 
 
 @attrs.frozen

@@ -30,6 +30,7 @@ from .storage import PostgresStore
 from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
 from .talk import follow, post
 from .transport.ledger import TableSettings
+from .transport.live import AccessSettings, LiveSettings
 from .transport.operator import OperatorKey
 from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 from .transport.version import version as program_version
@@ -76,7 +77,8 @@ def serve_command(
     if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     configure_logs(log_level)
-    settings = ServeSettings(host=host, port=port, guests=guests, table=fit_descriptors(TableSettings()))
+    live = LiveSettings(access=AccessSettings(guests=guests))
+    settings = ServeSettings(host=host, port=port, live=live, table=fit_descriptors(TableSettings()))
     failures: list[str] = []
     try:
         directory = (default_data_dir() if data is None else data).expanduser().absolute()
@@ -162,7 +164,11 @@ async def _stop_when_fenced(store: PostgresStore, serving: Serving) -> None:
 
 
 def _hint(settings: ServeSettings) -> str:
-    return " (guests welcome in the lobby)" if settings.guests else " (nobody can get in yet: start with --guests)"
+    return (
+        " (guests welcome in the lobby)"
+        if settings.live.access.guests
+        else " (nobody can get in yet: start with --guests)"
+    )
 
 
 @asynccontextmanager

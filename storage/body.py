@@ -8,10 +8,13 @@ from functools import lru_cache
 
 import msgspec
 
+from ..engine.core.authors import Author, AuthorKind
 from ..engine.core.batch import Row
 from ..engine.core.codec import author_json, change_json, encode_json
 from ..engine.core.ids import ConversationId
-from ..engine.core.messages import Author, AuthorKind, ConversationChange, Event, EventType, Message, Visibility
+from ..engine.core.kinds import MEMBER_EVENTS, EventType, Visibility
+from ..engine.core.members import Member, Members, Role
+from ..engine.core.messages import ConversationChange, Event, Message
 
 
 class _MessageBody(msgspec.Struct):
@@ -24,6 +27,15 @@ class _ChangeBody(msgspec.Struct):
     title: str | None = None
     visibility: Visibility | None = None
     archived: bool | None = None
+    slow_s: int | None = None
+
+
+class _MemberBody(msgspec.Struct):
+    user: "_Actor"
+    role: Role
+    joined_at_ms: int
+    muted_until_ms: int = 0
+    banned: bool = False
 
 
 class _Actor(msgspec.Struct):
@@ -34,6 +46,8 @@ class _Actor(msgspec.Struct):
 
 _decode_message = msgspec.json.Decoder(_MessageBody).decode
 _decode_change = msgspec.json.Decoder(_ChangeBody).decode
+_decode_member = msgspec.json.Decoder(_MemberBody).decode
+_decode_members = msgspec.json.Decoder(list[_MemberBody]).decode
 _decode_actor = msgspec.json.Decoder(_Actor).decode
 
 
@@ -43,11 +57,30 @@ def encode_body(row: Row) -> str:
     Raises:
         UnicodeEncodeError: a text holds a lone surrogate.
     """
+    if row.member is not None:
+        return encode_member(row.member)
     if row.type != EventType.MESSAGE_CREATED:
         return change_json(row.change or ConversationChange()).decode()
     reply = b',"reply_to":%b' % encode_json(row.reply_to) if row.reply_to else b""
     meta = b',"meta":%b' % row.meta_json if row.meta_json else b""
     return (b'{"text":%b%b%b}' % (encode_json(row.text), reply, meta)).decode()
+
+
+def encode_member(member: Member) -> str:
+    """A row of the members, as the body of an event and as the statements read it."""
+    user = _Actor(member.user.id, member.user.name, member.user.kind)
+    row = _MemberBody(user, member.role, member.joined_at_ms, member.muted_until_ms, member.banned)
+    return encode_json(row).decode()
+
+
+def decode_members(data: str) -> Members:
+    """The members of a conversation from a JSON array of their rows."""
+    return {row.user.id: _member(row) for row in _decode_members(data)}
+
+
+def _member(row: _MemberBody) -> Member:
+    user = Author(row.user.id, row.user.name, row.user.kind)
+    return Member(user, row.role, row.joined_at_ms, row.muted_until_ms, row.banned)
 
 
 @lru_cache(maxsize=4096)
@@ -67,7 +100,7 @@ def decode_event(
     event_type: str, conversation: ConversationId, offset: int, row_id: str, actor: Author, at_ms: int, body: str
 ) -> Event:
     """The event that a row became, from its columns."""
-    message = change = None
+    message = change = member = None
     if event_type == EventType.MESSAGE_CREATED:
         kept = _decode_message(body)
         message = Message(
@@ -80,7 +113,9 @@ def decode_event(
             reply_to=kept.reply_to,
             meta_json=bytes(kept.meta) or None,
         )
+    elif event_type in MEMBER_EVENTS:
+        member = _member(_decode_member(body))
     else:
         fields = _decode_change(body)
-        change = ConversationChange(fields.title, fields.visibility, fields.archived)
-    return Event(event_type, conversation, offset, at_ms, actor, message=message, change=change)
+        change = ConversationChange(fields.title, fields.visibility, fields.archived, fields.slow_s)
+    return Event(event_type, conversation, offset, at_ms, actor, message=message, change=change, member=member)

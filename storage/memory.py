@@ -12,10 +12,11 @@ import trio
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.config import WriterSettings
-from ..engine.core.conversation import changed, event_of
+from ..engine.core.conversation import event_of, record_after
 from ..engine.core.errors import Conflict, NotFound
 from ..engine.core.ids import ConversationId
-from ..engine.core.messages import Event, Message, Record, Visibility
+from ..engine.core.kinds import Visibility
+from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import TokenRecord
 from .store import DRAIN_S, WriterStore
 
@@ -80,8 +81,7 @@ class MemoryBackend:
             log.message_offsets.append(offset)
         if row.key is not None:
             log.keys[row.actor.id, row.key] = Repeat(offset, row.id, row.at_ms, row.digest, row.actor)
-        if row.change is not None:
-            log.record = changed(log.record, row.change)
+        log.record = record_after(log.record, row)
         return Committed(offset)
 
     async def load(self, conversation: ConversationId) -> Record | None:
@@ -152,7 +152,7 @@ class MemoryBackend:
             for log in self._logs.values()
             if (after is None or log.record.id > after) and _lists(principal_id, log.record)
         )
-        return [_described(self._logs[name]) for name in ids[:limit]]
+        return [attrs.evolve(_described(self._logs[name]), members={}) for name in ids[:limit]]
 
     async def add_token(self, token: TokenRecord) -> None:
         """See `engine.ports.Store`."""
@@ -190,7 +190,8 @@ def _described(log: _Log) -> Record:
 
 
 def _lists(principal_id: str | None, record: Record) -> bool:
-    return principal_id is None or record.visibility is Visibility.PUBLIC or record.owner == principal_id
+    member = None if principal_id is None else record.members.get(principal_id)
+    return principal_id is None or record.visibility is Visibility.PUBLIC or (member is not None and member.belongs)
 
 
 def _within(events: Iterable[Event], max_bytes: int) -> list[Event]:

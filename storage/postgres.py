@@ -198,7 +198,7 @@ class PostgresBackend(PostgresReads):
         return {row_id: offset for row_id, offset in answer}  # noqa: C416  the checker cannot see pairs in a Sequence
 
     async def _store(self, session: Session, rows: Sequence[Row]) -> list[Result]:
-        statement = sql.COMMIT if all(row.change is None for row in rows) else sql.COMMIT_CHANGES
+        statement = sql.COMMIT if all(row.change is None and row.member is None for row in rows) else sql.COMMIT_CHANGES
         answer = await session.fetch(statement, self.term, *_columns(rows), timeout_s=_COMMIT_S)
         results: list[Result] = [Rejected(NotFound("no such conversation"))] * len(rows)
         for place, offset, first_id, first_at_ms, first_digest, first_actor in answer:

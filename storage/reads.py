@@ -3,13 +3,16 @@
 Every statement may safely run twice, so a broken connection costs a retry and not an error.
 """
 
+from ..engine.core.authors import Author
 from ..engine.core.batch import Repeat
 from ..engine.core.errors import Conflict, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
 from ..engine.core.ids import ConversationId
-from ..engine.core.messages import Author, Event, Message, Record, Visibility
+from ..engine.core.kinds import ConversationKind, Visibility
+from ..engine.core.members import Members
+from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import TokenRecord
 from . import sql
-from .body import decode_actor, decode_event
+from .body import decode_actor, decode_event, decode_members, encode_member
 from .driver import Pool, Values
 
 PRUNED_TOKENS = 10_000
@@ -32,7 +35,7 @@ class PostgresReads:
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""
         rows = await self._pool.fetch(sql.LOAD, conversation)
-        return _record(rows[0]) if rows else None
+        return _loaded(rows[0]) if rows else None
 
     async def events(self, conversation: ConversationId, *, after: int, limit: int, max_bytes: int) -> list[Event]:
         """Durable events after an offset."""
@@ -79,7 +82,8 @@ class PostgresReads:
         made = await self._pool.write(
             sql.CREATE,
             *(self.term, record.id, record.title, record.visibility.value, record.owner, record.epoch),
-            record.created_at_ms,
+            *(record.created_at_ms, record.kind.value, record.slow_s),
+            f"[{','.join(encode_member(member) for member in record.members.values())}]",
         )
         if made:
             return
@@ -117,9 +121,26 @@ class PostgresReads:
         return len(await self._pool.fetch(sql.PRUNE_SESSIONS, before_ms, PRUNED_TOKENS))
 
 
-def _record(row: Values) -> Record:
-    name, title, visibility, owner, epoch, head, created_at_ms, archived = row
-    return Record(name, title, Visibility(visibility), owner, epoch, head, created_at_ms, archived)
+def _record(row: Values, members: Members | None = None) -> Record:
+    name, title, visibility, owner, epoch, head, created_at_ms, archived, kind, slow_s = row
+    return Record(
+        id=name,
+        title=title,
+        visibility=Visibility(visibility),
+        owner=owner,
+        epoch=epoch,
+        offset=head,
+        created_at_ms=created_at_ms,
+        archived=archived,
+        kind=ConversationKind(kind),
+        slow_s=slow_s,
+        members=members or {},
+    )
+
+
+def _loaded(row: Values) -> Record:
+    *columns, members = row
+    return _record(columns, decode_members(members) if members else None)
 
 
 def _events(conversation: ConversationId, rows: list[Values]) -> list[Event]:

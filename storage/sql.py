@@ -65,7 +65,7 @@ with input as materialized (
 ), new_keys as (
     insert into keys (conversation, author, key, digest, "offset", id, at)
     select conversation, author, key, digest, "offset", id, at from fresh where key is not null
-)
+)%(members)s
 select place, "offset", null::text, null::bigint, null::bytea, null::json from fresh
 union all
 select place, first_offset, first_id::text, (extract(epoch from first_at) * 1000)::bigint, first_digest,
@@ -85,16 +85,36 @@ def _last(field: str, cast: str = "") -> str:
     )
 
 
-COMMIT: Final = _COMMIT % {"change": "", "changes": ""}
+COMMIT: Final = _COMMIT % {"change": "", "changes": "", "members": ""}
 """For messages only, nearly every time."""
 
 COMMIT_CHANGES: Final = _COMMIT % {
     "change": """,
         title = coalesce(f.title, c.title), visibility = coalesce(f.visibility, c.visibility),
-        archived = coalesce(f.archived, c.archived)""",
-    "changes": f", {_last('title')}, {_last('visibility')}, {_last('archived', '::boolean')}",
+        archived = coalesce(f.archived, c.archived), slow_s = coalesce(f.slow_s, c.slow_s)""",
+    "changes": (
+        f", {_last('title')}, {_last('visibility')}, {_last('archived', '::boolean')}, {_last('slow_s', '::integer')}"
+    ),
+    "members": """, wished as materialized (
+    select conversation, body->'user'->>'id' as user_id, body->'user'->>'name' as name, body->'user'->>'kind' as kind,
+        body->>'role' as role, (body->>'banned')::boolean as banned,
+        to_timestamp(nullif((body->>'joined_at_ms')::bigint, 0) / 1000.0) as joined_at,
+        to_timestamp(nullif((body->>'muted_until_ms')::bigint, 0) / 1000.0) as muted_until
+    from fresh where type like 'member.%'
+), kept as (
+    insert into members (conversation, user_id, name, kind, role, joined_at, muted_until, banned)
+    select conversation, user_id, name, kind, role, joined_at, muted_until, banned from wished
+    where banned or joined_at is not null or muted_until is not null
+    on conflict (conversation, user_id) do update set name = excluded.name, kind = excluded.kind, role = excluded.role,
+        joined_at = excluded.joined_at, muted_until = excluded.muted_until, banned = excluded.banned
+), let_go as (
+    delete from members m using wished w
+    where m.conversation = w.conversation and m.user_id = w.user_id
+        and not w.banned and w.joined_at is null and w.muted_until is null
+)""",
 }
-"""When a conversation event is among the rows."""
+"""When a conversation's or a membership's event is among the rows; at most one of a conversation's rows changes a membership,
+because a conversation decides one after the other is settled."""
 
 PRESENT: Final = """
 select e.id::text, e."offset"
@@ -127,20 +147,39 @@ WRITE_TERM: Final = "update server set term = term where term = $1 returning ter
 NEXT_TERM: Final = "update server set term = term + 1, holder = $1, started_at = now() returning term"
 
 _RECORD: Final = """
-select id, title, visibility, owner, epoch, head, (extract(epoch from created_at) * 1000)::bigint, archived
-from conversations"""
+select id, title, visibility, owner, epoch, head, (extract(epoch from created_at) * 1000)::bigint, archived, kind,
+    slow_s"""
 
-LOAD: Final = f"{_RECORD} where id = $1"
+_MEMBERS: Final = """(
+    select json_agg(json_build_object(
+        'user', json_build_object('id', user_id, 'name', name, 'kind', m.kind), 'role', role, 'banned', banned,
+        'joined_at_ms', coalesce((extract(epoch from joined_at) * 1000)::bigint, 0),
+        'muted_until_ms', coalesce((extract(epoch from muted_until) * 1000)::bigint, 0)))::text
+    from members m where m.conversation = c.id
+)"""
+
+LOAD: Final = f"{_RECORD}, {_MEMBERS} from conversations c where id = $1"
 
 LIST: Final = f"""
-{_RECORD} where id > $2 and ($1::text is null or visibility = 'public' or owner = $1)
+{_RECORD} from conversations c
+where id > $2 and ($1::text is null or visibility = 'public' or exists (
+    select from members m where m.user_id = $1 and m.conversation = c.id and m.joined_at is not null
+))
 order by id limit $3
 """
 
 CREATE: Final = """
-insert into conversations (id, title, visibility, owner, epoch, created_at)
-select $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000.0) where (select term from server) = $1
-on conflict (id) do nothing returning id
+with made as (
+    insert into conversations (id, title, visibility, owner, epoch, created_at, kind, slow_s)
+    select $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000.0), $8, $9 where (select term from server) = $1
+    on conflict (id) do nothing returning id
+), joined as (
+    insert into members (conversation, user_id, name, kind, role, joined_at)
+    select made.id, m->'user'->>'id', m->'user'->>'name', m->'user'->>'kind', m->>'role',
+        to_timestamp((m->>'joined_at_ms')::bigint / 1000.0)
+    from made, json_array_elements($10::json) as m
+)
+select id from made
 """
 
 _PAGE: Final = """

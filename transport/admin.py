@@ -1,7 +1,7 @@
-"""The operator's endpoints: `/metrics` and `/api/v1/admin/...`. Like all endpoints they serve both lanes.
+"""The endpoints of admins and of the operator's token: `/metrics` and `/api/v1/admin/...`.
 
-They read snapshots and wait for nothing, so they answer while Postgres is away. Answers are bounded: the tree and the rooms
-show at most a hundred conversations.
+Like all endpoints they serve both lanes. They read snapshots and wait for nothing, so they answer while Postgres is away. Answers
+are bounded: the tree and the rooms show at most a hundred conversations.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, Final
 from ..actors import Node
 from ..engine import InvalidCommand, NotFound, RoomStatistics
 from ..engine.core import codec
+from ..engine.core.permissions import Access
+from ..engine.core.principals import Scope
 from ..engine.log import get_logger
 from .api import Api, Call, Route, json_response
 from .http_message import Response
@@ -27,7 +29,7 @@ def metrics(api: Api, call: Call, respond: Respond) -> None:
     """The server's figures for Prometheus."""
     from .metrics import CONTENT_TYPE, page  # the encoder is loaded by servers that are asked, not by `hubbub --help`
 
-    assert api.operator is not None
+    assert api.operator is not None, "a server has one"
     headers = (("content-type", CONTENT_TYPE), ("cache-control", "no-store"))
     respond(Response(HTTPStatus.OK.value, headers, page(api.engine, api.operator)))
 
@@ -108,10 +110,10 @@ def _room(room: RoomStatistics) -> dict[str, Any]:
 
 _QUARANTINED: Final = "/api/v1/admin/quarantined"
 
-OPERATOR_ROUTES: Final = (
-    Route(method="GET", path="/metrics", endpoint=metrics, operator=True),
-    Route(method="GET", path="/api/v1/admin/tree", endpoint=show_tree, operator=True),
-    Route(method="GET", path="/api/v1/admin/rooms", endpoint=list_rooms, operator=True),
-    Route(method="GET", path=_QUARANTINED, endpoint=list_quarantined, operator=True),
-    Route(method="DELETE", path=_QUARANTINED + "/{id}", endpoint=release, operator=True),
+ADMIN_ROUTES: Final = (
+    Route(method="GET", path="/metrics", endpoint=metrics, access=Access.ADMIN, scope=Scope.ADMIN),
+    Route(method="GET", path="/api/v1/admin/tree", endpoint=show_tree, access=Access.ADMIN, scope=Scope.ADMIN),
+    Route(method="GET", path="/api/v1/admin/rooms", endpoint=list_rooms, access=Access.ADMIN, scope=Scope.ADMIN),
+    Route(method="GET", path=_QUARANTINED, endpoint=list_quarantined, access=Access.ADMIN, scope=Scope.ADMIN),
+    Route(method="DELETE", path=_QUARANTINED + "/{id}", endpoint=release, access=Access.ADMIN, scope=Scope.ADMIN),
 )

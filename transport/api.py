@@ -26,12 +26,15 @@ from ..engine import (
 )
 from ..engine.core import codec
 from ..engine.core.errors import WIRE
+from ..engine.core.permissions import Access, may_call
+from ..engine.core.principals import Scope
 from ..engine.core.session import Session
 from ..engine.log import get_logger
 from .auth import Authenticator, Credential
 from .http_message import Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
+from .live import Live, LiveSettings
 from .operator import OPERATOR, Operator
 
 _log = get_logger("hubbub.transport.api")
@@ -53,12 +56,14 @@ class Call(msgspec.Struct, frozen=True):
         params: from the path, percent-decoded.
         query: first value of each name.
         credential: None only where the endpoint is open to anyone.
+        settings: the snapshot that the request was admitted under; an endpoint reads no other.
     """
 
     request: Request
     params: Mapping[str, str]
     query: Mapping[str, str]
     credential: Credential | None
+    settings: LiveSettings
 
     @property
     def principal(self) -> Principal:
@@ -102,8 +107,8 @@ class Route:
 
     Attributes:
         path: with ``{name}`` for a segment.
-        open: anyone may call it; every other route needs a principal.
-        operator: for the operator's token alone; there is no such path on a server without one.
+        access: what a caller must be; every route needs a principal unless this says otherwise.
+        scope: what the credential must be good for.
         stream: it answers with an event stream, so that a lane must give its connection away.
         max_body_bytes: larger bodies are refused before they are read.
     """
@@ -111,8 +116,8 @@ class Route:
     method: str
     path: str
     endpoint: Endpoint
-    open: bool = False
-    operator: bool = False
+    access: Access = Access.PRINCIPAL
+    scope: Scope = Scope.READ
     stream: bool = False
     max_body_bytes: int = 0
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
@@ -147,22 +152,16 @@ class Routes:
             else:
                 self._exact.setdefault(route.path, []).append(route)
 
-    def match(self, method: str, path: str, *, operator: bool = True) -> Matched | frozenset[str]:
-        """The route of a request, or the methods that the path allows (empty: there is no such path).
-
-        Args:
-            operator: whether there is an operator; without one its routes are not there.
-        """
+    def match(self, method: str, path: str) -> Matched | frozenset[str]:
+        """The route of a request, or the methods that the path allows (empty: there is no such path)."""
         wanted = "GET" if method == "HEAD" else method
         allowed: set[str] = set()
         for route in self._exact.get(path, ()):
-            if route.operator and not operator:
-                continue
             if route.method == wanted:
                 return Matched(route, {})
             allowed.update(route.methods)
         for route in self._patterns:
-            found = route.pattern.fullmatch(path) if operator or not route.operator else None
+            found = route.pattern.fullmatch(path)
             if found is not None:
                 if route.method == wanted:
                     return Matched(route, found.groupdict())
@@ -182,44 +181,54 @@ class Api:
     """What transports share.
 
     Attributes:
-        guests: whether anyone may become a guest.
+        live: the settings of now.
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
-        operator: the operator's access, or None: such routes do not exist then.
+        operator: the operator's access, and what there is to see; None where nobody looks.
     """
 
     engine: Engine
     auth: Authenticator
     routes: Routes
-    guests: bool
+    live: Live
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
     operator: Operator | None = None
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
-        """The route of a request, or the methods that its path has; without an operator the operator's paths have none."""
-        return self.routes.match(method, path, operator=self.operator is not None)
+        """The route of a request, or the methods that its path has."""
+        return self.routes.match(method, path)
 
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
-        """Authenticate a request and carry it out. `respond` is called once, with an answer or a problem document."""
-
-        if matched.route.operator:
-            self._admit_operator(matched, request, respond)
-            return
-        if matched.route.open:
+        """Authenticate a request, admit it and carry it out. `respond` is called once, with an answer or a problem document."""
+        route, settings = matched.route, self.live.current
+        if route.access is Access.ANYONE:
             if request.head.method not in _READ_METHODS and foreign_origin(request.head):
                 respond(problem_of(Forbidden("pages of another origin may not call this")))
             else:
-                self._carry_out(matched, request, None, respond)
+                self._carry_out(matched, request, None, settings, respond)
             return
 
         def authenticated(found: Credential | EngineError) -> None:
             if isinstance(found, EngineError):
                 respond(problem_of(found))
+                return
+            refusal = may_call(found.principal, route.access, route.scope)
+            if refusal is not None:
+                respond(problem_of(refusal))
             else:
-                self._carry_out(matched, request, found, respond)
+                self._carry_out(matched, request, found, settings, respond)
 
-        self.authenticate(request.head, authenticated)
+        if route.access is Access.ADMIN and self._is_operator(request.head):
+            authenticated(OPERATOR)
+        else:
+            self.authenticate(request.head, authenticated)
+
+    def _is_operator(self, head: RequestHead) -> bool:
+        """Whether the operator's own token came: it opens what admins may call and nothing else, also while the store is away."""
+        bearer = bearer_of(head)
+        key = None if self.operator is None else self.operator.key
+        return bearer is not None and key is not None and key.admits(bearer)
 
     def authenticate(self, head: RequestHead, done: Callable[[Credential | EngineError], None]) -> None:
         """Find out who sends a request, by bearer token or by cookie. `done` is called once, now or later.
@@ -242,23 +251,16 @@ class Api:
         """A session with the engine's bounds."""
         return Session(self.engine.session_settings, principal)
 
-    def _admit_operator(self, matched: Matched, request: Request, respond: Respond) -> None:
-        """Carry a request out for the operator's token. Everybody else is told what their own credential is worth."""
-        assert self.operator is not None, "`match` knows no such route without one"
-        bearer = bearer_of(request.head)
-        if bearer is not None and self.operator.key.admits(bearer):
-            self._carry_out(matched, request, OPERATOR, respond)
-            return
-
-        def refuse(found: Credential | EngineError) -> None:
-            known = Forbidden("this is for the operator's token")
-            respond(problem_of(found if isinstance(found, EngineError) else known))
-
-        self.authenticate(request.head, refuse)
-
-    def _carry_out(self, matched: Matched, request: Request, found: Credential | None, respond: Respond) -> None:
+    def _carry_out(
+        self,
+        matched: Matched,
+        request: Request,
+        found: Credential | None,
+        settings: LiveSettings,
+        respond: Respond,
+    ) -> None:
         try:
-            call = Call(request, matched.params, query_of(request.head), found)
+            call = Call(request, matched.params, query_of(request.head), found, settings)
             matched.route.endpoint(self, call, respond)
         except EngineError as error:
             respond(problem_of(error))

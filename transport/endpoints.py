@@ -8,7 +8,9 @@ from http import HTTPStatus
 from ..engine import Ack, EngineError, Forbidden, InvalidCommand, MessagePage, Record, Roster
 from ..engine.core import codec
 from ..engine.core.ids import conversation_id, idempotency_key
-from .admin import OPERATOR_ROUTES
+from ..engine.core.permissions import Access
+from ..engine.core.principals import Scope
+from .admin import ADMIN_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
 from .auth import GUEST_DAYS, Credential
 from .http_message import Response
@@ -47,7 +49,12 @@ def ready(api: Api, call: Call, respond: Respond) -> None:
 
 def show_version(api: Api, call: Call, respond: Respond) -> None:
     """Which program answers."""
-    body = {"name": "hubbub", "version": version(), "python": platform.python_version(), "guests": api.guests}
+    body = {
+        "name": "hubbub",
+        "version": version(),
+        "python": platform.python_version(),
+        "guests": call.settings.access.guests,
+    }
     respond(json_response(OK, codec.encode_json(body)))
 
 
@@ -56,7 +63,7 @@ def show_version(api: Api, call: Call, respond: Respond) -> None:
 
 def become_guest(api: Api, call: Call, respond: Respond) -> None:
     """``{"name"}`` -> 201 with a token, shown this once, and the same in an HttpOnly cookie for browsers."""
-    if not api.guests:
+    if not call.settings.access.guests:
         raise Forbidden("guests are not admitted here")
     name = codec.require_text(call.body(), "name")
 
@@ -198,20 +205,46 @@ _CONVERSATION = "/api/v1/conversations/{id}"
 
 ROUTES = Routes(
     (
-        Route(method="GET", path="/health", endpoint=health, open=True),
-        Route(method="GET", path="/health/ready", endpoint=ready, open=True),
-        Route(method="GET", path="/api/v1/version", endpoint=show_version, open=True),
-        Route(method="POST", path="/api/v1/auth/guest", endpoint=become_guest, open=True, max_body_bytes=4096),
+        Route(method="GET", path="/health", endpoint=health, access=Access.ANYONE),
+        Route(method="GET", path="/health/ready", endpoint=ready, access=Access.ANYONE),
+        Route(method="GET", path="/api/v1/version", endpoint=show_version, access=Access.ANYONE),
+        Route(
+            method="POST", path="/api/v1/auth/guest", endpoint=become_guest, access=Access.ANYONE, max_body_bytes=4096
+        ),
         Route(method="GET", path="/api/v1/auth/me", endpoint=me),
         Route(method="GET", path="/api/v1/conversations", endpoint=list_conversations),
-        Route(method="POST", path="/api/v1/conversations", endpoint=create_conversation, max_body_bytes=API_BODY_BYTES),
+        Route(
+            method="POST",
+            path="/api/v1/conversations",
+            endpoint=create_conversation,
+            scope=Scope.MANAGE,
+            max_body_bytes=API_BODY_BYTES,
+        ),
         Route(method="GET", path=_CONVERSATION, endpoint=show_conversation),
-        Route(method="PATCH", path=_CONVERSATION, endpoint=update_conversation, max_body_bytes=API_BODY_BYTES),
+        Route(
+            method="PATCH",
+            path=_CONVERSATION,
+            endpoint=update_conversation,
+            scope=Scope.MANAGE,
+            max_body_bytes=API_BODY_BYTES,
+        ),
         Route(method="GET", path=_CONVERSATION + "/messages", endpoint=list_messages),
-        Route(method="POST", path=_CONVERSATION + "/messages", endpoint=post_message, max_body_bytes=API_BODY_BYTES),
+        Route(
+            method="POST",
+            path=_CONVERSATION + "/messages",
+            endpoint=post_message,
+            scope=Scope.WRITE,
+            max_body_bytes=API_BODY_BYTES,
+        ),
         Route(method="GET", path=_CONVERSATION + "/presence", endpoint=show_presence),
-        Route(method="POST", path=_CONVERSATION + "/typing", endpoint=signal_typing, max_body_bytes=4096),
+        Route(
+            method="POST",
+            path=_CONVERSATION + "/typing",
+            endpoint=signal_typing,
+            scope=Scope.WRITE,
+            max_body_bytes=4096,
+        ),
         Route(method="GET", path=_CONVERSATION + "/events", endpoint=_stream, stream=True),
-        *OPERATOR_ROUTES,
+        *ADMIN_ROUTES,
     )
 )

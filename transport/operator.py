@@ -1,8 +1,7 @@
 """The operator: who may look into a running server, and what there is to see besides the engine.
 
 One token stands for the operator. The server keeps its SHA-256 digest, compares in constant time, and never logs it. It opens the
-operator's routes and nothing else: it is no account, reads no room and posts nothing. A server without a key has no such
-routes at all: they answer 404, as any path that does not exist.
+routes of admins and nothing else: it is no account, reads no room and posts nothing.
 
 Left out: the endpoints (`admin`), the figures (`metrics`), where the token is kept (`hubbub.operator_token`).
 """
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from ..engine import Author, Principal
+from ..engine.core.principals import Scope, ServerRole
 from .auth import Credential
 from .ledger import TableStatistics
 from .loop_lag import LoopLag
@@ -28,7 +28,9 @@ _DIGEST_BYTES: Final = 32
 _NEVER_MS: Final = 253_402_300_799_000
 """The last second that RFC 3339 can say."""
 
-OPERATOR: Final = Credential(Principal(Author("operator", "operator", "bot"), all_powerful=True), _NEVER_MS)
+OPERATOR: Final = Credential(
+    Principal(Author("operator", "operator", "bot"), role=ServerRole.ADMIN, scopes=frozenset({Scope.ADMIN})), _NEVER_MS
+)
 """Whom the token stands for."""
 
 
@@ -72,12 +74,12 @@ class Operator:
     """The operator's access to one server.
 
     Attributes:
-        key: who may.
+        key: who may, besides the admins; None where no token is kept.
         table, cold: statistics of the connections.
         lag: how late the event loop is.
     """
 
-    key: OperatorKey
+    key: OperatorKey | None
     table: Callable[[], TableStatistics]
     cold: Callable[[], ColdStatistics]
     lag: LoopLag

@@ -22,6 +22,7 @@ from .centrifugal_wire import Disconnect
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .live import Live, LiveSettings
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
 from .router import Router
@@ -44,14 +45,14 @@ class ServeSettings:
     Attributes:
         host: address to listen on.
         port: 0 takes a free one.
-        guests: anyone who reaches the port may become a guest; the public conversation `lobby` exists.
+        live: what may change while it runs. Where guests are let in, the public conversation `lobby` exists from the start.
         drain_s: time for posts in flight to be committed and answers to be taken when the server stops.
         backlog: connections the kernel keeps for us between two turns.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
-    guests: bool = False
+    live: LiveSettings = attrs.field(factory=LiveSettings)
     drain_s: float = 15.0
     backlog: int = 4096
     door: DoorSettings = attrs.field(factory=DoorSettings)
@@ -107,6 +108,7 @@ async def serve(
     *,
     operator: OperatorKey | None = None,
     authenticate: TokenResolver | None = None,
+    live: Live | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
@@ -114,17 +116,19 @@ async def serve(
     Args:
         engine: an open engine; it stays open, and is told to take no more commands when the drain begins.
         settings: where and how.
-        operator: whose token opens `/metrics` and `/api/v1/admin`; without it there are no such paths.
+        operator: whose token opens `/metrics` and `/api/v1/admin`, besides admins.
         authenticate: knows tokens of the embedding program's own, besides the session tokens of guests.
+        live: what may change while it serves; made from ``settings.live`` when left out.
         task_status: for ``nursery.start``: gives the `Serving` when the port answers.
 
     Raises:
         AddressInUse: the port cannot be had.
     """
     settings = settings or ServeSettings()
+    live = live or Live(settings.live)
     sock = listen(settings)
     with sock:
-        if settings.guests:
+        if live.current.access.guests:
             await engine.create(LOBBY, title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
         table = Table(settings.table)
 
@@ -132,11 +136,9 @@ async def serve(
             table.start_soon(work)
 
         lag = LoopLag()
-        access = None
-        if operator is not None:
-            access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
+        access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
         auth = Authenticator(engine.store, engine.now_ms, start_soon, authenticate)
-        api = Api(engine, auth, ROUTES, settings.guests, start_soon, operator=access)
+        api = Api(engine, auth, ROUTES, live, start_soon, operator=access)
         from .cold import ColdLane, ColdSettings
 
         router = Router(api, settings.door.socket, settings.door.stream)
@@ -146,8 +148,7 @@ async def serve(
         async with trio.open_nursery() as nursery:
             await nursery.start(table.run)
             await nursery.start(cold.run)
-            if access is not None:
-                nursery.start_soon(lag.run)
+            nursery.start_soon(lag.run)
             table.listen(sock, door.machine)
             task_status.started(serving)
             await serving.stop.wait()

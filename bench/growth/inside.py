@@ -18,12 +18,15 @@ import trio
 from trio.testing import MockClock
 
 from ...engine import Engine
+from ...engine.core.authors import Author
 from ...engine.core.batch import Committed, Result, Row
 from ...engine.core.commands import Command, Join, Presence, Signal, Submit
+from ...engine.core.compose import compose_post
 from ...engine.core.config import EngineSettings, WriterSettings
 from ...engine.core.ids import ConversationId
-from ...engine.core.messages import Author, Draft, EventType, Principal, Record, Visibility
-from ...engine.core.session import compose_post
+from ...engine.core.kinds import EventType, Visibility
+from ...engine.core.messages import Draft, Record
+from ...engine.core.principals import Principal
 from ...engine.core.subscriber import Subscriber
 from ...storage import MemoryBackend, MemoryStore
 from ...storage.store import WriterStore

@@ -11,19 +11,24 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from ...engine import Engine
+from ...engine.core.authors import Author
 from ...engine.core.batch import Row
 from ...engine.core.commands import Command, Join, Submit, digest_of
+from ...engine.core.compose import Stamp
 from ...engine.core.conversation import message_of
 from ...engine.core.cursor import Cursor
 from ...engine.core.ids import ConversationId, uuid7
-from ...engine.core.messages import Ack, Author, Event, EventType, Message, Principal, Record, Visibility
+from ...engine.core.kinds import EventType, Visibility
+from ...engine.core.messages import Ack, Event, Message, Record
+from ...engine.core.principals import Principal
 from ...engine.core.recovery import decide
-from ...engine.core.session import SessionSettings, Stamp
+from ...engine.core.session import SessionSettings
 from ...engine.core.subscriber import Joined, Subscriber
 from ...engine.core.tail import Tail
 from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.endpoints import ROUTES
+from ...transport.live import GUESTS_WELCOME, Live
 from ...transport.ports import Machine
 from .. import wire
 
@@ -207,5 +212,9 @@ class KnowingAuthenticator:
 def api() -> Api:
     """What transports share, on the stand-ins."""
     return Api(
-        cast("Engine", AnsweringEngine()), cast("Authenticator", KnowingAuthenticator()), ROUTES, True, lambda _: None
+        cast("Engine", AnsweringEngine()),
+        cast("Authenticator", KnowingAuthenticator()),
+        ROUTES,
+        Live(GUESTS_WELCOME),
+        lambda _: None,
     )

@@ -6,12 +6,13 @@ from typing import Final
 
 from ...engine.core.batch import Batch, Committed, GroupCommit
 from ...engine.core.commands import Submit
+from ...engine.core.compose import Stamp
 from ...engine.core.config import ConversationSettings, WriterSettings
 from ...engine.core.conversation import ConversationMachine
 from ...engine.core.dedupe import Dedupe, Scope
 from ...engine.core.messages import Ack
 from ...engine.core.permissions import Verb
-from ...engine.core.session import Session, SessionSettings, Stamp
+from ...engine.core.session import Session, SessionSettings
 from ...engine.core.tail import Tail
 from .benchmark import Benchmark, Call
 from .inputs import ADA, NOW_MS, PRINCIPAL, RECORD, ROOM, TEXT, ack_of, ignore, message_id, row

@@ -12,14 +12,20 @@ from typing import Final
 
 import attrs
 
+from .authors import Author
 from .errors import EngineError
 from .ids import ConversationId
-from .messages import Author, ConversationChange
+from .members import Member, MemberChange
+from .messages import ConversationChange
 
 
 @attrs.define(eq=False, kw_only=True)
 class Row:
-    """One durable event to be. `digest` and `key` guard repeats; `at_ms` is when it was accepted."""
+    """One durable event to be. `digest` and `key` guard repeats; `at_ms` is when it was accepted.
+
+    A membership event carries what is wished for (`wish`) until its conversation, just before it hands the row over, decides
+    what that comes to (`type` and `member`).
+    """
 
     conversation: ConversationId
     type: str
@@ -30,6 +36,8 @@ class Row:
     reply_to: str | None = None
     meta_json: bytes | None = None
     change: ConversationChange | None = None
+    wish: MemberChange | None = None
+    member: Member | None = None
     key: str | None = None
     digest: bytes = b""
     withdrawn: bool = False

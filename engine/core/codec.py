@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from .authors import Author
 from .errors import InvalidCommand, Unprocessable
-from .messages import Author, ConversationChange, Event, Message, MessagePage, Record
+from .members import Member
+from .messages import ConversationChange, Event, Message, MessagePage, Record
 
 encode_json = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -86,8 +88,26 @@ def page_json(page: MessagePage) -> bytes:
 
 def change_json(change: ConversationChange) -> bytes:
     """What an update changed, as JSON; untouched fields are left out."""
-    fields = {"title": change.title, "visibility": change.visibility, "archived": change.archived}
+    fields = {
+        "title": change.title,
+        "visibility": change.visibility,
+        "archived": change.archived,
+        "slow_s": change.slow_s,
+    }
     return encode_json({name: value for name, value in fields.items() if value is not None})
+
+
+def member_json(member: Member) -> bytes:
+    """A row of the members as every transport shows it; what says nothing is left out."""
+    author = member.user
+    fields: JsonObject = {"user": {"id": author.id, "name": author.name, "kind": author.kind}}
+    if member.belongs:
+        fields |= {"role": member.role.value, "joined_at": rfc3339(member.joined_at_ms)}
+    if member.muted_until_ms:
+        fields["muted_until"] = rfc3339(member.muted_until_ms)
+    if member.banned:
+        fields["banned"] = True
+    return encode_json(fields)
 
 
 def event_json(event: Event) -> bytes:
@@ -101,6 +121,8 @@ def event_json(event: Event) -> bytes:
         rest = b',"message":%b' % _message(message, author, created_at)
     elif event.change is not None:
         rest = b',"changes":%b' % change_json(event.change)
+    elif event.member is not None:
+        rest = b',"member":%b' % member_json(event.member)
     elif event.data_json is not None:
         rest = b',"data":%b' % event.data_json
     else:
@@ -126,11 +148,13 @@ def record_json(record: Record) -> bytes:
         {
             "id": record.id,
             "title": record.title,
+            "kind": record.kind.value,
             "visibility": record.visibility.value,
             "owner": record.owner,
             "epoch": record.epoch,
             "offset": record.offset,
             "archived": record.archived,
+            "slow_s": record.slow_s,
             "created_at": rfc3339(record.created_at_ms),
         }
     )

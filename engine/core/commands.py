@@ -11,8 +11,9 @@ import attrs
 
 from .batch import Row
 from .errors import EngineError
-from .messages import Ack, Event, MessagePage, Principal, Record
+from .messages import Ack, Event, MessagePage, Record
 from .permissions import Verb
+from .principals import Principal
 from .recovery import Since
 from .subscriber import Joined, Subscriber
 

@@ -7,9 +7,12 @@ Invariants: the tail's head is the offset of the last event that the store settl
 once; submissions with one key share one row, so a key never flies twice; an error answered as "unavailable" withdraws the row.
 A key that was acked keeps its ack, whatever the conversation has become since: what would be refused is `Doubted` when it has a
 key, and only the store can tell then.
+
+A row that changes the conversation or its members is the last of its flight, and what it comes to is decided when it is handed
+over: so it is decided by what is settled, and whoever posts behind it must be allowed in the conversation as it is then.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 import attrs
@@ -19,13 +22,17 @@ from .commands import Submit
 from .config import ConversationSettings
 from .cursor import Cursor
 from .dedupe import Dedupe, Scope
-from .errors import EngineError, OutcomeUnknown, Overloaded, StoreUnavailable, Unprocessable
-from .messages import Ack, ConversationChange, Event, EventType, Message, Record
-from .permissions import check
+from .errors import EngineError, OutcomeUnknown, Overloaded, RateLimited, StoreUnavailable, Unprocessable
+from .kinds import EventType
+from .members import MemberChange, after, decide_member
+from .messages import Ack, ConversationChange, Event, Message, Record
+from .permissions import Standing, Verb, check, rank_of, standing_of
 from .recovery import Decision, Since, decide
 from .tail import Tail
 
 _OTHER_BODY = "the idempotency key was used for another body"
+_OFFICE = frozenset({Standing.OWNER, Standing.MODERATOR})
+_SPEAKERS = 10_000  # of slow mode; past it the one that spoke longest ago is forgotten
 
 
 @attrs.define(eq=False)
@@ -88,9 +95,11 @@ class ConversationMachine:
     """
 
     __slots__ = (
+        "_decided",
         "_dedupe",
         "_described",
         "_flying",
+        "_spoke",
         "_waiting_bytes",
         "flight",
         "record",
@@ -109,6 +118,9 @@ class ConversationMachine:
         self._flying: dict[Scope, Pending] = {}
         self._waiting_bytes = 0
         self._described: Record | None = None
+        self._decided: list[tuple[Pending, Record | EngineError]] = []
+        self._spoke: OrderedDict[str, int] = OrderedDict()
+        self._recall_speakers()
 
     @property
     def busy(self) -> bool:
@@ -136,7 +148,35 @@ class ConversationMachine:
             if pending is not None:
                 return self._share(pending, submission)
         refusal = _refusal(submission, self.record)
+        if refusal is None and self.record.slow_s:
+            refusal = self._too_soon(submission)
         return self._enqueue(submission) if refusal is None else refusal
+
+    def _too_soon(self, submission: Submit) -> EngineError | Doubted | None:
+        """Slow mode: one post of an author in `slow_s` seconds; those in office are free of it."""
+        if submission.verb is not Verb.POST or standing_of(submission.principal, self.record) in _OFFICE:
+            return None
+        row, last_ms = submission.row, self._spoke.get(submission.row.actor.id)
+        left_ms = 0 if last_ms is None else last_ms + 1000 * self.record.slow_s - row.at_ms
+        if left_ms > 0:
+            error = RateLimited("slow mode: wait before you post again", retry_after_s=left_ms / 1000)
+            return error if row.key is None else Doubted(error)
+        self._spoken(row.actor.id, row.at_ms)
+        return None
+
+    def _spoken(self, author_id: str, at_ms: int) -> None:
+        self._spoke[author_id] = at_ms
+        self._spoke.move_to_end(author_id)
+        if len(self._spoke) > _SPEAKERS:
+            self._spoke.popitem(last=False)
+
+    def _recall_speakers(self) -> None:
+        """Slow mode begins, or the conversation was loaded: who spoke lately stands in the tail."""
+        self._spoke.clear()
+        if self.record.slow_s:
+            for event in self.tail.events(self.tail.floor, len(self.tail)):
+                if event.message is not None:
+                    self._spoken(event.actor.id, event.at_ms)
 
     def _share(self, pending: Pending, retry: Submit) -> EngineError | None:
         """A retry of what is on its way."""
@@ -164,19 +204,48 @@ class ConversationMachine:
         return None
 
     def take_flight(self) -> list[Row] | None:
-        """The rows to hand over now; None while a flight is out or nothing waits."""
+        """The rows to hand over now; None while a flight is out or nothing waits. See `take_decided` for the others."""
         if self.flight is not None or not self.waiting:
             return None
         taken: list[Pending] = []
         size = 0
         while self.waiting and len(taken) < self.settings.batch_items:
-            size += self.waiting[0].row.size_bytes
+            row = self.waiting[0].row
+            size += row.size_bytes
             if taken and size > self.settings.batch_bytes:
                 break
-            taken.append(self.waiting.popleft())
-            self._waiting_bytes -= taken[-1].row.size_bytes
+            pending = self.waiting.popleft()
+            self._waiting_bytes -= row.size_bytes
+            if row.wish is not None and not self._decide(pending, row.wish):
+                continue
+            taken.append(pending)
+            if row.type != EventType.MESSAGE_CREATED:
+                break
+        if not taken:
+            return None
         self.flight = Flight(taken)
         return [pending.row for pending in taken]
+
+    def _decide(self, pending: Pending, wish: MemberChange) -> bool:
+        """What a wish to change a membership comes to, as everything before it is settled. False: nothing to store."""
+        submission, row, record = pending.submissions[0], pending.row, self.record
+        try:
+            check(submission.principal, submission.verb, record, row.at_ms)
+            rank = rank_of(submission.principal, record)
+            found = decide_member(record.members, wish, by_id=submission.principal.id, rank=rank, at_ms=row.at_ms)
+        except EngineError as error:
+            self._decided.append((self._forget(pending), error))
+            return False
+        if found is None:
+            self._decided.append((self._forget(pending), self.described()))
+            return False
+        row.type, row.member = found
+        return True
+
+    def take_decided(self) -> list[tuple[Pending, Record | EngineError]]:
+        """What `take_flight` found to come to nothing that is stored, with the answers."""
+        decided, self._decided = self._decided, []
+        return decided
 
     def refuse_flight(self, error: EngineError) -> list[tuple[Pending, EngineError]]:
         """The storage actor did not take the flight: everybody in it is told, nothing is stored."""
@@ -226,7 +295,7 @@ class ConversationMachine:
                 event = event_of(pending.row, offset)
                 self.tail.append(event)
                 if event.message is None:
-                    return self._changed(pending.row.change or ConversationChange())
+                    return self._changed(pending.row)
                 return self._remember(pending, Ack(event.message, Cursor(self.record.epoch, offset)))
 
     def _remember(self, pending: Pending, ack: Ack) -> Ack:
@@ -234,8 +303,11 @@ class ConversationMachine:
             self._dedupe.acknowledge(pending.scope, pending.row.digest, ack)
         return ack
 
-    def _changed(self, change: ConversationChange) -> Record:
-        self.record = changed(self.record, change)
+    def _changed(self, row: Row) -> Record:
+        was_slow = self.record.slow_s
+        self.record = record_after(self.record, row)
+        if self.record.slow_s and not was_slow:
+            self._recall_speakers()
         self._described = None
         return self.described()
 
@@ -286,7 +358,7 @@ class ConversationMachine:
 def _refusal(submission: Submit, record: Record) -> EngineError | Doubted | None:
     """Why a submission is not allowed in the conversation as it is; None when it is."""
     try:
-        check(submission.principal, submission.verb, record)
+        check(submission.principal, submission.verb, record, submission.row.at_ms)
     except EngineError as error:
         return error if submission.row.key is None else Doubted(error)
     return None
@@ -328,14 +400,23 @@ def message_of(row: Row, offset: int, first: Repeat | None = None) -> Message:
 def event_of(row: Row, offset: int) -> Event:
     """The event that a row became."""
     message = message_of(row, offset) if row.type == EventType.MESSAGE_CREATED else None
-    return Event(row.type, row.conversation, offset, row.at_ms, row.actor, message=message, change=row.change)
+    return Event(
+        row.type, row.conversation, offset, row.at_ms, row.actor, message=message, change=row.change, member=row.member
+    )
 
 
-def changed(record: Record, change: ConversationChange) -> Record:
-    """A record after a change."""
+def record_after(record: Record, row: Row) -> Record:
+    """A record after a row that changed it."""
+    if row.member is not None:
+        return attrs.evolve(record, members=after(record.members, row.member))
+    return record if row.change is None else _changed(record, row.change)
+
+
+def _changed(record: Record, change: ConversationChange) -> Record:
     return attrs.evolve(
         record,
         title=record.title if change.title is None else change.title,
         visibility=record.visibility if change.visibility is None else change.visibility,
         archived=record.archived if change.archived is None else change.archived,
+        slow_s=record.slow_s if change.slow_s is None else change.slow_s,
     )

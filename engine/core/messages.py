@@ -3,45 +3,13 @@
 All are frozen values. Times are milliseconds since the Unix epoch (UTC); the wire shows them as RFC 3339 (`codec.rfc3339`).
 """
 
-from enum import StrEnum
-from typing import Literal
-
 import attrs
 
+from .authors import Author, as_author
 from .cursor import Cursor
 from .ids import ConversationId
-
-AuthorKind = Literal["user", "guest", "bot", "assistant"]
-
-
-@attrs.frozen
-class Author:
-    """Who did something, as everybody sees it."""
-
-    id: str
-    name: str
-    kind: AuthorKind = "user"
-
-
-def as_author(value: "Author | str") -> Author:
-    """An embedder may name an author by a plain text: it is id and name at once."""
-    return Author(value, value) if isinstance(value, str) else value
-
-
-@attrs.frozen
-class Principal:
-    """Who asks. `all_powerful` is the embedding program itself, which no rule restrains.
-
-    A principal is what a credential was resolved to; an author is the part of it that others see.
-    """
-
-    author: Author
-    all_powerful: bool = False
-
-    @property
-    def id(self) -> str:
-        """The stable id that ownership and idempotency keys are bound to."""
-        return self.author.id
+from .kinds import ConversationKind, Visibility
+from .members import Member, Members
 
 
 @attrs.frozen
@@ -84,16 +52,16 @@ class Message:
         return (len(text) if text.isascii() else len(text.encode())) + len(self.meta_json or b"")
 
 
-class Visibility(StrEnum):
-    """Who may see a conversation: everybody with a principal, or its owner (and, later, its members)."""
-
-    PUBLIC = "public"
-    PRIVATE = "private"
-
-
 @attrs.frozen
 class Record:
-    """What is known of a conversation besides its log. `offset` is the head when the record was read."""
+    """What is known of a conversation besides its log.
+
+    Attributes:
+        owner: id of who made it; who owns it now, `members` say.
+        offset: the head when the record was read.
+        slow_s: seconds between two posts of one author (moderators may always); 0 for no slow mode.
+        members: by user id; empty in a list of conversations, which says nothing about them.
+    """
 
     id: ConversationId
     title: str
@@ -103,6 +71,9 @@ class Record:
     offset: int
     created_at_ms: int
     archived: bool = False
+    kind: ConversationKind = ConversationKind.ROOM
+    slow_s: int = 0
+    members: Members = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen
@@ -112,16 +83,7 @@ class ConversationChange:
     title: str | None = None
     visibility: Visibility | None = None
     archived: bool | None = None
-
-
-class EventType(StrEnum):
-    """Types of events. The durable ones carry an offset."""
-
-    MESSAGE_CREATED = "message.created"
-    CONVERSATION_UPDATED = "conversation.updated"
-    CONVERSATION_ARCHIVED = "conversation.archived"
-    TYPING = "typing"
-    SERVER_DRAINING = "server.draining"
+    slow_s: int | None = None
 
 
 @attrs.frozen
@@ -132,6 +94,7 @@ class Event:
         offset: place in the log, from 1; None for an ephemeral event, which is not stored and not replayed.
         message: of a message event.
         change: of a conversation event.
+        member: of a membership event: the row as it became.
         data_json: encoded JSON object of an application's own ephemeral event.
     """
 
@@ -142,6 +105,7 @@ class Event:
     actor: Author
     message: Message | None = None
     change: ConversationChange | None = None
+    member: Member | None = None
     data_json: bytes | None = None
 
 

@@ -1,13 +1,55 @@
-"""Who may do what in a conversation: one function, asked by the conversation itself, whatever the transport.
+"""Who may do what: the one table, read by every transport and by the conversation itself.
 
-Until accounts and memberships exist the rule is small: a public conversation may be read and posted to by every principal; a
-private one only by its owner, and to everybody else it does not exist; only the owner changes a conversation.
+Two questions are asked. `may_call`: may this principal use this route, RPC method or command at all? It is decided where the
+request is decoded. `check`: may it do this in that conversation? It is decided by the conversation's actor, which alone knows the
+members of the moment. To somebody who may not know of a conversation it does not exist.
 """
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import Final
 
-from .errors import Conflict, Forbidden, NotFound
-from .messages import Principal, Record, Visibility
+from .errors import Conflict, EngineError, Forbidden, NotFound, Unauthenticated
+from .kinds import ConversationKind, Visibility
+from .members import Member, Role
+from .messages import Record
+from .principals import Principal, Scope, ServerRole
+
+# -- routes -----------------------------------------------------------------------------------------------------------
+
+
+class Access(StrEnum):
+    """What a caller of a route must be."""
+
+    ANYONE = "anyone"
+    PRINCIPAL = "principal"
+    """Any principal, guests too."""
+    ACCOUNT = "account"
+    """Somebody with an account: no guest."""
+    ADMIN = "admin"
+
+
+def may_call(principal: Principal | None, access: Access, scope: Scope) -> EngineError | None:
+    """Why a principal may not call a route; None when it may.
+
+    Args:
+        principal: None for nobody.
+        access: what the route asks for.
+        scope: what the credential must be good for; without meaning for `Access.ANYONE`.
+    """
+    if access is Access.ANYONE:
+        return None
+    if principal is None:
+        return Unauthenticated("authenticate first")
+    if scope not in principal.scopes:
+        return Forbidden(f"this credential lacks the scope {scope.value!r}")
+    if access is Access.ADMIN and principal.role is not ServerRole.ADMIN:
+        return Forbidden("this is for admins")
+    if access is Access.ACCOUNT and principal.role is ServerRole.GUEST:
+        return Forbidden("this needs an account")
+    return None
+
+
+# -- conversations ------------------------------------------------------------------------------------------------------
 
 
 class Verb(StrEnum):
@@ -16,21 +58,148 @@ class Verb(StrEnum):
     READ = "read"
     POST = "post"
     SIGNAL = "signal"
+    JOIN = "join"
+    LEAVE = "leave"
+    INVITE = "invite"
+    """Bring people in: make members, make and revoke invites."""
+    MODERATE = "moderate"
+    """Remove, mute and ban."""
     MANAGE = "manage"
+    """Change title, kind of access, slow mode, and archive."""
 
 
-def check(principal: Principal, verb: Verb, record: Record) -> None:
+class Standing(Enum):
+    """What a principal is to one conversation."""
+
+    OWNER = auto()
+    MODERATOR = auto()
+    MEMBER = auto()
+    VIEWER = auto()
+    VISITOR = auto()
+    """No member of a public conversation."""
+    READER = auto()
+    """No member, but its credential opens the conversation for reading."""
+    BANNED = auto()
+    STRANGER = auto()
+    """May not know of it."""
+
+
+_ALL: Final = frozenset({Standing.OWNER, Standing.MODERATOR, Standing.MEMBER, Standing.VIEWER})
+_OFFICE: Final = frozenset({Standing.OWNER, Standing.MODERATOR})
+_SPEAKERS: Final = _OFFICE | {Standing.MEMBER, Standing.VISITOR}
+
+ALLOWED: Final = {
+    Verb.READ: _ALL | {Standing.VISITOR, Standing.READER},
+    Verb.POST: _SPEAKERS,
+    Verb.SIGNAL: _SPEAKERS,
+    Verb.JOIN: _ALL | {Standing.VISITOR},
+    Verb.LEAVE: _ALL,
+    Verb.INVITE: _OFFICE,
+    Verb.MODERATE: _OFFICE,
+    Verb.MANAGE: frozenset({Standing.OWNER}),
+}
+"""Which standing may do what. An announcement is for `_OFFICE` to speak in; a direct conversation has nobody in office."""
+
+SCOPE_OF: Final = {
+    Verb.READ: Scope.READ,
+    Verb.POST: Scope.WRITE,
+    Verb.SIGNAL: Scope.WRITE,
+    Verb.JOIN: Scope.MANAGE,
+    Verb.LEAVE: Scope.MANAGE,
+    Verb.INVITE: Scope.MANAGE,
+    Verb.MODERATE: Scope.MANAGE,
+    Verb.MANAGE: Scope.MANAGE,
+}
+"""What the credential must be good for besides."""
+
+_SPEAKING: Final = frozenset({Verb.POST, Verb.SIGNAL})
+_FIXED: Final = frozenset({Verb.JOIN, Verb.LEAVE, Verb.INVITE})
+_REFUSALS: Final = {
+    Verb.READ: "you may not read here",
+    Verb.POST: "you may not post here",
+    Verb.SIGNAL: "you may not post here",
+    Verb.JOIN: "you may not join",
+    Verb.LEAVE: "you are no member",
+    Verb.INVITE: "only owners and moderators bring people in",
+    Verb.MODERATE: "only owners and moderators may do this",
+    Verb.MANAGE: "only an owner may change a conversation",
+}
+_STANDINGS: Final = {
+    Role.OWNER: Standing.OWNER,
+    Role.MODERATOR: Standing.MODERATOR,
+    Role.MEMBER: Standing.MEMBER,
+    Role.VIEWER: Standing.VIEWER,
+}
+_ABOVE_OWNERS: Final = Role.OWNER.rank + 1
+
+
+def standing_of(principal: Principal, record: Record) -> Standing:
+    """What a principal is to a conversation now."""
+    if principal.all_powerful:
+        return Standing.OWNER
+    member = record.members.get(principal.author.id)
+    if member is not None:
+        if member.banned:
+            return Standing.BANNED if record.visibility is Visibility.PUBLIC else Standing.STRANGER
+        if member.joined_at_ms:
+            return _STANDINGS[member.role]
+    if (
+        principal.role is ServerRole.ADMIN
+        and Scope.ADMIN in principal.scopes
+        and record.kind is not ConversationKind.DIRECT
+    ):
+        return Standing.OWNER
+    if record.visibility is Visibility.PUBLIC:
+        return Standing.VISITOR
+    return Standing.READER if record.id in principal.grants else Standing.STRANGER
+
+
+def rank_of(principal: Principal, record: Record) -> int:
+    """The rank with which a principal acts on members; 0 for those without an office."""
+    if principal.all_powerful:
+        return _ABOVE_OWNERS
+    standing = standing_of(principal, record)
+    if standing is Standing.OWNER:
+        member = record.members.get(principal.id)
+        return Role.OWNER.rank if member is not None and member.role is Role.OWNER else _ABOVE_OWNERS
+    return Role.MODERATOR.rank if standing is Standing.MODERATOR else 0
+
+
+def check(principal: Principal, verb: Verb, record: Record, at_ms: int = 0) -> None:
     """Let it pass, or say why not.
+
+    Args:
+        at_ms: now, milliseconds since the epoch; for those who are muted until a time.
 
     Raises:
         NotFound: the principal may not know of the conversation.
         Forbidden: it may know, but not do this.
         Conflict: the conversation is archived and the verb would add to it.
     """
-    owner = principal.all_powerful or principal.id == record.owner
-    if record.visibility is Visibility.PRIVATE and not owner:
+    standing = standing_of(principal, record)
+    if standing is Standing.STRANGER:
         raise NotFound("no such conversation")
-    if verb is Verb.MANAGE and not owner:
-        raise Forbidden("only the owner may change a conversation")
-    if record.archived and verb in (Verb.POST, Verb.SIGNAL):
+    if standing not in ALLOWED[verb]:
+        raise Forbidden("you are banned here" if standing is Standing.BANNED else _REFUSALS[verb])
+    if SCOPE_OF[verb] not in principal.scopes:
+        raise Forbidden(f"this credential lacks the scope {SCOPE_OF[verb].value!r}")
+    if record.kind is not ConversationKind.ROOM:
+        _check_kind(verb, standing, record)
+    if verb in _SPEAKING:
+        _check_speaking(principal, record, at_ms)
+
+
+def _check_kind(verb: Verb, standing: Standing, record: Record) -> None:
+    if record.kind is ConversationKind.ANNOUNCEMENT:
+        if verb in _SPEAKING and standing not in _OFFICE:
+            raise Forbidden("only owners and moderators speak in an announcement")
+    elif verb in _FIXED:
+        raise Conflict("the two of a direct conversation are its members for ever")
+
+
+def _check_speaking(principal: Principal, record: Record, at_ms: int) -> None:
+    if record.archived:
         raise Conflict("the conversation is archived")
+    member: Member | None = record.members.get(principal.author.id)
+    if member is not None and at_ms < member.muted_until_ms and not principal.all_powerful:
+        raise Forbidden("you are muted here")

@@ -5,46 +5,30 @@ and nothing else: what may be asked, within which limits, is decided here; what 
 decided by the conversation (`permissions`).
 """
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from . import codec
-from .batch import Row
-from .commands import Describe, History, Join, Presence, Replay, Replayed, Roster, Signal, Submit, digest_of
+from .commands import Describe, History, Join, Presence, Replay, Replayed, Roster, Signal, Submit
+from .compose import SLOW_S, Stamp, check_title, compose_change, compose_member, compose_post, visibility_of
 from .config import ConversationSettings
 from .errors import (
     AlreadySubscribed,
     EngineError,
     InvalidCommand,
     LimitExceeded,
-    PayloadTooLarge,
     Unauthenticated,
     Unprocessable,
 )
-from .ids import ConversationId, conversation_id, idempotency_key, message_id
-from .messages import Ack, Author, ConversationChange, Draft, EventType, MessagePage, Principal, Record, Visibility
-from .permissions import Verb
+from .ids import ConversationId, conversation_id, message_id
+from .kinds import EventType
+from .members import MemberChange
+from .messages import Ack, ConversationChange, Draft, MessagePage, Record
+from .principals import Principal
 from .recovery import Since
 from .subscriber import Joined, Subscriber
-
-AUTHOR_BYTES: Final = 1024
-
-_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*", re.ASCII)
-_TYPE_CHARS = 100
-_OWN_TYPES = frozenset({*(kind.value.partition(".")[0] for kind in EventType), "stream"})
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not the text backslash-u0000
-
-
-@attrs.frozen(kw_only=True)
-class Stamp:
-    """What a machine may not draw itself: a fresh id, the wall clock and the deadline on the engine's clock."""
-
-    id: str
-    at_ms: int
-    deadline: float
 
 
 @attrs.frozen(kw_only=True)
@@ -163,7 +147,7 @@ class Session:
         stamp: Stamp,
         reply: Callable[[Ack | Record | EngineError], None],
     ) -> tuple[ConversationId, Submit]:
-        """Compose a change from ``{"title"?, "visibility"?, "archived"?}``.
+        """Compose a change from ``{"title"?, "visibility"?, "archived"?, "slow_s"?}``.
 
         Raises:
             Unauthenticated, InvalidCommand, Unprocessable.
@@ -171,12 +155,26 @@ class Session:
         principal = self.require()
         archived = codec.get_bool(body, "archived")
         title = codec.get_text(body, "title")
+        slow_s = codec.get_int(body, "slow_s")
+        if slow_s is not None and slow_s > SLOW_S:
+            raise Unprocessable(f"'slow_s' is at most {SLOW_S} seconds")
         change = ConversationChange(
+            slow_s=slow_s,
             title=None if title is None else check_title(title, self.settings.conversation),
             visibility=visibility_of(codec.get_text(body, "visibility")),
             archived=archived,
         )
         return compose_change(principal, name, change, stamp, reply)
+
+    def change_member(
+        self, name: str, wish: MemberChange, stamp: Stamp, reply: Callable[[Ack | Record | EngineError], None]
+    ) -> tuple[ConversationId, Submit]:
+        """Compose a change of a membership; the answer is the record with its members.
+
+        Raises:
+            Unauthenticated, InvalidCommand, Unprocessable.
+        """
+        return compose_member(self.require(), name, wish, stamp, reply)
 
     def history(
         self,
@@ -243,165 +241,3 @@ class Session:
         """Compose a typing event; it carries how long it stands, so that nobody has to be told when it ends."""
         data = codec.encode_json({"expires_in_ms": int(self.settings.conversation.typing_s * 1000)})
         return conversation_id(name), Signal(reply, self.require(), EventType.TYPING, at_ms, data)
-
-
-def compose_post(
-    settings: ConversationSettings,
-    principal: Principal,
-    name: str,
-    draft: Draft,
-    stamp: Stamp,
-    reply: Callable[[Ack | Record | EngineError], None],
-) -> tuple[ConversationId, Submit]:
-    """Check a draft against the limits and make it a submission.
-
-    Raises:
-        InvalidCommand, Unprocessable, PayloadTooLarge.
-    """
-    conversation = conversation_id(name)
-    if codec.storable_text(draft.text, settings.text_bytes, "text") > settings.text_bytes:
-        raise PayloadTooLarge(f"'text' is over {settings.text_bytes} bytes")
-    if not draft.text:
-        raise Unprocessable("'text' is empty")
-    check_author(draft.author)
-    meta_json = None if draft.meta is None else encode_meta(draft.meta, settings.meta_bytes)
-    reply_to = None if draft.reply_to is None else message_id(draft.reply_to)
-    row = Row(
-        conversation=conversation,
-        type=EventType.MESSAGE_CREATED,
-        id=stamp.id,
-        actor=draft.author,
-        at_ms=stamp.at_ms,
-        text=draft.text,
-        reply_to=reply_to,
-        meta_json=meta_json,
-        key=None if draft.idempotency_key is None else idempotency_key(draft.idempotency_key),
-    )
-    if row.key is not None:
-        row.digest = digest_of(row.text, row.reply_to, row.meta_json)
-    return conversation, Submit(reply, principal, Verb.POST, row, stamp.deadline)
-
-
-def compose_signal(
-    settings: ConversationSettings,
-    principal: Principal,
-    name: str,
-    event_type: str,
-    data: dict[str, Any] | None,
-    at_ms: int,
-    reply: Callable[[EngineError | None], None],
-) -> tuple[ConversationId, Signal]:
-    """Check an application's own ephemeral event and make it a command.
-
-    Raises:
-        InvalidCommand: the type is malformed, or one of ours. Unprocessable, PayloadTooLarge: the data.
-    """
-    if len(event_type) > _TYPE_CHARS or _TYPE.fullmatch(event_type) is None:
-        raise InvalidCommand(f"an event type is lower-case words joined by dots, at most {_TYPE_CHARS} characters")
-    if event_type.partition(".")[0] in _OWN_TYPES:
-        raise InvalidCommand("this event type is the engine's own")
-    check_author(principal.author)
-    data_json = None if data is None else encode_meta(data, settings.meta_bytes, "data")
-    return conversation_id(name), Signal(reply, principal, event_type, at_ms, data_json)
-
-
-def check_author(author: Author) -> None:
-    """Check an author that an embedder made: one that cannot be encoded would crash the conversation at every load.
-
-    Raises:
-        Unprocessable: id or name is empty, over `AUTHOR_BYTES`, or not storable.
-    """
-    for name, text in (("author id", author.id), ("author name", author.name)):
-        if not text or codec.storable_text(text, AUTHOR_BYTES, name) > AUTHOR_BYTES:
-            raise Unprocessable(f"an {name} has 1 to {AUTHOR_BYTES} bytes")
-
-
-def compose_change(
-    principal: Principal,
-    name: str,
-    change: ConversationChange,
-    stamp: Stamp,
-    reply: Callable[[Ack | Record | EngineError], None],
-) -> tuple[ConversationId, Submit]:
-    """Make a change of the conversation a submission.
-
-    Raises:
-        InvalidCommand: the change is empty.
-        Unprocessable: the actor cannot be stored.
-    """
-    conversation = conversation_id(name)
-    check_author(principal.author)
-    if change == ConversationChange():
-        raise InvalidCommand("nothing to change: give 'title', 'visibility' or 'archived'")
-    kind = EventType.CONVERSATION_ARCHIVED if change.archived else EventType.CONVERSATION_UPDATED
-    row = Row(
-        conversation=conversation, type=kind, id=stamp.id, actor=principal.author, at_ms=stamp.at_ms, change=change
-    )
-    return conversation, Submit(reply, principal, Verb.MANAGE, row, stamp.deadline)
-
-
-def compose_record(
-    body: Mapping[str, Any], owner: Principal, settings: ConversationSettings, *, fresh_id: str, epoch: str, at_ms: int
-) -> Record:
-    """Compose a new conversation from ``{"id"?, "title"?, "visibility"?}``; private unless said otherwise.
-
-    Raises:
-        InvalidCommand, Unprocessable.
-    """
-    check_author(owner.author)
-    name = codec.get_text(body, "id")
-    conversation = conversation_id(fresh_id if name is None else name)
-    title = codec.get_text(body, "title")
-    return Record(
-        id=conversation,
-        title=conversation if title is None else check_title(title, settings),
-        visibility=visibility_of(codec.get_text(body, "visibility")) or Visibility.PRIVATE,
-        owner=owner.id,
-        epoch=epoch,
-        offset=0,
-        created_at_ms=at_ms,
-    )
-
-
-def check_title(title: str, settings: ConversationSettings) -> str:
-    """Check a title.
-
-    Raises:
-        Unprocessable: empty, too long, or not storable.
-    """
-    codec.storable_text(title, 4 * settings.title_chars, "title")
-    if not 1 <= len(title) <= settings.title_chars:
-        raise Unprocessable(f"a title has 1 to {settings.title_chars} characters")
-    return title
-
-
-def visibility_of(text: str | None) -> Visibility | None:
-    """Read a visibility.
-
-    Raises:
-        InvalidCommand: it is neither public nor private.
-    """
-    if text is None:
-        return None
-    try:
-        return Visibility(text)
-    except ValueError:
-        raise InvalidCommand("'visibility' must be 'public' or 'private'") from None
-
-
-def encode_meta(meta: dict[str, Any], limit_bytes: int, name: str = "meta") -> bytes:
-    """Encode an application's object.
-
-    Raises:
-        PayloadTooLarge: over the limit.
-        Unprocessable: it holds what JSON or the store cannot carry.
-    """
-    try:
-        data = codec.encode_json(meta)
-    except (TypeError, ValueError, RecursionError):
-        raise Unprocessable(f"{name!r} holds what JSON cannot carry") from None
-    if len(data) > limit_bytes:
-        raise PayloadTooLarge(f"{name!r} is over {limit_bytes} bytes")
-    if _NUL.search(data):
-        raise Unprocessable(f"{name!r} may not hold the character NUL")
-    return data

@@ -10,7 +10,8 @@ Invariant: at most `signal_items` wait, the oldest giving way; signals are promi
 from collections import OrderedDict
 
 from .config import ConversationSettings
-from .messages import Event, EventType
+from .kinds import EventType
+from .messages import Event
 from .tail import Entry
 
 

@@ -15,7 +15,8 @@ from typing import ClassVar, Protocol
 import attrs
 
 from .ids import ConversationId
-from .messages import Event, Principal, Record
+from .messages import Event, Record
+from .principals import Principal
 from .recovery import Decision
 from .tail import Entry, Format, Page, Tail
 

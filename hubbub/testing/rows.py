@@ -20,7 +20,9 @@ from ..actors import RestartIntensity, Supervisor
 from ..engine import Author, Record, Store, Visibility
 from ..engine.core.batch import Batch, Result, Row
 from ..engine.core.ids import ConversationId, uuid7
-from ..engine.core.messages import ConversationChange, EventType
+from ..engine.core.kinds import EventType
+from ..engine.core.members import Member, Role
+from ..engine.core.messages import ConversationChange
 
 _numbers = itertools.count(1)
 
@@ -39,7 +41,10 @@ def fresh_id() -> str:
 
 def record(name: str = ROOM, *, owner: str = "ada", visibility: Visibility = Visibility.PUBLIC) -> Record:
     """A new conversation, for `Store.create`."""
-    return Record(ConversationId(name), f"title of {name}", visibility, owner, f"epoch-{name}", 0, AT_MS)
+    members = {owner: Member(Author(owner, owner), Role.OWNER, AT_MS)}
+    return Record(
+        ConversationId(name), f"title of {name}", visibility, owner, f"epoch-{name}", 0, AT_MS, members=members
+    )
 
 
 def message(

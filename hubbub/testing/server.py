@@ -34,9 +34,10 @@ async def open_test_server(
 
     Leaving the block drains and returns when the port is closed.
     """
+    from ..transport.live import AccessSettings, LiveSettings  # as below
     from ..transport.serve import ServeSettings, serve  # only those who serve load the server
 
-    settings = ServeSettings(port=0, guests=guests, drain_s=5.0)
+    settings = ServeSettings(port=0, live=LiveSettings(access=AccessSettings(guests=guests)), drain_s=5.0)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         serving = await nursery.start(partial(serve, authenticate=authenticate), engine, settings)

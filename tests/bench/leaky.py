@@ -14,6 +14,7 @@ import trio
 
 from hubbub import Engine, MemoryStore
 from hubbub.operator_token import keep
+from hubbub.transport.live import GUESTS_WELCOME
 from hubbub.transport.operator import OperatorKey
 from hubbub.transport.serve import ServeSettings, Serving, serve
 
@@ -36,7 +37,7 @@ async def main(data: Path) -> None:
         key = OperatorKey.of(keep(data))
 
         async def run(*, task_status: trio.TaskStatus[Serving]) -> None:
-            await serve(engine, ServeSettings(port=0, guests=True), operator=key, task_status=task_status)
+            await serve(engine, ServeSettings(port=0, live=GUESTS_WELCOME), operator=key, task_status=task_status)
 
         serving: Serving = await nursery.start(run)
         nursery.start_soon(leak, nursery)

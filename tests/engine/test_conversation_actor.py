@@ -24,7 +24,7 @@ from hubbub.engine import (
     WriterSettings,
 )
 from hubbub.engine.core.batch import Result, Row
-from hubbub.engine.core.session import compose_post
+from hubbub.engine.core.compose import compose_post
 from hubbub.engine.core.subscriber import Stage, Subscriber
 from hubbub.storage import MemoryStore
 from hubbub.storage.store import WriterStore

@@ -26,8 +26,8 @@ from hubbub.engine import (
     Visibility,
 )
 from hubbub.engine.core.commands import Describe, Presence, Replayed
+from hubbub.engine.core.compose import compose_post
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.session import compose_post
 from hubbub.engine.core.subscriber import Joined, Subscriber
 from hubbub.testing import Fault
 

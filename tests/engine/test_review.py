@@ -18,9 +18,9 @@ from hubbub.engine import (
 from hubbub.engine._room import Room
 from hubbub.engine._step import STEP_ITEMS
 from hubbub.engine.core.commands import History
+from hubbub.engine.core.compose import compose_change
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.messages import ConversationChange
-from hubbub.engine.core.session import compose_change
 from hubbub.engine.core.subscriber import Joined, Stage
 
 from .world import ADA, BOB, ROOM, FaultyStore, Outlet, Replies, join, poison, post, subscriber_of, until, world

@@ -19,8 +19,8 @@ from hubbub.engine import (
     Visibility,
 )
 from hubbub.engine.core.commands import Describe, History
+from hubbub.engine.core.compose import compose_change
 from hubbub.engine.core.messages import ConversationChange
-from hubbub.engine.core.session import compose_change
 from hubbub.storage import MemoryStore
 from hubbub.testing import Fault
 

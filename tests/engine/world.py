@@ -21,10 +21,10 @@ from hubbub.engine import (
 )
 from hubbub.engine.core.batch import Row
 from hubbub.engine.core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
+from hubbub.engine.core.compose import compose_post
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Verb
 from hubbub.engine.core.recovery import Since
-from hubbub.engine.core.session import compose_post
 from hubbub.engine.core.subscriber import Subscriber
 from hubbub.storage.store import WriterStore
 from hubbub.testing import OFFSETS, FaultyStore, OffsetFormat

@@ -14,6 +14,7 @@ import trio
 from hubbub import Engine, MemoryStore
 from hubbub.engine.core.batch import Batch
 from hubbub.operator_token import keep
+from hubbub.transport.live import GUESTS_WELCOME
 from hubbub.transport.operator import OperatorKey
 from hubbub.transport.serve import ServeSettings, Serving, serve
 
@@ -31,7 +32,7 @@ async def main(port: int, data: Path) -> None:
     """Serve until stopped."""
     async with Engine.open(store=PoisonedStore()) as engine, trio.open_nursery() as nursery:
         await engine.create("poison")
-        settings = ServeSettings(port=port, guests=True)
+        settings = ServeSettings(port=port, live=GUESTS_WELCOME)
         key = OperatorKey.of(keep(data))
 
         async def run(*, task_status: trio.TaskStatus[Serving]) -> None:

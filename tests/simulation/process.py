@@ -20,6 +20,7 @@ from hubbub.transport.api import Api
 from hubbub.transport.auth import Authenticator
 from hubbub.transport.door import Door, DoorSettings
 from hubbub.transport.endpoints import ROUTES
+from hubbub.transport.live import GUESTS_WELCOME, Live
 from hubbub.transport.ports import Connection
 from hubbub.transport.router import Router
 from hubbub.transport.serve import drain
@@ -177,7 +178,7 @@ class Process:
             table.start_soon(work)
 
         auth = Authenticator(engine.store, engine.now_ms, start_soon)
-        api = Api(engine, auth, ROUTES, guests=True, start_soon=start_soon)
+        api = Api(engine, auth, ROUTES, Live(GUESTS_WELCOME), start_soon)
         door = DoorSettings()
         return Door(Router(api, door.socket, door.stream), self._no_cold_lane, door.http)
 

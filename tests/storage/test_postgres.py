@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.batch import Committed, Rejected, Result, Row
 from hubbub.engine.core.errors import EngineBroken, EngineError, StoreFenced, StoreUnavailable, Unprocessable
-from hubbub.engine.core.messages import Author
 from hubbub.storage import PostgresStore, StoreInUse, sql
 from hubbub.storage.driver import open_driver
 from hubbub.storage.postgres import PostgresBackend

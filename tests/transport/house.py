@@ -25,6 +25,7 @@ from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
 from hubbub.transport.ledger import TableStatistics
+from hubbub.transport.live import AccessSettings, Live, LiveSettings
 from hubbub.transport.loop_lag import LoopLag
 from hubbub.transport.operator import Operator, OperatorKey
 
@@ -126,7 +127,14 @@ async def house(*, guests: bool = True) -> AsyncIterator[House]:
         auth = Authenticator(store, engine.now_ms, start_soon)
         await engine.create("lobby")
         token = (await auth.issue_guest("Eve")).token
-        api = Api(engine, auth, ROUTES, guests, start_soon, operator=operator_access())
+        api = Api(
+            engine,
+            auth,
+            ROUTES,
+            Live(LiveSettings(access=AccessSettings(guests=guests))),
+            start_soon,
+            operator=operator_access(),
+        )
         yield House(engine, store, api, token, wall)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()

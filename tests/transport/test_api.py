@@ -17,6 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import EngineError, InvalidCommand, Overloaded, StoreUnavailable
 from hubbub.engine.core.errors import WIRE, OutcomeUnknown, RateLimited, RecoveryFailed, RecoveryReason
+from hubbub.engine.core.permissions import Access
 from hubbub.transport.api import (
     WAITS,
     Api,
@@ -293,7 +294,7 @@ async def test_credentials(method: str, headers: list[str], status: int, autojum
 async def test_open_routes_and_foreign_pages(method: str, status: int, autojump_clock: MockClock) -> None:
     """A page elsewhere may look at what is open, and may not make its visitors guests."""
     async with house() as there:
-        routes = Routes((Route(method=method, path="/x", endpoint=_endpoint(lambda: 204), open=True),))
+        routes = Routes((Route(method=method, path="/x", endpoint=_endpoint(lambda: 204), access=Access.ANYONE),))
         there.api = attrs.evolve(there.api, routes=routes)
         assert (await there.dispatch(head_of(method, "/x", "Origin: http://evil"))).status == status
 

@@ -23,6 +23,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from trio.testing import wait_all_tasks_blocked
 
+from hubbub.engine.core.permissions import Access
 from hubbub.transport.api import Route, Routes
 from hubbub.transport.centrifugal import CentrifugalConnection
 from hubbub.transport.cold import ColdSettings
@@ -54,7 +55,9 @@ class Owing:
 
 
 def routes(**endpoints):
-    extra = tuple(Route(method="GET", path=f"/{name}", endpoint=found, open=True) for name, found in endpoints.items())
+    extra = tuple(
+        Route(method="GET", path=f"/{name}", endpoint=found, access=Access.ANYONE) for name, found in endpoints.items()
+    )
     return {"routes": Routes(ROUTES.routes + extra)}
 
 

@@ -8,6 +8,7 @@ import re
 import pytest
 import trio
 
+from hubbub.engine.core.permissions import Access
 from hubbub.transport.api import Route, Routes
 from hubbub.transport.cold_calls import CallSettings, ColdCalls
 from hubbub.transport.endpoints import ROUTES
@@ -207,7 +208,10 @@ async def test_same_head_in_both_lanes(autojump_clock, request_bytes):
         respond(Response(200))
 
     routes = Routes(
-        tuple(Route(method=m, path="/echo/{x}", endpoint=echo, open=True, max_body_bytes=99) for m in ("GET", "POST"))
+        tuple(
+            Route(method=m, path="/echo/{x}", endpoint=echo, access=Access.ANYONE, max_body_bytes=99)
+            for m in ("GET", "POST")
+        )
     )
     async with serving(api={"routes": routes}) as world:
         async with world.client() as client:
@@ -223,10 +227,10 @@ async def test_same_head_in_both_lanes(autojump_clock, request_bytes):
 class BrokenRoutes(Routes):
     """Fails for one path."""
 
-    def match(self, method, path, *, operator=True):
+    def match(self, method, path):
         if path == "/broken":
             raise ValueError(path)
-        return super().match(method, path, operator=operator)
+        return super().match(method, path)
 
 
 async def test_bug_of_ours_ends_one_connection(autojump_clock):
@@ -247,7 +251,9 @@ async def test_bug_of_ours_ends_one_connection(autojump_clock):
 async def test_call_without_an_answer_is_given_up(autojump_clock):
     """After the response time the peer is told that the outcome is not known, and a late answer is dropped."""
     kept = []
-    route = Route(method="GET", path="/owed", endpoint=lambda api, call, respond: kept.append(respond), open=True)
+    route = Route(
+        method="GET", path="/owed", endpoint=lambda api, call, respond: kept.append(respond), access=Access.ANYONE
+    )
     async with serving(api={"routes": Routes((route,))}) as world, world.cold_client() as client:
         began = trio.current_time()
         answer = await client.ask("GET", "/owed")

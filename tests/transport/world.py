@@ -20,6 +20,7 @@ from hubbub.transport.cold import ColdLane, ColdSettings
 from hubbub.transport.door import Door
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http import HttpSettings
+from hubbub.transport.live import GUESTS_WELCOME, Live
 from hubbub.transport.router import Router
 from hubbub.transport.serve import ServeSettings, listen
 from hubbub.transport.table import Table, TableSettings
@@ -150,7 +151,7 @@ async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, 
         await engine.create("lobby", title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
         found = Table(table)
         auth = Authenticator(engine.store, engine.now_ms, found.start_soon)
-        made = attrs.evolve(Api(engine, auth, ROUTES, True, found.start_soon), **changes)
+        made = attrs.evolve(Api(engine, auth, ROUTES, Live(GUESTS_WELCOME), found.start_soon), **changes)
         router = Router(made)
         lane = ColdLane(router, found.adopt, cold)
         door = Door(router, lane.leave, HttpSettings())

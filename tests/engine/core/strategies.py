@@ -4,9 +4,11 @@ import json
 
 from hypothesis import strategies as st
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.cursor import MAX_OFFSET
 from hubbub.engine.core.ids import ConversationId, uuid7
-from hubbub.engine.core.messages import Author, ConversationChange, Event, EventType, Message, Visibility
+from hubbub.engine.core.kinds import EventType, Visibility
+from hubbub.engine.core.messages import ConversationChange, Event, Message
 
 ID_ALPHABET = "abcXYZ0189._:-"
 AWKWARD = "\x00\x01\x08\t\n\r\x1f \"\\/<>&'\x7f\x85\xa0\u00ad\u200b\u200d\u2028\u2029\u202e\ufeff\ufffe\uffff\U0001f600\U0010ffff"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.batch import Batch, Committed, GroupCommit, Rejected, Result, Row
 from hubbub.engine.core.errors import StoreUnavailable
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Author
 
 ADA = Author("ada", "Ada")
 ROOM = ConversationId("room")

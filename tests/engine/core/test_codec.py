@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.codec import (
     MAX_DEPTH,
     author_json,
@@ -27,7 +28,8 @@ from hubbub.engine.core.codec import (
     storable_text,
 )
 from hubbub.engine.core.errors import InvalidCommand, Unprocessable
-from hubbub.engine.core.messages import Author, ConversationChange, Event, Message, Record, Visibility
+from hubbub.engine.core.kinds import Visibility
+from hubbub.engine.core.messages import ConversationChange, Event, Message, Record
 
 from .strategies import (
     LAST_MS,
@@ -162,6 +164,7 @@ def test_small_parts_equal_the_model(author: Author, change: ConversationChange)
 def test_record_json_shows_every_field(record: Record) -> None:
     """A conversation shows what it holds, with its time in words."""
     fields = attrs.asdict(record)
+    del fields["members"]  # they have an answer of their own
     assert json.loads(record_json(record)) == fields | {"created_at": model_time(fields.pop("created_at_ms"))} | fields
 
 

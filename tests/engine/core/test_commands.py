@@ -3,9 +3,11 @@
 import gc
 import weakref
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.commands import Describe
 from hubbub.engine.core.errors import EngineError, NotFound
-from hubbub.engine.core.messages import Author, Principal, Record
+from hubbub.engine.core.messages import Record
+from hubbub.engine.core.principals import Principal
 
 ADA = Principal(Author("ada", "ada", "guest"))
 

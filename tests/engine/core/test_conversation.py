@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from hubbub.engine.core.commands import Submit, digest_of
 from hubbub.engine.core.config import ConversationSettings
@@ -20,8 +21,8 @@ from hubbub.engine.core.conversation import (
     Doubted,
     Pending,
     answer_to_repeat,
-    changed,
     event_of,
+    record_after,
 )
 from hubbub.engine.core.cursor import Cursor
 from hubbub.engine.core.dedupe import Scope
@@ -36,8 +37,10 @@ from hubbub.engine.core.errors import (
     Unprocessable,
 )
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Ack, Author, ConversationChange, Event, EventType, Principal, Record, Visibility
+from hubbub.engine.core.kinds import EventType, Visibility
+from hubbub.engine.core.messages import Ack, ConversationChange, Event, Record
 from hubbub.engine.core.permissions import Verb
+from hubbub.engine.core.principals import Principal
 from hubbub.engine.core.recovery import FromPages, Reset, Since
 from hubbub.engine.core.tail import Tail
 
@@ -101,7 +104,7 @@ class World:
         record = self.first
         for row in self.log:
             if row.change is not None:
-                record = changed(record, row.change)
+                record = record_after(record, row)
         return attrs.evolve(record, offset=len(self.log))
 
     def commit(self, row: Row) -> Result:

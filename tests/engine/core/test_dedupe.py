@@ -3,10 +3,11 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.cursor import Cursor
 from hubbub.engine.core.dedupe import Dedupe, Known, Scope
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Ack, Author, Message
+from hubbub.engine.core.messages import Ack, Message
 
 SCOPES = [Scope(author, key) for author in ("ada", "bob") for key in ("k1", "k2", "ada", "")]
 

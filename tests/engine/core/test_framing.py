@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hubbub.engine.core.codec import event_json
 from hubbub.engine.core.errors import InvalidCommand, RecoveryReason
 from hubbub.engine.core.framing import HEARTBEAT, EventStreamFormat, end, opening, reset, since_of
-from hubbub.engine.core.messages import Event, EventType
+from hubbub.engine.core.kinds import EventType
+from hubbub.engine.core.messages import Event
 from hubbub.engine.core.recovery import Since
 
 from .strategies import any_texts, events, offsets

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.codec import page_json
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Author, Message, MessagePage
+from hubbub.engine.core.messages import Message, MessagePage
 from hubbub.engine.core.newest import NewestPages
 
 ROOMS = [ConversationId(name) for name in "abcd"]

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.codec import encode_json, event_json, record_json
+from hubbub.engine.core.compose import Stamp, compose_post, compose_record, encode_meta
 from hubbub.engine.core.config import ConversationSettings
 from hubbub.engine.core.conversation import event_of
 from hubbub.engine.core.errors import (
@@ -21,16 +23,11 @@ from hubbub.engine.core.errors import (
     Unprocessable,
 )
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Ack, Author, Draft, Event, EventType, Principal, Record, Visibility
+from hubbub.engine.core.kinds import EventType, Visibility
+from hubbub.engine.core.messages import Ack, Draft, Event, Record
 from hubbub.engine.core.permissions import Verb
-from hubbub.engine.core.session import (
-    Session,
-    SessionSettings,
-    Stamp,
-    compose_post,
-    compose_record,
-    encode_meta,
-)
+from hubbub.engine.core.principals import Principal
+from hubbub.engine.core.session import Session, SessionSettings
 from hubbub.engine.core.subscriber import Subscriber
 
 from .strategies import any_texts, conversation_ids, json_objects, json_values, texts, uuids

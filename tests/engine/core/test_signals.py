@@ -4,9 +4,10 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.engine.core.authors import Author
 from hubbub.engine.core.config import ConversationSettings
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.core.messages import Author, Event
+from hubbub.engine.core.messages import Event
 from hubbub.engine.core.signals import Signals
 
 TYPES = ("typing", "cursor.moved", "cursor.hidden")

@@ -3,7 +3,9 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hubbub.engine.core.messages import Author, Event, Principal
+from hubbub.engine.core.authors import Author
+from hubbub.engine.core.messages import Event
+from hubbub.engine.core.principals import Principal
 from hubbub.engine.core.recovery import FromTail, Reset, Since, decide
 from hubbub.engine.core.subscriber import Progress, Stage, Subscriber
 from hubbub.engine.core.tail import Tail
