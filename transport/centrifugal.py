@@ -1,12 +1,16 @@
-"""One WebSocket connection speaking the Centrifugal protocol: the connection's machine and its subscribers' outlet.
+"""One connection speaking the Centrifugal protocol, whatever frames it: the connection's machine and its subscribers' outlet.
 
 It translates; what may be asked is the session's to say, what a principal may do the conversation's. Invariants: every command
 with an id gets exactly one reply, in any order; before `connect` has succeeded nothing else is carried out; input is handled a
 bounded number of commands a turn, and not at all while the peer does not take our output; meanwhile no more of it is read.
+
+Left out: how commands arrive, which is each transport's own (`centrifugal_websocket`), and how documents are wrapped
+(`centrifugal_framing`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -17,30 +21,16 @@ from ..engine import EngineError, Overloaded
 from ..engine.core import codec
 from ..engine.core.errors import ClientError, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
-from ..engine.log import get_logger
 from . import centrifugal_wire as wire
-from .api import Api, bearer_of, cookie_of, foreign_origin, problem, problem_of
+from .api import Api, problem_of
 from .auth import Credential
+from .centrifugal_admission import admit
+from .centrifugal_framing import Framing
 from .centrifugal_verbs import VERBS
 from .centrifugal_wire import Disconnect
-from .http_message import RequestHead, encode
+from .http_message import RequestHead, Response, encode
 from .ports import Connection
 from .version import version
-from .websocket import (
-    Close,
-    FrameReader,
-    Ping,
-    Pong,
-    Text,
-    Violation,
-    check_upgrade,
-    close_frame,
-    handshake_response,
-    text_frame,
-)
-from .websocket import pong_frame as pong
-
-_log = get_logger("hubbub.transport.centrifugal")
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
 # reply. A room that answers, answers within a turn or two; crowds that come together keep one another waiting for more.
@@ -49,7 +39,7 @@ _PATIENCE_TURNS = 8
 
 @attrs.frozen(kw_only=True)
 class SocketSettings:
-    """Bounds and pace of one WebSocket connection."""
+    """Bounds and pace of one connection."""
 
     max_frame_bytes: int = 128 * 1024
     handshake_s: float = 10.0
@@ -63,14 +53,15 @@ class SocketSettings:
     """How much of what was missed the subscribe reply itself carries; the rest follows as pushes."""
 
 
-class CentrifugalConnection:
-    """The protocol state of one connection.
+class CentrifugalConnection(ABC):
+    """The protocol state of one connection. A transport is a subclass: it knows how the connection opens and how input comes.
 
     Args:
         conn: the connection.
-        head: the upgrade request; a credential in it is checked before the upgrade.
+        head: the request that opens it; a credential in it is checked before it is accepted.
         api: what transports share.
         settings: bounds.
+        framing: how what is said is wrapped.
     """
 
     __slots__ = (
@@ -80,22 +71,26 @@ class CentrifugalConnection:
         "_documents",
         "_ended",
         "_expires_at_ms",
+        "_framing",
         "_handling",
         "_head",
         "_last_pong",
         "_owed",
         "_patience",
         "_paused",
-        "_reader",
         "_waiting",
+        "_wrap",
         "api",
         "client",
+        "format",
         "push",
         "session",
         "settings",
     )
 
-    def __init__(self, conn: Connection, head: RequestHead, api: Api, settings: SocketSettings) -> None:
+    def __init__(
+        self, conn: Connection, head: RequestHead, api: Api, settings: SocketSettings, framing: Framing
+    ) -> None:
         self._conn = conn
         self.api = api
         self.settings = settings
@@ -103,9 +98,11 @@ class CentrifugalConnection:
         self.client = ""
         self._expires_at_ms = 0  # the credential's, once there is one
         self.push = conn.push
-        self._reader = FrameReader(settings.max_frame_bytes)
-        self._documents: list[bytes] = []  # commands of the last frame, newest first, still to be handled
-        self._corked: list[bytes] | None = None  # replies that wait for others, to leave in one frame
+        self._framing = framing
+        self._wrap = framing.wrap
+        self.format = framing.format
+        self._documents: list[bytes] = []  # commands that came together, newest first, still to be handled
+        self._corked: list[bytes] | None = None  # replies that wait for others, to leave together
         self._handling = False
         self._patience = 0  # turns that they may still wait for what rooms answer
         self._behind: dict[Subscriber, None] | None = None
@@ -113,43 +110,44 @@ class CentrifugalConnection:
         self._last_pong = True
         self._owed = 0
         self._paused = self._ended = False
-        self._head: RequestHead | None = head  # until the upgrade
+        self._head: RequestHead | None = head  # until it is accepted
         conn.set_deadline(settings.handshake_s)
         self._open(head)
+
+    # -- what a transport says ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _refusal(self, head: RequestHead) -> Response | None:
+        """The answer to a request that cannot open a connection of this transport; None for one that can."""
+
+    @abstractmethod
+    def _opening(self, head: RequestHead) -> bytes:
+        """What accepts the request; everything after it is framed."""
+
+    @abstractmethod
+    def _next_input(self) -> bool:
+        """Take one step of the input that came: documents to `_documents`, or what the framing itself asks for.
+
+        Returns:
+            False when there was none.
+        """
 
     # -- opening --------------------------------------------------------------------------------------------------------
 
     def _open(self, head: RequestHead) -> None:
-        refusal = check_upgrade(head)
-        if refusal is None and foreign_origin(head):
-            refusal = problem(403, "forbidden", "pages of another origin may not connect")
-        if refusal is not None:
-            self._end(encode(refusal, keep_alive=False))
-            return
-        bearer, cookie = bearer_of(head), cookie_of(head)
-        if bearer is not None:
-            self.api.auth.check(bearer, self._checked_bearer)
-        elif cookie is not None:
-            self.api.auth.check(cookie, self._checked_cookie)
+        refusal = self._refusal(head)
+        if refusal is None:
+            admit(head, self.api, self._accept, self._refuse)
         else:
-            self._upgrade(None)
+            self._refuse(refusal)
 
-    def _checked_bearer(self, found: Credential | EngineError) -> None:
-        if isinstance(found, EngineError):
-            self._end(encode(problem_of(found), keep_alive=False))
-        else:
-            self._upgrade(found)
+    def _refuse(self, answer: Response) -> None:
+        self._end(encode(answer, keep_alive=False))
 
-    def _checked_cookie(self, found: Credential | EngineError) -> None:
-        if isinstance(found, ClientError):
-            self._upgrade(None)  # an old cookie is no reason to refuse: the connect command may still bring a token
-        else:
-            self._checked_bearer(found)
-
-    def _upgrade(self, found: Credential | None) -> None:
+    def _accept(self, found: Credential | None) -> None:
         if self._ended or self._head is None:
             return  # given up while the credential was looked up
-        self._conn.write(handshake_response(self._head))
+        self._conn.write(self._opening(self._head))
         self._head = None
         if found is not None:
             self._take_credential(found)
@@ -161,14 +159,13 @@ class CentrifugalConnection:
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def received(self, data: bytes) -> None:
-        """Take frames."""
-        self._reader.feed(data)
-        self._handle_frames()
+        """Take bytes."""
 
     def again(self) -> None:
-        """Go on with frames kept from an earlier turn."""
-        self._handle_frames()
+        """Go on with input kept from an earlier turn."""
+        self._handle_input()
 
     def writable(self) -> None:
         """Go on with what was refused: first the rooms, then the peer's commands."""
@@ -192,13 +189,13 @@ class CentrifugalConnection:
             self._conn.set_deadline(self.settings.ping_s)
         elif self._last_pong:
             self._last_pong = False
-            self._conn.write(wire.PING)
+            self._conn.write(self._framing.ping)
             self._conn.set_deadline(self.settings.pong_s)
         else:
             self.disconnect(Disconnect.NO_PONG)
 
     def eof(self) -> None:
-        """A WebSocket ends with a Close frame; a peer that just stops sending is gone."""
+        """A peer that just stops sending is gone."""
         self._ended = True
         self._leave_all()
         self._uncork()
@@ -209,9 +206,9 @@ class CentrifugalConnection:
         self._ended = True
         self._leave_all()
 
-    # -- frames and commands ----------------------------------------------------------------------------------------------
+    # -- input and commands -----------------------------------------------------------------------------------------------
 
-    def _handle_frames(self) -> None:
+    def _handle_input(self) -> None:
         self._handling = True
         try:
             self._handle_some()
@@ -227,7 +224,7 @@ class CentrifugalConnection:
     def _uncork(self) -> None:
         replies, self._corked = self._corked, None
         if replies is not None:
-            self._conn.write(text_frame(b"\n".join(replies)))
+            self._conn.write(self._wrap(b"\n".join(replies)))
 
     def _handle_some(self) -> None:
         for _ in range(self.settings.commands_per_turn):
@@ -239,21 +236,9 @@ class CentrifugalConnection:
             if self._documents:
                 self._handle_document(self._documents.pop())
                 continue
-            event = self._reader.next_event()
-            match event:
-                case Text(payload):
-                    self._documents = [line for line in reversed(payload.split(b"\n")) if line]
-                case Ping(payload):
-                    self._conn.write(pong(payload))
-                case Pong():
-                    pass
-                case Close(code, _):
-                    self._end(close_frame(code if code != 1005 else 1000))
-                case Violation(code, reason):
-                    self._end(close_frame(code, reason))
-                case None:
-                    self._read_on()
-                    return
+            if not self._next_input():
+                self._read_on()
+                return
         if not self._ended:
             self._hold()  # else a flood of small frames would be taken in faster than it is handled
             self._conn.again()
@@ -355,7 +340,7 @@ class CentrifugalConnection:
     # -- output -------------------------------------------------------------------------------------------------------------
 
     def say(self, reply: bytes) -> None:
-        """Send a reply; what one turn's commands bring leaves in one frame. What a room answers leaves at once: pushes follow."""
+        """Send a reply; what one turn's commands bring leaves together. What a room answers leaves at once: pushes follow."""
         if self._corked is not None:
             self._corked.append(reply)
             if not self._handling:
@@ -363,7 +348,7 @@ class CentrifugalConnection:
         elif self._handling:
             self._corked = [reply]
         else:
-            self._conn.write(text_frame(reply))
+            self._conn.write(self._wrap(reply))
 
     def answer(self, reply: bytes) -> None:
         """Give a command its one reply."""
@@ -384,11 +369,11 @@ class CentrifugalConnection:
         return done
 
     def disconnect(self, why: Disconnect) -> None:
-        """Leave the rooms, say why, and close. Before the upgrade it is said in HTTP."""
+        """Leave the rooms, say why, and close. Before the request is accepted it is said in HTTP."""
         if self._head is None:
-            self._end(close_frame(why.code, why.reason))
+            self._end(self._framing.farewell(why.code, why.reason))
         else:
-            self._end(encode(problem_of(Overloaded("no answer in time, try again shortly")), keep_alive=False))
+            self._refuse(problem_of(Overloaded("no answer in time, try again shortly")))
 
     def _end(self, last_words: bytes) -> None:
         if self._ended:
@@ -419,4 +404,4 @@ class CentrifugalConnection:
         subscriber.leave()
         room = subscriber.host
         if room is not None and self.session.unfollow(room.id, subscriber) is not None:
-            self._conn.write(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code))
+            self._conn.write(self._wrap(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code)))

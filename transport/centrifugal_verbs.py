@@ -41,7 +41,7 @@ def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscr
             peer.answer(wire.reply(command_id, b"subscribe", _subscribed(answer, recover=since is not None)))
 
     def make(principal: Any) -> Subscriber:
-        return Subscriber(peer, wire.FORMAT, principal, peer.client)
+        return Subscriber(peer, peer.format, principal, peer.client)
 
     conversation, join = peer.session.follow(channel, since, make, peer.settings.page_bytes, done)
     try:

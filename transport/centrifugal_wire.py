@@ -2,7 +2,8 @@
 
 Source: the public protocol definition and "Client protocol" page of Centrifugo v5/v6 (commands, replies, pushes, error codes
 below 400 and close codes 3000 to 4999; 3000-3499 and 4000-4499 let a client reconnect, 3500-3999 and 4500-4999 do not).
-A frame holds one or more JSON documents, one a line. An empty document is a ping from the server and its answer.
+What is sent together is one or more JSON documents, one a line. An empty document is a ping from the server and its answer.
+Left out: what wraps documents on each transport (`centrifugal_framing`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import msgspec
 from ..engine.core import codec
 from ..engine.core.errors import WIRE, EngineError, InvalidCommand
 from ..engine.core.messages import Event
-from .websocket import text_frame
 
-PING = text_frame(b"{}")
+PING = b"{}"
 
 
 class Disconnect(Enum):
@@ -140,19 +140,9 @@ def id_beside_lone_surrogate(document: bytes) -> int | None:
     return None
 
 
-class PushFormat:
-    """An event as a push in a WebSocket frame; `pub.data` is the event."""
-
-    name = "centrifugal"
-
-    def encode(self, event: Event, body: bytes) -> bytes:
-        """Wrap the event's JSON."""
-        return text_frame(
-            b'{"push":{"channel":"%b","pub":%b}}' % (event.conversation.encode(), publication(event, body))
-        )
-
-
-FORMAT = PushFormat()
+def publication_push(event: Event, body: bytes) -> bytes:
+    """An event as a push; `pub.data` is its JSON."""
+    return b'{"push":{"channel":"%b","pub":%b}}' % (event.conversation.encode(), publication(event, body))
 
 
 def publication(event: Event, body: bytes) -> bytes:
@@ -178,8 +168,7 @@ def error_reply(command_id: int, error: EngineError) -> bytes:
 
 def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:
     """Tell a client that it follows a channel no longer."""
-    body = codec.encode_json({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
-    return text_frame(body)
+    return codec.encode_json({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
 
 
 def object_of(raw: msgspec.Raw) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from http import HTTPStatus
 import attrs
 
 from .api import Api, Matched, problem
-from .centrifugal import CentrifugalConnection, SocketSettings
+from .centrifugal import SocketSettings
+from .centrifugal_websocket import WebSocketConnection
 from .http_message import Refused, RequestHead, Response
 from .http_route import Hot, Served, Stream, Upgrade
 from .sse import EventStream, StreamSettings
@@ -44,7 +45,7 @@ class Router:
         if known is not None:
             return known
         if head.path == WEBSOCKET_PATH:
-            return Upgrade(lambda conn, head: CentrifugalConnection(conn, head, self.api, self.socket))
+            return Upgrade(lambda conn, head: WebSocketConnection(conn, head, self.api, self.socket))
         found = self.api.match(head.method, head.path)
         if not isinstance(found, Matched):
             return lost(head, found) if found or head.path.startswith("/api/") else None

@@ -30,7 +30,7 @@ from ...engine.core.principals import Principal
 from ...engine.core.subscriber import Subscriber
 from ...storage import MemoryBackend, MemoryStore
 from ...storage.store import WriterStore
-from ...transport.centrifugal_wire import FORMAT
+from ...transport.centrifugal_framing import WEBSOCKET
 from ..errors import BenchError
 from ..fleet import Tell
 from ..micro.inputs import NullOutlet
@@ -121,7 +121,7 @@ async def _members(sizes: Sequence[int], tell: Tell, curves: Curves) -> None:
 
 def _join(inside: Inside, number: int) -> tuple[ConversationId, Join]:
     principal = _member(number)
-    subscriber = Subscriber(NullOutlet(), FORMAT, principal, f"client-{number}")
+    subscriber = Subscriber(NullOutlet(), WEBSOCKET.format, principal, f"client-{number}")
     return _ROOM, Join(inside.reply, principal, subscriber, None, 0)
 
 

@@ -9,7 +9,7 @@ from ...engine.core.conversation import event_of
 from ...engine.core.framing import EventStreamFormat
 from ...engine.core.recovery import FromTail, Since, decide
 from ...engine.core.subscriber import Progress, Stage, Subscriber
-from ...transport.centrifugal_wire import FORMAT
+from ...transport.centrifugal_framing import WEBSOCKET
 from .benchmark import Benchmark, Call
 from .inputs import EPOCH, PRINCIPAL, TEXT, NullOutlet, filled_tail, message_event, message_id, row
 
@@ -43,7 +43,7 @@ def _encode_page() -> Call:
 def _push_bytes() -> Call:
     event = message_event(4711)
     body = codec.event_json(event)
-    return lambda: FORMAT.encode(event, body)
+    return lambda: WEBSOCKET.format.encode(event, body)
 
 
 def _block_bytes() -> Call:
@@ -71,13 +71,13 @@ def _join_fresh() -> Call:
     def call() -> bytes:
         places[0] = place = 1 - places[0]
         after = _KEPT - 100 - place  # another place than last time, so that the remembered join does not answer
-        return tail.join(FORMAT, after, tail.reach(after, _WRITE_BYTES))
+        return tail.join(WEBSOCKET.format, after, tail.reach(after, _WRITE_BYTES))
 
     return call
 
 
 def _reader(*, takes: bool = True) -> Subscriber:
-    reader = Subscriber(NullOutlet(takes=takes), FORMAT, PRINCIPAL, "client")
+    reader = Subscriber(NullOutlet(takes=takes), WEBSOCKET.format, PRINCIPAL, "client")
     reader.stage = Stage.LIVE
     return reader
 

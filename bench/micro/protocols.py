@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...transport.centrifugal import CentrifugalConnection, SocketSettings
+from ...transport.centrifugal import SocketSettings
+from ...transport.centrifugal_websocket import WebSocketConnection
 from ...transport.http_message import HeadReader, RequestHead
 from ...transport.websocket import FrameReader, Part, Text, text_frame
 from .. import wire
@@ -56,8 +57,8 @@ def _upgrade_head() -> RequestHead:
     return reader.head(request.partition(b"\r\n")[0])
 
 
-def _opened() -> CentrifugalConnection:
-    connection = CentrifugalConnection(NullConnection(), _upgrade_head(), api(), SocketSettings())
+def _opened() -> WebSocketConnection:
+    connection = WebSocketConnection(NullConnection(), _upgrade_head(), api(), SocketSettings())
     connection.received(wire.frame(wire.connect(1, TOKEN), MASK))
     assert connection.client
     return connection
@@ -68,7 +69,7 @@ def _connect() -> Call:
     command = wire.frame(wire.connect(1, TOKEN), MASK)
 
     def call() -> None:
-        connection = CentrifugalConnection(NullConnection(), head, shared, settings)
+        connection = WebSocketConnection(NullConnection(), head, shared, settings)
         connection.received(command)
         connection.closed()
 

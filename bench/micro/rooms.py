@@ -20,7 +20,7 @@ from ...engine.core.session import Session, SessionSettings
 from ...engine.core.subscriber import Stage, Subscriber
 from ...engine.core.tail import Tail
 from ...engine.ports import Store
-from ...transport.centrifugal_wire import FORMAT
+from ...transport.centrifugal_framing import WEBSOCKET
 from .benchmark import Benchmark, Call
 from .inputs import PRINCIPAL, RECORD, ROOM, NullOutlet, ignore, row, run_now
 
@@ -79,7 +79,7 @@ def _room(readers: int) -> Room:
 
 
 def _reader(room: Room, client: str) -> Subscriber:
-    reader = Subscriber(NullOutlet(), FORMAT, PRINCIPAL, client)
+    reader = Subscriber(NullOutlet(), WEBSOCKET.format, PRINCIPAL, client)
     reader.stage = Stage.LIVE
     room.attach(reader)
     return reader
@@ -140,7 +140,7 @@ def come_and_go(members: int) -> Call:
     actor = _actor(room, _Store())
 
     def call() -> None:
-        reader = Subscriber(NullOutlet(), FORMAT, PRINCIPAL, "newcomer")
+        reader = Subscriber(NullOutlet(), WEBSOCKET.format, PRINCIPAL, "newcomer")
         run_now(actor.on_batch([Join(ignore, PRINCIPAL, reader, None, 0)]))
         assert reader.stage is Stage.LIVE
         reader.leave()

@@ -19,7 +19,10 @@ _OVERHEAD_BYTES = 1100  # an entry's objects besides the encoded bytes, with two
 class Format(Protocol):
     """A wire format: wraps the one JSON of a durable event into bytes that may be joined with its neighbours."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique among the formats of a process: what was encoded is kept under it."""
+        ...
 
     def encode(self, event: Event, body: bytes) -> bytes:
         """Wrap `body`, the event's JSON."""

@@ -1,6 +1,6 @@
 """An echo server for WebSocket conformance: the library's own handshake, frame reader and connection table, and nothing of chat.
 
-`EchoMachine` is what `CentrifugalConnection` is without the protocol above the frames: the same reader, the same answers to
+`EchoMachine` is what `WebSocketConnection` is without the protocol above the frames: the same reader, the same answers to
 pings, closes and violations, the same bounded number of events a turn. As a program it serves the Autobahn test suite:
 
     python tests/conformance/echo.py --port 9001 --max-message-bytes 16777216

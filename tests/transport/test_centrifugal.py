@@ -15,7 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from hubbub.engine import Draft
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.subscriber import Subscriber
-from hubbub.transport.centrifugal import CentrifugalConnection, SocketSettings
+from hubbub.transport.centrifugal import SocketSettings
+from hubbub.transport.centrifugal_websocket import WebSocketConnection
 from hubbub.transport.centrifugal_wire import Disconnect
 
 from .fakes import FakeConnection
@@ -39,7 +40,7 @@ class Client:
         self.conn = FakeConnection()
         self.unread: deque[bytes] = deque()
         head = head_of("GET", "/connection/websocket", *UPGRADE, *headers)
-        self.machine = CentrifugalConnection(self.conn, head, there.api, SocketSettings(**bounds))
+        self.machine = WebSocketConnection(self.conn, head, there.api, SocketSettings(**bounds))
         self.conn.machine = self.machine
         self.handshake = b""
         self.upgraded()

@@ -25,7 +25,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine.core.permissions import Access
 from hubbub.transport.api import Route, Routes
-from hubbub.transport.centrifugal import CentrifugalConnection
+from hubbub.transport.centrifugal_websocket import WebSocketConnection
 from hubbub.transport.cold import ColdSettings
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
@@ -488,7 +488,7 @@ async def test_websocket_on_a_reused_connection(autojump_clock, early):
         await client.send(b"" if early else frame)
         assert b'"id":1' in await client.until(b"}", answer)
         await wait_all_tasks_blocked()
-        assert [type(conn.machine) for conn in world.table.connections()] == [CentrifugalConnection]
+        assert [type(conn.machine) for conn in world.table.connections()] == [WebSocketConnection]
         assert world.lane.statistics().connections == 0
 
 

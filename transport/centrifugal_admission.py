@@ -1,0 +1,50 @@
+"""Who may open a connection of the Centrifugal protocol, decided from its request alone: a refusal is an HTTP answer.
+
+A credential in the request is checked before it is accepted. Without one the connection opens, and its first command brings one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..engine import EngineError
+from ..engine.core.errors import ClientError
+from .api import Api, bearer_of, cookie_of, foreign_origin, problem, problem_of
+from .auth import Credential
+from .http_message import RequestHead, Response
+
+
+def admit(
+    head: RequestHead, api: Api, accept: Callable[[Credential | None], None], refuse: Callable[[Response], None]
+) -> None:
+    """Decide, now or later, and call one of the two once.
+
+    Args:
+        head: a request that opens a connection of its transport rightly.
+        api: what transports share.
+        accept: gets the credential that came along, if any.
+        refuse: gets the answer.
+    """
+    if foreign_origin(head):
+        refuse(problem(403, "forbidden", "pages of another origin may not connect"))
+        return
+
+    def checked_bearer(found: Credential | EngineError) -> None:
+        if isinstance(found, EngineError):
+            refuse(problem_of(found))
+        else:
+            accept(found)
+
+    def checked_cookie(found: Credential | EngineError) -> None:
+        if isinstance(found, ClientError):
+            accept(None)  # an old cookie is no reason to refuse: the connect command may still bring a token
+        else:
+            checked_bearer(found)
+
+    bearer, cookie = bearer_of(head), cookie_of(head)
+    if bearer is not None:
+        api.auth.check(bearer, checked_bearer)
+    elif cookie is not None:
+        api.auth.check(cookie, checked_cookie)
+    else:
+        accept(None)
