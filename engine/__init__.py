@@ -1,7 +1,8 @@
 """The chat engine: conversations as supervised actors over a durable store. Knows nothing of Postgres, HTTP or sockets."""
 
 from ._engine import Engine
-from ._handles import SYSTEM, Conversation, Subscription
+from ._handles import Conversation, Subscription
+from ._membership import Membership
 from ._quarantine import QuarantinedConversation
 from ._statistics import EngineStatistics, RoomStatistics
 from .core.authors import Author
@@ -33,9 +34,10 @@ from .core.errors import (
     Unauthenticated,
     Unprocessable,
 )
-from .core.kinds import EventType, Visibility
+from .core.kinds import ConversationKind, EventType, Visibility
+from .core.members import Member, Members, Role
 from .core.messages import Ack, Draft, Event, Message, MessagePage, Record
-from .core.principals import Principal
+from .core.principals import SYSTEM, Principal, Scope, ServerRole
 from .ports import Store, StoreHealth, TokenRecord
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Conversation",
+    "ConversationKind",
     "ConversationQuarantined",
     "ConversationSettings",
     "Cursor",
@@ -60,6 +63,9 @@ __all__ = [
     "Forbidden",
     "InvalidCommand",
     "LimitExceeded",
+    "Member",
+    "Members",
+    "Membership",
     "Message",
     "MessagePage",
     "NotFound",
@@ -73,8 +79,11 @@ __all__ = [
     "RecoveryFailed",
     "RecoveryReason",
     "Retry",
+    "Role",
     "RoomStatistics",
     "Roster",
+    "Scope",
+    "ServerRole",
     "SlowSubscriber",
     "Store",
     "StoreError",

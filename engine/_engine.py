@@ -21,7 +21,7 @@ from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, 
 from ..actors import Slot as ActorSlot
 from ._answers import log_failure, refuse
 from ._conversation import ConversationActor, on_crash
-from ._handles import SYSTEM, Conversation
+from ._handles import Conversation
 from ._keeper import Keeper
 from ._quarantine import QuarantinedConversation, Quarantines
 from ._reads import Reads
@@ -33,9 +33,9 @@ from .core.compose import Stamp, compose_record
 from .core.config import EngineSettings
 from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
 from .core.ids import ConversationId, conversation_id, uuid7
-from .core.kinds import EventType, Visibility
+from .core.kinds import ConversationKind, EventType, Visibility
 from .core.messages import Event, Record
-from .core.principals import Principal
+from .core.principals import SYSTEM, Principal
 from .core.session import SessionSettings
 from .core.tail import Tail
 from .log import get_logger
@@ -156,6 +156,7 @@ class Engine:
         *,
         title: str | None = None,
         visibility: Visibility = Visibility.PUBLIC,
+        kind: ConversationKind = ConversationKind.ROOM,
         owner: Author | str = SYSTEM.author,
         exist_ok: bool = False,
     ) -> Conversation:
@@ -166,6 +167,7 @@ class Engine:
             title: for people; the id when left out.
             visibility: public, or private to its owner. Public by default, unlike over REST: the embedding program decides
                 who gets in at all.
+            kind: a room, or an announcement. A direct conversation is made by `direct`.
             owner: who may change it.
             exist_ok: an existing conversation with this id is returned as it is.
 
@@ -174,8 +176,14 @@ class Engine:
             StoreUnavailable: nothing was made; try again.
             OutcomeUnknown: it was sent and the answer is missing; with `exist_ok` trying again settles it.
         """
-        fields = {"id": name, "title": title, "visibility": visibility.value}
+        fields = {"id": name, "title": title, "visibility": visibility.value, "kind": kind.value}
         record = await self.create_record(fields, Principal(as_author(owner)), exist_ok=exist_ok)
+        return self.conversation(record.id)
+
+    async def direct(self, one: Author | str, other: Author | str) -> Conversation:
+        """The direct conversation of two users, made if it is not there yet; the same whoever asks. Raises as `create`."""
+        fields = {"kind": ConversationKind.DIRECT.value}
+        record = await self.create_record(fields, Principal(as_author(one)), other=as_author(other), exist_ok=True)
         return self.conversation(record.id)
 
     async def create_record(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import trio
 
-from .core.authors import Author
+from ._membership import Membership
+from ._waiting import Waiting
 from .core.commands import Command, Describe, Join, Presence, Roster
 from .core.compose import check_title, compose_change, compose_post, compose_signal
 from .core.cursor import Cursor
@@ -18,7 +19,7 @@ from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
 from .core.ids import ConversationId
 from .core.kinds import Visibility
 from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Record
-from .core.principals import Principal
+from .core.principals import SYSTEM, Principal
 from .core.recovery import Reset, Since
 from .core.session import Session
 from .core.subscriber import Joined, PullSubscriber, Subscriber
@@ -32,27 +33,6 @@ A = TypeVar("A")
 _BUFFER_ITEMS = 256
 _EPHEMERAL_ITEMS = 64
 
-SYSTEM = Principal(Author("hubbub", "hubbub", "bot"), all_powerful=True)
-"""The embedding program itself."""
-
-
-class _Waiting(Generic[A]):
-    """Turns a command's reply into something to await. A cancelled waiter breaks nothing: the answer is dropped."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-        self._answer: A | EngineError | None = None
-
-    def reply(self, answer: A | EngineError) -> None:
-        self._answer = answer
-        self._event.set()
-
-    async def wait(self) -> A:
-        await self._event.wait()
-        if isinstance(self._answer, EngineError):
-            raise self._answer
-        return self._answer  # type: ignore[return-value]  # set before the event, and not an error
-
 
 @attrs.frozen
 class Conversation:
@@ -65,12 +45,19 @@ class Conversation:
     _engine: Engine = attrs.field(repr=False)
     id: ConversationId
 
-    async def post(self, draft: Draft, *, timeout_s: float | None = None) -> Ack:
+    @property
+    def members(self) -> Membership:
+        """Its members, mutes and bans, and the verbs on them."""
+        return Membership(self._engine, self.id)
+
+    async def post(self, draft: Draft, *, timeout_s: float | None = None, by: Principal | None = None) -> Ack:
         """Say something, and wait until it is committed.
 
         Args:
             draft: text, author, and an idempotency key if the post may have to be retried.
             timeout_s: how long to wait for the commit; the configured deadline when left out.
+            by: whose rights count, for a program that lets people speak: bans, mutes and slow mode. Without it the embedding
+                program speaks in the author's name, which no rule restrains.
 
         Returns:
             An ack whose cursor stands just after the message: the store has it, and every subscriber will see it.
@@ -78,12 +65,15 @@ class Conversation:
         Raises:
             StoreUnavailable: it was not sent to the store in time, is not stored and never will be.
             OutcomeUnknown: sent, and not confirmed in time: retrying with the same key is safe and settles it.
-            PayloadTooLarge, Unprocessable, Conflict (archived).
+            PayloadTooLarge, Unprocessable, Conflict (archived), and with `by` Forbidden and RateLimited.
+            TypeError: not a Draft.
 
         Cancellation leaves the post on its way: it may still be committed. Retry with the same key to know.
         """
-        waiting: _Waiting[Ack | Record] = _Waiting()
-        principal = Principal(draft.author, all_powerful=True)
+        if not isinstance(draft, Draft):
+            raise TypeError(f"post takes a Draft, as in Draft('hello', author='ada'), not {type(draft).__name__}")
+        waiting: Waiting[Ack | Record] = Waiting()
+        principal = by or Principal(draft.author, all_powerful=True)
         engine = self._engine
         _, command = compose_post(
             engine.settings.conversation, principal, self.id, draft, engine.stamp(timeout_s), waiting.reply
@@ -98,17 +88,23 @@ class Conversation:
         title: str | None = None,
         visibility: Visibility | None = None,
         archived: bool | None = None,
+        slow_s: int | None = None,
         actor: Principal | None = None,
     ) -> Record:
         """Change the conversation; subscribers see a `conversation.updated` or `conversation.archived` event.
+
+        Args:
+            title, visibility, archived: as they shall be.
+            slow_s: seconds between two posts of one author; 0 ends the slow mode.
+            actor: who does it, with that principal's rights; the embedding program itself when left out.
 
         Returns:
             The record after the change. Raises as `post` does.
         """
         if title is not None:
             check_title(title, self._engine.settings.conversation)
-        waiting: _Waiting[Ack | Record] = _Waiting()
-        change = ConversationChange(title=title, visibility=visibility, archived=archived)
+        waiting: Waiting[Ack | Record] = Waiting()
+        change = ConversationChange(title=title, visibility=visibility, archived=archived, slow_s=slow_s)
         _, command = compose_change(actor or SYSTEM, self.id, change, self._engine.stamp(), waiting.reply)
         record = await self._ask(command, waiting)
         assert isinstance(record, Record)
@@ -116,7 +112,7 @@ class Conversation:
 
     async def describe(self) -> Record:
         """The conversation with its current head."""
-        waiting: _Waiting[Record] = _Waiting()
+        waiting: Waiting[Record] = Waiting()
         return await self._ask(Describe(waiting.reply, SYSTEM), waiting)
 
     async def history(
@@ -133,7 +129,7 @@ class Conversation:
         Raises:
             InvalidCommand: more than one of the bounds, or a limit out of range.
         """
-        waiting: _Waiting[MessagePage] = _Waiting()
+        waiting: Waiting[MessagePage] = Waiting()
         session = Session(self._engine.session_settings, SYSTEM)
         _, command = session.history(
             self.id, after=after, before=before, around=around, limit=limit, reply=waiting.reply
@@ -142,7 +138,7 @@ class Conversation:
 
     async def presence(self, *, limit: int = 100) -> Roster:
         """Who follows the conversation now: exact counts, and at most `limit` of the clients."""
-        waiting: _Waiting[Roster] = _Waiting()
+        waiting: Waiting[Roster] = Waiting()
         return await self._ask(Presence(waiting.reply, SYSTEM, limit), waiting)
 
     async def signal(self, event_type: str, data: dict[str, object] | None = None, *, actor: Principal) -> None:
@@ -163,7 +159,7 @@ class Conversation:
             InvalidCommand, Unprocessable, PayloadTooLarge, Conflict (archived).
         """
         engine = self._engine
-        waiting: _Waiting[None] = _Waiting()
+        waiting: Waiting[None] = Waiting()
         _, command = compose_signal(
             engine.settings.conversation, actor, self.id, event_type, data, engine.now_ms(), waiting.reply
         )
@@ -196,7 +192,7 @@ class Conversation:
         finally:
             subscription.close()
 
-    async def _ask(self, command: Command, waiting: _Waiting[A]) -> A:
+    async def _ask(self, command: Command, waiting: Waiting[A]) -> A:
         self._engine.send(self.id, command)
         return await waiting.wait()
 
@@ -227,7 +223,7 @@ class Subscription:
 
     async def start(self, since: Since | None) -> None:
         """Join; called by `subscribe`."""
-        waiting: _Waiting[Joined] = _Waiting()
+        waiting: Waiting[Joined] = Waiting()
         try:
             self._engine.send(
                 self._conversation, Join(waiting.reply, self._subscriber.principal, self._subscriber, since, 0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ClientError,
         Conflict,
         Conversation,
+        ConversationKind,
         ConversationQuarantined,
         ConversationSettings,
         Cursor,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
         Forbidden,
         InvalidCommand,
         LimitExceeded,
+        Member,
+        Members,
+        Membership,
         Message,
         MessagePage,
         NotFound,
@@ -44,7 +48,10 @@ if TYPE_CHECKING:
         RecoveryFailed,
         RecoveryReason,
         Retry,
+        Role,
         Roster,
+        Scope,
+        ServerRole,
         SlowSubscriber,
         Store,
         StoreError,
@@ -59,16 +66,20 @@ if TYPE_CHECKING:
     )
     from .storage import MemoryStore, PostgresStore, SchemaRefused, StoreInUse
     from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, PostgresFailed, open_embedded
+    from .transport.live import GUESTS_WELCOME, AccessSettings, Live, LiveSettings
     from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 
 __all__ = [
+    "GUESTS_WELCOME",
     "SYSTEM",
+    "AccessSettings",
     "Ack",
     "AddressInUse",
     "Author",
     "ClientError",
     "Conflict",
     "Conversation",
+    "ConversationKind",
     "ConversationQuarantined",
     "ConversationSettings",
     "Cursor",
@@ -86,6 +97,11 @@ __all__ = [
     "Forbidden",
     "InvalidCommand",
     "LimitExceeded",
+    "Live",
+    "LiveSettings",
+    "Member",
+    "Members",
+    "Membership",
     "MemoryStore",
     "Message",
     "MessagePage",
@@ -102,9 +118,12 @@ __all__ = [
     "RecoveryReason",
     "RestartsExceeded",
     "Retry",
+    "Role",
     "Roster",
     "SchemaRefused",
+    "Scope",
     "ServeSettings",
+    "ServerRole",
     "Serving",
     "SlowSubscriber",
     "Store",
@@ -123,6 +142,10 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "GUESTS_WELCOME": ".transport.live",
+    "AccessSettings": ".transport.live",
+    "Live": ".transport.live",
+    "LiveSettings": ".transport.live",
     "AddressInUse": ".transport.serve",
     "EmbeddedError": ".storage.embedded",
     "EmbeddedPostgres": ".storage.embedded",

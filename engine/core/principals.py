@@ -64,3 +64,7 @@ class Principal:
     def id(self) -> str:
         """The stable id that ownership and idempotency keys are bound to."""
         return self.author.id
+
+
+SYSTEM: Final = Principal(Author("hubbub", "hubbub", "bot"), role=ServerRole.ADMIN, all_powerful=True)
+"""The embedding program itself."""
