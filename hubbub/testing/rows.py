@@ -92,6 +92,18 @@ def update(conversation: str = ROOM, *, author: Author = ADA, change: Conversati
     )
 
 
+def membership(conversation: str = ROOM, *, kind: EventType = EventType.MEMBER_JOINED, member: Member) -> Row:
+    """An event about one membership: the row as it becomes."""
+    return Row(
+        conversation=ConversationId(conversation),
+        type=kind.value,
+        id=fresh_id(),
+        actor=ADA,
+        at_ms=AT_MS + 444,
+        member=member,
+    )
+
+
 class Post:
     """One batch on its way and its results.
 

@@ -7,12 +7,13 @@ from ...engine.core.batch import Committed, Repeat
 from ...engine.core.messages import ConversationChange
 from ..rows import BOB, OTHER, ROOM, commit, message, record, running, update
 from .commits import CommitPromises
+from .members import MemberContract
 from .opening import PLENTY
 from .reads import ReadPromises
 from .stopping import StopPromises, check_outcomes, stopped_at_work, stored_offsets
 
 
-class StoreContract(CommitPromises, ReadPromises, StopPromises):
+class StoreContract(CommitPromises, ReadPromises, StopPromises, MemberContract):
     """Every promise of `engine/ports.py` but durability. Subclass it, define `open_store`, and pytest runs it."""
 
 
