@@ -36,7 +36,7 @@ from .core.errors import (
 )
 from .core.kinds import ConversationKind, EventType, Visibility
 from .core.members import Member, Members, Role
-from .core.messages import Ack, Draft, Event, Message, MessagePage, Record
+from .core.messages import Ack, ConversationChange, Draft, Event, Message, MessagePage, Record
 from .core.principals import SYSTEM, Principal, Scope, ServerRole
 from .ports import Store, StoreHealth, TokenRecord
 
@@ -47,6 +47,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Conversation",
+    "ConversationChange",
     "ConversationKind",
     "ConversationQuarantined",
     "ConversationSettings",

@@ -1,11 +1,12 @@
 """Durable stores: the writer, Postgres, memory, and the embedded Postgres.
 
 Who wants to keep rows elsewhere writes a `Backend` and puts a `WriterStore` over it: the names below from `Backend` to
-`decode_event` are what that takes. `hubbub.testing.store_contract` tests the result, `docs/testing.md` shows one over SQLite.
+`members_after` are what that takes. `hubbub.testing.store_contract` tests the result, `docs/testing.md` shows one over SQLite.
 """
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
-from .body import decode_actor, decode_event, encode_actor, encode_body
+from ..engine.core.members import after as members_after
+from .body import decode_actor, decode_event, decode_members, encode_actor, encode_body, encode_members
 from .memory import MemoryBackend, MemoryStore
 from .ports import Backend, RowsRefused, SchemaRefused, StoreInUse
 from .postgres import PostgresStore
@@ -29,6 +30,9 @@ __all__ = [
     "WriterStore",
     "decode_actor",
     "decode_event",
+    "decode_members",
     "encode_actor",
     "encode_body",
+    "encode_members",
+    "members_after",
 ]

@@ -73,6 +73,11 @@ def encode_member(member: Member) -> str:
     return encode_json(row).decode()
 
 
+def encode_members(members: Members) -> str:
+    """Members as a JSON array of their rows, each as `encode_member` makes it."""
+    return f"[{','.join(encode_member(member) for member in members.values())}]"
+
+
 def decode_members(data: str) -> Members:
     """The members of a conversation from a JSON array of their rows."""
     return {row.user.id: _member(row) for row in _decode_members(data)}

@@ -12,7 +12,7 @@ from ..engine.core.members import Members
 from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import TokenRecord
 from . import sql
-from .body import decode_actor, decode_event, decode_members, encode_member
+from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
 
 PRUNED_TOKENS = 10_000
@@ -83,7 +83,7 @@ class PostgresReads:
             sql.CREATE,
             *(self.term, record.id, record.title, record.visibility.value, record.owner, record.epoch),
             *(record.created_at_ms, record.kind.value, record.slow_s),
-            f"[{','.join(encode_member(member) for member in record.members.values())}]",
+            encode_members(record.members),
         )
         if made:
             return
