@@ -1,7 +1,7 @@
 """Logging for a library: structured events that end in the standard `logging`, so that an embedder decides what is shown.
 
 structlog's own default prints to standard output, which belongs to the embedding program. Message texts and tokens are never
-logged.
+logged. What a transport puts into structlog's context (the id of the request that is carried out) stands in every line.
 """
 
 import logging
@@ -28,7 +28,12 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """
     logger = structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _to_record],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            _to_record,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )

@@ -31,11 +31,13 @@ from ..engine.core.principals import Scope
 from ..engine.core.session import Session
 from ..engine.log import get_logger
 from .auth import Authenticator, Credential
-from .http_message import Request, RequestHead, Response
+from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
 from .live import Live, LiveSettings
+from .manners import Manners
 from .operator import OPERATOR, Operator
+from .request_id import REQUEST_ID
 
 _log = get_logger("hubbub.transport.api")
 
@@ -44,7 +46,6 @@ WAITS = 256
 """Calls that may wait for the store at once."""
 MAX_QUERY_FIELDS = 50
 JSON_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
-_PROBLEM_HEADERS = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
 _PLAIN_QUERY = re.compile(r"[a-z_]+=[A-Za-z0-9-]*")  # one field, nothing to decode: most are (2 us became 0.6)
 _READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -64,6 +65,11 @@ class Call(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     credential: Credential | None
     settings: LiveSettings
+
+    @property
+    def request_id(self) -> str:
+        """The name of this request, in its answer and in the logs."""
+        return self.request.head.request_id
 
     @property
     def principal(self) -> Principal:
@@ -184,6 +190,7 @@ class Api:
         live: the settings of now.
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
+        manners: what answers carry besides their content.
         operator: the operator's access, and what there is to see; None where nobody looks.
     """
 
@@ -193,6 +200,7 @@ class Api:
     live: Live
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
+    manners: Manners = attrs.field(factory=Manners)
     operator: Operator | None = None
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
@@ -259,6 +267,7 @@ class Api:
         settings: LiveSettings,
         respond: Respond,
     ) -> None:
+        token = REQUEST_ID.set(request.head.request_id)
         try:
             call = Call(request, matched.params, query_of(request.head), found, settings)
             matched.route.endpoint(self, call, respond)
@@ -267,6 +276,8 @@ class Api:
         except Exception as error:  # noqa: BLE001  after a look-up nobody stands above who could answer
             _log.error("endpoint failed", error=repr(error), exc_info=error)
             respond(problem_of(EngineBroken()))
+        finally:
+            REQUEST_ID.reset(token)
 
     def later(self, work: Callable[[], Awaitable[Response]], respond: Respond) -> None:
         """Carry out an endpoint that has to wait, and answer for it whatever happens. So many at once, others are refused:
@@ -313,7 +324,7 @@ def problem_of(error: EngineError) -> Response:
         "code": error.code,
         "retry": error.retry.value,
     }
-    headers: tuple[tuple[str, str], ...] = _PROBLEM_HEADERS
+    headers: tuple[tuple[str, str], ...] = PROBLEM_HEADERS
     reason = getattr(error, "reason", None)
     if reason is not None:
         document["reason"] = str(reason)

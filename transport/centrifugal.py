@@ -28,7 +28,7 @@ from .centrifugal_admission import admit
 from .centrifugal_framing import Framing
 from .centrifugal_verbs import VERBS
 from .centrifugal_wire import Disconnect
-from .http_message import RequestHead, Response, encode
+from .http_message import RequestHead, Response
 from .ports import Connection
 from .version import version
 
@@ -142,7 +142,7 @@ class CentrifugalConnection(ABC):
             self._refuse(refusal)
 
     def _refuse(self, answer: Response) -> None:
-        self._end(encode(answer, keep_alive=False))
+        self._end(self.api.manners.encode(answer, self._head, False))
 
     def _accept(self, found: Credential | None) -> None:
         if self._ended or self._head is None:

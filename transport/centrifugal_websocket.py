@@ -46,7 +46,7 @@ class WebSocketConnection(CentrifugalConnection):
         return check_upgrade(head)
 
     def _opening(self, head: RequestHead) -> bytes:
-        return handshake_response(head)
+        return handshake_response(head, self.api.manners.lines(head))
 
     def _next_input(self) -> bool:
         match self._reader.next_event():

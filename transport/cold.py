@@ -23,7 +23,7 @@ from .cold_calls import CallSettings, ColdCalls, report
 from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
 from .cold_stream import ColdStream
 from .connection import NOBODY
-from .http_message import RequestHead, encode, problem
+from .http_message import RequestHead, Response, problem
 from .http_route import MakeMachine
 from .pages import build_pages
 from .ports import Connection, Machine
@@ -89,9 +89,13 @@ class ColdLane:
         self._adopt = adopt
         self._settings = settings
         self._pages = cast(AsgiApp, build_pages())
-        self._calls = ColdCalls(router.route, self._pages, self._take_back, settings.calls)
+        self._manners = router.api.manners
+        self._calls = ColdCalls(router.route, self._pages, self._take_back, self._manners, settings.calls)
         self._hypercorn = Hypercorn(
-            idle_s=settings.idle_s, max_head_bytes=settings.max_head_bytes, lifespan_s=settings.lifespan_s
+            idle_s=settings.idle_s,
+            max_head_bytes=settings.max_head_bytes,
+            lifespan_s=settings.lifespan_s,
+            manners=self._manners,
         )
         self._streams: set[ColdStream] = set()
         self._idle: dict[ColdStream, None] = {}  # ordered: the first has been idle longest
@@ -122,9 +126,7 @@ class ColdLane:
         """
         if self._nursery is None or self._calls.draining or not self._make_room():
             self._refused += 1
-            conn.write(
-                encode(problem(503, "The server has no room for this now.", ("retry-after", "5")), keep_alive=False)
-            )
+            conn.write(self._manners.encode(_full(), None, False))
             conn.close()
             return
         stream = ColdStream(conn.release(), raw, self._settings.stall_s, self._dispose)
@@ -229,6 +231,10 @@ class ColdLane:
             self._adopt(sock, _linger)
         except (OSError, RuntimeError):
             sock.close()
+
+
+def _full() -> Response:
+    return problem(503, "The server has no room for this now.", ("retry-after", "5"), code="overloaded")
 
 
 def _linger(conn: Connection) -> Machine:

@@ -20,12 +20,15 @@ from ..engine.log import get_logger
 from .cold_server import AsgiApp, Message, Receive, Scope, Send
 from .cold_stream import ColdStream
 from .http_body import MAX_CHUNKS
-from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
+from .http_message import SAFETY, HeadReader, Refused, Request, RequestHead, Response, named, problem
 from .http_route import Handler, Hot, MakeMachine, Served, Stream, Upgrade
+from .manners import Manners
+from .request_id import REQUEST_ID, fresh
 
 _log = get_logger("hubbub.transport.cold_calls")
 
 _BODILESS = frozenset({204, 304})
+_SAFETY = [(name.encode(), value.encode()) for name, value in SAFETY]
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +51,7 @@ class ColdCalls:
         route: `Router.route`; None means the pages.
         pages: the application for everything that no endpoint answers.
         take_back: gives the socket of a stream to the connection table and to the machine made there.
+        manners: what answers carry besides their content.
         settings: bounds.
     """
 
@@ -56,6 +60,7 @@ class ColdCalls:
         route: Callable[[RequestHead], Served | None],
         pages: AsgiApp,
         take_back: Callable[[ColdStream, RequestHead, MakeMachine], None],
+        manners: Manners,
         settings: CallSettings,
     ) -> None:
         self.draining = False
@@ -63,11 +68,12 @@ class ColdCalls:
         self._route = route
         self._pages = pages
         self._take_back = take_back
+        self._manners = manners
         self._settings = settings
 
     async def serve(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an exception is ours, is logged, and gets 500 where nothing has been said yet."""
-        answer = _Answer(send)
+        answer = _Answer(send, self._manners)
         try:
             await self._serve(stream, scope, receive, answer)
         except PeerGone:
@@ -82,7 +88,8 @@ class ColdCalls:
                 await answer.last(_BUG, receive)
 
     async def _serve(self, stream: ColdStream, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        head = head_of(scope, self._settings.max_headers)
+        head = answer.head = head_of(scope, self._settings.max_headers)
+        REQUEST_ID.set(head.request_id)  # Hypercorn gives every request a task of its own
         match self._route(head):
             case Hot(handler, max_body_bytes):
                 body = await self._body(head, receive, max_body_bytes)
@@ -151,28 +158,42 @@ class _Answer:
     idle timer (pgjones/hypercorn 106, 210). The shield ends: every write has its own limit in `ColdStream`.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, manners: Manners) -> None:
+        self.head: RequestHead | None = None
+        """The request, once it could be read."""
         self.started = False
         self.closing = False
         """Say that the connection ends, for an application that does not know."""
         self._send = send
+        self._manners = manners
 
     async def send(self, message: Message) -> None:
         """As ASGI's own; for applications."""
-        if not self.started and self.closing:
-            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        if not self.started:
+            close = [(b"connection", b"close")] if self.closing else []
+            message["headers"] = [*message["headers"], *self._manners.headers(self.head, self._name), *_SAFETY, *close]
+        await self._pass_on(message)
+
+    @property
+    def _name(self) -> str:
+        return fresh() if self.head is None else self.head.request_id
+
+    async def _pass_on(self, message: Message) -> None:
         self.started = True
         with trio.CancelScope(shield=message["type"] == "http.response.body" and not message.get("more_body")):
             await self._send(message)
 
     async def whole(self, response: Response, keep_alive: bool) -> None:
-        """Send a response as `http_message.encode` writes it."""
+        """Send a response as `Manners.encode` writes it."""
+        name = self._name
+        response = named(response, name)
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
         if response.status not in _BODILESS:
             headers.append((b"content-length", b"%d" % len(response.body)))
+        headers += [*self._manners.headers(self.head, name), *_SAFETY]
         headers.append((b"connection", b"keep-alive" if keep_alive else b"close"))
-        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": response.body, "more_body": False})
+        await self._pass_on({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self._pass_on({"type": "http.response.body", "body": response.body, "more_body": False})
 
     async def last(self, response: Response, receive: Receive) -> None:
         """Send a response that ends the connection, while input is thrown away."""

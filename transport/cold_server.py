@@ -32,6 +32,9 @@ from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
 
 from ..engine.log import get_logger
 from .cold_stream import ColdStream
+from .http_message import SAFETY, named, problem
+from .manners import Manners
+from .request_id import fresh
 
 _log = get_logger("hubbub.transport.cold_server")
 
@@ -53,9 +56,10 @@ class Hypercorn:
         idle_s: how long a connection may wait for a whole request head.
         max_head_bytes: longer heads are refused.
         lifespan_s: how long the application may take to start, and to end.
+        manners: what answers carry besides their content.
     """
 
-    def __init__(self, *, idle_s: float, max_head_bytes: int, lifespan_s: float) -> None:
+    def __init__(self, *, idle_s: float, max_head_bytes: int, lifespan_s: float, manners: Manners) -> None:
         config = Config()
         config.accesslog = config.errorlog = None
         config.logger_class = _DiscreetLogger
@@ -65,10 +69,13 @@ class Hypercorn:
         config.startup_timeout = config.shutdown_timeout = lifespan_s
         self._config = config
         self._context = WorkerContext(None)
+        self._manners = manners
 
     async def serve(self, app: AsgiApp, stream: ColdStream) -> None:
         """Serve one connection to its end; the stream has been let go of when this returns or raises."""
-        await _Http1Server(_wrap(app), self._config, self._context, ConnectionState({}), stream).run()  # type: ignore[arg-type]
+        server = _Http1Server(_wrap(app), self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        server.manners = self._manners
+        await server.run()
 
     async def stop_keeping_alive(self) -> None:
         """Close idle connections now and the others after their present answer."""
@@ -101,6 +108,7 @@ class _Http1Server(TCPServer):
 
     protocol: _Http1Protocol  # type: ignore[assignment]
     stream: ColdStream  # type: ignore[assignment]
+    manners: Manners
     _input_ended = False
 
     async def run(self) -> None:
@@ -121,6 +129,7 @@ class _Http1Server(TCPServer):
                     server,
                     self.protocol_send,
                 )
+                self.protocol.manners = self.manners
                 self.stream.unused = self._unused
                 await self.protocol.initiate()
                 await self.idle_task.restart(task_group, self._idle_timeout)
@@ -164,10 +173,23 @@ class _Parser(h11.Connection):
 
 class _Http1Protocol(H11Protocol):
     connection: _Parser
+    manners: Manners
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.connection = _Parser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """As Hypercorn's, with a problem document: h11 could not read the request."""
+        name = fresh()
+        detail = "The request head is too long." if status_code == 431 else "The request is malformed."
+        response = named(problem(status_code, detail), name)
+        headers = [*response.headers, ("content-length", str(len(response.body))), ("connection", "close"), *SAFETY]
+        fields = [(key.encode(), value.encode()) for key, value in headers]
+        fields += self.manners.headers(None, name)
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=fields))
+        await self._send_h11_event(h11.Data(data=response.body))
+        await self._send_h11_event(h11.EndOfMessage())
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Stay with HTTP/1.1, whatever the request offers."""

@@ -43,7 +43,7 @@ class Door:
 
     def machine(self, conn: Connection) -> Machine:
         """The machine of a connection that was just accepted."""
-        return HttpMachine(conn, self._route, self._settings, self._report)
+        return HttpMachine(conn, self._route, self._settings, self._report, self._router.api.manners)
 
     def _route(self, head: RequestHead, machine: HttpMachine) -> Route:
         return self._router.route(head) or self._cold

@@ -21,11 +21,13 @@ from functools import partial
 import attrs
 
 from .http_body import ChunkedBody, LengthBody, body_for
-from .http_message import HeadReader, Refused, Request, RequestHead, Response, encode, problem
+from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
 from .http_route import Cold, Handler, Hot, MakeMachine, Route
+from .manners import Manners
 from .ports import Connection
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PLAIN = Manners()
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +65,7 @@ class HttpMachine:
         router: decides from the head alone. It may raise `Refused`; any other exception is a bug, answered with 500.
         settings: bounds.
         on_error: told of an exception from router or handler; the peer sees 500 without details.
+        manners: what its answers carry besides their content.
     """
 
     __slots__ = (
@@ -75,6 +78,7 @@ class HttpMachine:
         "_fed",
         "_handler",
         "_head",
+        "_manners",
         "_on_error",
         "_paused",
         "_raw",
@@ -93,6 +97,7 @@ class HttpMachine:
         router: Callable[[RequestHead, HttpMachine], Route],
         settings: HttpSettings,
         on_error: Callable[[Exception], None],
+        manners: Manners = _PLAIN,
     ) -> None:
         self.on_closed: Callable[[], None] | None = None
         """Set by a handler that owes an answer: called when the connection goes first. Forgotten with the answer."""
@@ -100,6 +105,7 @@ class HttpMachine:
         self._router = router
         self._settings = settings
         self._on_error = on_error
+        self._manners = manners
         self._state = _State.HEAD
         self._raw = b""  # input not used yet; in HEAD it begins with the head being read
         self._fed = 0  # how much of a partial head the reader has seen
@@ -365,7 +371,7 @@ class HttpMachine:
         if serial != self._serial or self._state is not _State.OWED or head is None:
             raise RuntimeError("this request has been answered")
         keep_alive = head.keep_alive and not self._draining
-        self._conn.write(encode(response, keep_alive=keep_alive, head_only=head.method == "HEAD"))
+        self._conn.write(self._manners.encode(response, head, keep_alive))
         self.on_closed = None
         self._head = None
         if not keep_alive:
@@ -386,13 +392,12 @@ class HttpMachine:
 
     def _say_last(self, response: Response) -> None:
         """Answer and close; for a peer of which nothing more is expected."""
-        head_only = self._head is not None and self._head.method == "HEAD"
-        self._conn.write(encode(response, keep_alive=False, head_only=head_only))
+        self._conn.write(self._manners.encode(response, self._head, False))
         self._finish()
 
     def _refuse(self, response: Response) -> None:
         """Answer input that cannot be served, then throw away what is still coming."""
-        self._conn.write(encode(response, keep_alive=False))
+        self._conn.write(self._manners.encode(response, self._head, False))
         if self._eof:
             self._finish()
             return

@@ -20,12 +20,22 @@ from urllib.parse import unquote_to_bytes
 import httptools
 import msgspec
 
+from .request_id import accepted
+
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
 _PASSING = frozenset({408, 503})
 _CODES = {400: "invalid_request", 413: "too_large", 431: "too_large", 500: "internal", 503: "outcome_unknown"}
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+PROBLEM_TYPE = ("content-type", "application/problem+json")
+PROBLEM_HEADERS = (PROBLEM_TYPE, ("cache-control", "no-store"))
+SAFETY = (("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
+"""What every answer tells browsers: its type is as said, and its address is nobody else's business."""
+SAFETY_LINES = "".join(f"{name}: {value}\r\n" for name, value in SAFETY).encode()
+_KEEP_ALIVE = SAFETY_LINES + b"connection: keep-alive\r\n\r\n"
+_CLOSE = SAFETY_LINES + b"connection: close\r\n\r\n"
 
 
 class Refused(Exception):
@@ -54,6 +64,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     """Connection names `upgrade`, and an Upgrade header is there."""
     content_length: int
     chunked: bool
+    request_id: str = ""
+    """Its own, checked, or one that was made for it; "" only where a program made the head."""
 
     @property
     def has_body(self) -> bool:
@@ -101,22 +113,30 @@ def problem(status: int, detail: str, *headers: tuple[str, str], code: str | Non
     code = code or _CODES.get(status) or title.lower().replace(" ", "_")
     document: dict[str, object] = {"type": f"urn:hubbub:problem:{code}", "title": title, "status": status}
     document |= {"detail": detail, "code": code, "retry": "after" if status in _PASSING else "never"}
-    fixed = (("content-type", "application/problem+json"), ("cache-control", "no-store"))
-    return Response(status, fixed + headers, json.dumps(document, separators=(",", ":")).encode())
+    return Response(status, PROBLEM_HEADERS + headers, json.dumps(document, separators=(",", ":")).encode())
 
 
-def one_line(status: int, text: str) -> Response:
-    """A refusal as a line of text, for a peer that may not be speaking HTTP at all."""
-    return Response(status, (("content-type", "text/plain; charset=utf-8"),), text.encode() + b"\n")
+def named(response: Response, request_id: str) -> Response:
+    """A problem document that says which request it is about; any other response as it is.
+
+    Args:
+        response: its body is a JSON object that is not empty where it is a problem document.
+        request_id: of an alphabet that JSON need not escape.
+    """
+    if PROBLEM_TYPE not in response.headers:
+        return response
+    body = b'%b,"request_id":"%b"}' % (response.body[:-1], request_id.encode())
+    return Response(response.status, response.headers, body)
 
 
-def encode(response: Response, *, keep_alive: bool, head_only: bool = False) -> bytes:
+def encode(response: Response, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:
     """Write a response.
 
     Args:
         response: what to write.
         keep_alive: whether the connection stays open after it.
         head_only: the request was a HEAD; the length is announced, the body left out.
+        lines: more header lines, each with its end.
 
     Raises:
         ValueError: a header would break the line it stands on.
@@ -124,10 +144,11 @@ def encode(response: Response, *, keep_alive: bool, head_only: bool = False) -> 
     status = response.status
     # Nearly all answers begin with one of a handful of heads; more headers than two say a place, a time or a token.
     head = _known_head(status, response.headers) if len(response.headers) <= 2 else _head(status, response.headers)
-    end = b"connection: keep-alive\r\n\r\n" if keep_alive else b"connection: close\r\n\r\n"
+    end = _KEEP_ALIVE if keep_alive else _CLOSE
     if status in _BODILESS:
-        return head + end
-    return b"%bcontent-length: %d\r\n%b%b" % (head, len(response.body), end, b"" if head_only else response.body)
+        return b"%b%b%b" % (head, lines, end)
+    body = b"" if head_only else response.body
+    return b"%bcontent-length: %d\r\n%b%b%b" % (head, len(response.body), lines, end, body)
 
 
 def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
@@ -186,12 +207,12 @@ class HeadReader:
             return  # the head is complete; what an Upgrade header means is for the router to say
         except httptools.HttpParserError as error:
             if self._target == b"*" and "PRI" in str(error):
-                raise Refused(one_line(505, "This port speaks HTTP/1.1; HTTP/2 is not served here.")) from error
+                raise Refused(problem(505, "This port speaks HTTP/1.1; HTTP/2 is not served here.")) from error
             if not self._complete:
                 if self._target:
                     raise Refused(problem(400, f"The request head is malformed: {error}.")) from error
                 text = f"This is a plain HTTP port (no TLS here), and that was not an HTTP/1.1 request: {error}."
-                raise Refused(one_line(400, text)) from error
+                raise Refused(problem(400, text)) from error
             # After the blank line llhttp judges the body's framing, which `_framing` does with its own words.
         if self._complete and not is_last:  # HTTP/0.9, where llhttp takes a bare line feed for an end
             raise Refused(_other_version())
@@ -233,6 +254,7 @@ class HeadReader:
             upgrade,
             content_length,
             chunked,
+            accepted(singles.get(b"x-request-id")),
         )
 
     def _collect(self) -> dict[bytes, bytes]:
@@ -267,7 +289,7 @@ def _connection(headers: dict[bytes, bytes], is_11: bool) -> tuple[bool, bool]:
 
 
 def _other_version() -> Response:
-    return one_line(505, "This port speaks HTTP/1.1 and HTTP/1.0.")
+    return problem(505, "This port speaks HTTP/1.1 and HTTP/1.0.")
 
 
 def _framing(headers: dict[bytes, bytes], is_11: bool) -> tuple[int, bool]:

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs.validators import ge, gt
 
+from .http_message import encode, problem
 from .poller import Poller
 from .wheel import Wheel
 
 if TYPE_CHECKING:
     from .connection import TableConnection
 
-REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+REFUSAL = encode(
+    problem(503, "The server has no room for more connections.", ("retry-after", "5"), code="overloaded"),
+    keep_alive=False,
+)
+"""Without a request id: nothing was asked yet, and what crowds are told costs no work."""
 
 
 @attrs.frozen(kw_only=True)

@@ -2,7 +2,8 @@
 
 The files are read from the installed package once, so that a path names an entry of a table and never a place on disk.
 Every file has an ETag and is asked for again each time (a new version of hubbub must not meet yesterday's modules).
-Every answer carries a policy under which nothing but our own files and our own server can be reached.
+Every answer carries a policy under which nothing but our own files and our own server can be reached; the lane adds what all
+answers carry (`manners`).
 
 Left out: endpoints (`cold_calls`), compression, the page itself (`static/`).
 """
@@ -19,6 +20,8 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from .api import problem
 from .http_message import Response as Plain
+from .http_message import named
+from .request_id import REQUEST_ID
 from .router import nowhere
 
 _HEADERS = {
@@ -27,8 +30,6 @@ _HEADERS = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
 _TYPES = {
@@ -110,7 +111,8 @@ async def _refuse(error: HTTPException) -> Response:
 
 
 def _from_plain(plain: Plain) -> Response:
-    return Response(plain.body, plain.status, dict(plain.headers))
+    told = named(plain, REQUEST_ID.get(""))
+    return Response(told.body, told.status, dict(told.headers))
 
 
 async def _protect(response: Response) -> Response:

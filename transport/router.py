@@ -47,6 +47,10 @@ class Router:
         if head.path == WEBSOCKET_PATH:
             return Upgrade(lambda conn, head: WebSocketConnection(conn, head, self.api, self.socket))
         found = self.api.match(head.method, head.path)
+        if head.method == "OPTIONS" and isinstance(found, frozenset) and found and not head.has_body:
+            granted = self.api.manners.preflight(head, found)
+            if granted is not None:
+                return Hot(lambda _, respond: respond(granted))
         if not isinstance(found, Matched):
             return lost(head, found) if found or head.path.startswith("/api/") else None
         if not found.route.stream:

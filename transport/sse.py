@@ -14,13 +14,13 @@ from ..engine.core.recovery import Live, Reset
 from ..engine.core.subscriber import Joined, Subscriber
 from .api import Api, problem_of, query_of
 from .auth import Credential
-from .http_message import RequestHead, encode
+from .http_message import RequestHead
 from .ports import Connection
 
 _FORMAT = framing.EventStreamFormat()
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"
-    b"x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+    b"x-accel-buffering: no\r\n%bconnection: close\r\n\r\n"
 )
 
 
@@ -112,11 +112,11 @@ class EventStream:
         if isinstance(decision, Reset):
             opening += framing.reset(decision.reason, record.epoch, joined.offset)
         self._open = True
-        self._conn.write(_HEAD + opening)
+        self._conn.write(_HEAD % self._api.manners.lines(self._head) + opening)
         self._conn.set_deadline(self._settings.heartbeat_s)
 
     def _refuse(self, error: EngineError) -> None:
-        self._end(encode(problem_of(error), keep_alive=False))
+        self._end(self._api.manners.encode(problem_of(error), self._head, False))
 
     def _end(self, last_words: bytes) -> None:
         """Leave the conversation, say why, and close; once."""

@@ -51,14 +51,19 @@ def check_upgrade(head: RequestHead) -> Response | None:
     return None if len(key) == 16 else problem(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
 
 
-def handshake_response(head: RequestHead) -> bytes:
-    """The 101 answer to a request that `check_upgrade` let pass."""
+def handshake_response(head: RequestHead, lines: bytes = b"") -> bytes:
+    """The 101 answer to a request that `check_upgrade` let pass.
+
+    Args:
+        head: the request.
+        lines: more header lines, each with its end.
+    """
     accept = accept_key((head.header("sec-websocket-key") or "").encode("latin-1"))
     offered = [name.strip() for name in (head.header("sec-websocket-protocol") or "").split(",")]
     chosen = b"Sec-WebSocket-Protocol: centrifuge-json\r\n" if _SUBPROTOCOL in offered else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (accept, chosen)
+        b"Sec-WebSocket-Accept: %b\r\n%b%b\r\n" % (accept, chosen, lines)
     )
 
 

@@ -31,12 +31,12 @@ START = b"GET /api/v1/version HTTP/1.1\r\nHost: test\r\n"
     ],
     ids=["garbage", "tls", "http2", "http09", "words"],
 )
-async def test_what_is_not_http_is_told_so_in_one_line(data: bytes, status: int, word: bytes) -> None:
-    """Garbage, TLS and other versions of HTTP get a line of text and the end of the connection."""
+async def test_what_is_not_http_is_told_so(data: bytes, status: int, word: bytes) -> None:
+    """Garbage, TLS and other versions of HTTP get a problem document on one line, and the end of the connection."""
     async with world() as server:
         peer = await server.peer()
         answer = await peer.ask(data)
-        assert (answer.status, answer.headers["content-type"]) == (status, "text/plain; charset=utf-8")
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
         assert word in answer.body
         assert await peer.rest() == b""
 
@@ -394,8 +394,8 @@ async def test_old_clients_and_heads() -> None:
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await old.rest() == b""
         peer = await server.peer()
-        full = await peer.ask(request("GET", "/api/v1/version"))
-        await peer.send(request("HEAD", "/api/v1/version"))
+        full = await peer.ask(request("GET", "/api/v1/version", None, "X-Request-Id: r1"))
+        await peer.send(request("HEAD", "/api/v1/version", None, "X-Request-Id: r1"))
         head = await peer.answer(head_only=True)
         assert head.headers == full.headers
         assert (await peer.ask(request("GET", "/health"))).json == {"status": "ok"}

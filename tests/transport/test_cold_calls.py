@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import pytest
 import trio
 
@@ -13,6 +14,7 @@ from hubbub.transport.api import Route, Routes
 from hubbub.transport.cold_calls import CallSettings, ColdCalls
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import RequestHead, Response
+from hubbub.transport.manners import Manners
 from hubbub.transport.sse import EventStream
 
 from ..logs import capture_logs
@@ -75,6 +77,7 @@ def plain(answer: Answer) -> tuple[object, ...]:
     def forget(text: str) -> str:
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
         text = re.sub(r"hbg_[A-Za-z0-9_-]+", "TOKEN", text)
+        text = re.sub(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])", "REQUEST", text)
         text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
         return re.sub(r'"epoch":"[^"]*"', '"epoch":"E"', text)
 
@@ -204,7 +207,8 @@ async def test_same_head_in_both_lanes(autojump_clock, request_bytes):
     seen: list[tuple[RequestHead, bytes, dict[str, str], dict[str, str]]] = []
 
     def echo(api, call, respond):
-        seen.append((call.request.head, call.request.body, dict(call.params), dict(call.query)))
+        head = msgspec.structs.replace(call.request.head, request_id="")
+        seen.append((head, call.request.body, dict(call.params), dict(call.query)))
         respond(Response(200))
 
     routes = Routes(
@@ -312,14 +316,14 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
     async def keep(message):
         sent.append(message)
 
-    calls = ColdCalls(lambda head: None, pages, lambda *args: None, CallSettings())
+    calls = ColdCalls(lambda head: None, pages, lambda *args: None, Manners(), CallSettings())
     scope = {
         "type": "http",
         "http_version": "1.1",
         "method": "POST",
         "raw_path": b"/",
         "query_string": b"",
-        "headers": [(b"host", b"h"), (b"transfer-encoding", b"chunked")],
+        "headers": [(b"host", b"h"), (b"transfer-encoding", b"chunked"), (b"x-request-id", b"r1")],
     }
     with trio.fail_after(100):
         async with sender, receiver, trio.open_nursery() as nursery:
@@ -328,7 +332,8 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
             for _ in range(100):
                 await sender.send({"type": "http.request", "body": b"x", "more_body": True})
             assert trio.current_time() == began
-    assert [message.get("headers") for message in sent] == [[(b"connection", b"close")], None]
+    headers, nothing = (message.get("headers") for message in sent)
+    assert (dict(headers)[b"connection"], dict(headers)[b"x-request-id"], nothing) == (b"close", b"r1", None)
 
 
 async def test_unread_body_does_not_reset_the_answer(autojump_clock):
@@ -365,7 +370,7 @@ async def test_stream_on_a_reused_connection_is_the_same_stream(autojump_clock):
     """Events on a connection that Hypercorn had are byte for byte those of a connection that it never had."""
     async with serving() as world:
         token = await world.token()
-        request = raw(f"GET {ROOM}/events?after=0 HTTP/1.1", f"Authorization: Bearer {token}")
+        request = raw(f"GET {ROOM}/events?after=0 HTTP/1.1", f"Authorization: Bearer {token}", "X-Request-Id: r1")
         async with world.client() as hot, world.cold_client() as cold, world.client() as poster:
             post = json.dumps(POST).encode()
             await poster.ask("POST", ROOM + "/messages", post, authorization=f"Bearer {token}", idempotency_key="a")

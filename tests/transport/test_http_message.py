@@ -141,11 +141,10 @@ def test_refusals(wire: bytes, status: int | tuple[int, ...]) -> None:
 
 
 def test_tls_hello_is_told_what_port_this_is() -> None:
-    """The answer to a TLS hello is one line of text, given at the first byte."""
+    """The answer to a TLS hello says so, at its first byte, in words that people find in their terminal."""
     seen = only(World().send(b"\x16"))
-    assert seen.headers[b"content-type"].startswith(b"text/plain")
+    assert (seen.status, seen.headers[b"content-type"]) == (400, b"application/problem+json")
     assert b"plain HTTP port" in seen.body
-    assert seen.body.count(b"\n") == 1
 
 
 def test_http_09_is_refused_where_the_parser_ends_it() -> None:

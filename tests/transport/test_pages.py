@@ -85,8 +85,8 @@ async def test_files_are_asked_for_again_and_icons_kept(autojump_clock):
 async def test_head_has_the_length_and_no_body(autojump_clock):
     """HEAD is answered like GET, without the body."""
     async with serving() as world, world.client() as client:
-        get = await client.ask("GET", "/")
-        head = await client.ask("HEAD", "/")
+        get = await client.ask("GET", "/", x_request_id="r1")
+        head = await client.ask("HEAD", "/", x_request_id="r1")
         assert (head.status, head.headers, head.body) == (200, get.headers, b"")
 
 

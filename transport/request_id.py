@@ -1,0 +1,39 @@
+"""Request ids: the name of one request, for whoever asks and whoever looks into the logs (`X-Request-Id`).
+
+A client, or the proxy in front, may bring one; it stands in headers, logs and problem documents as it came, so its alphabet is
+small and its length bounded, and what does not fit is replaced without a word. An id is a name and no secret: it opens nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from contextvars import ContextVar
+from typing import Final
+
+MAX_CHARS: Final = 128
+_GIVEN = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,%d}" % MAX_CHARS)
+
+# 96 bits, drawn without a call into the system: two of a billion ids are equal with a probability below 10**-11. A generator of
+# our own, so that a seeded program that embeds the server draws what it would have drawn without one.
+_bits: Final = random.Random().getrandbits  # noqa: S311  a name, not a secret
+
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("structlog_request_id")
+"""The request that is being carried out. The name is the one under which structlog keeps its context (`merge_contextvars`), set
+here directly because structlog's own way costs ten times as much."""
+
+
+def fresh() -> str:
+    """An id for a request that brought none: 24 hexadecimal digits."""
+    return "%024x" % _bits(96)  # noqa: UP031  a third cheaper than an f-string, and asked for with every request
+
+
+def accepted(given: bytes | None) -> str:
+    """The id of a request.
+
+    Args:
+        given: the value of its header, None without one. Repeated headers are joined by a comma, which no id has.
+    """
+    if given is None or _GIVEN.fullmatch(given) is None:
+        return "%024x" % _bits(96)  # noqa: UP031  as above; not `fresh`, which would be a call more
+    return given.decode("ascii")
