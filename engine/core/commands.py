@@ -66,11 +66,13 @@ class Submit(Request[Ack | Record]):
         verb: what the principal must be allowed to do.
         row: the event to be, with its fresh id.
         deadline: on the engine's clock, in seconds; unanswered by then it is answered with an error.
+        versions: of a change: the conversation must be in one of them (`version_of`) when the change comes to pass; None: in any.
     """
 
     verb: Verb
     row: Row
     deadline: float
+    versions: frozenset[str] | None = None
 
 
 @attrs.define(eq=False)

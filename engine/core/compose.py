@@ -130,8 +130,12 @@ def compose_change(
     change: ConversationChange,
     stamp: Stamp,
     reply: Callable[[Ack | Record | EngineError], None],
+    versions: frozenset[str] | None = None,
 ) -> tuple[ConversationId, Submit]:
     """Make a change of the conversation a submission.
+
+    Args:
+        versions: in one of which the conversation must be; None for any.
 
     Raises:
         InvalidCommand: the change is empty.
@@ -145,7 +149,7 @@ def compose_change(
     row = Row(
         conversation=conversation, type=kind, id=stamp.id, actor=principal.author, at_ms=stamp.at_ms, change=change
     )
-    return conversation, Submit(reply, principal, Verb.MANAGE, row, stamp.deadline)
+    return conversation, Submit(reply, principal, Verb.MANAGE, row, stamp.deadline, versions)
 
 
 def compose_member(

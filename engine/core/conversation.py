@@ -22,13 +22,22 @@ from .commands import Submit
 from .config import ConversationSettings
 from .cursor import Cursor
 from .dedupe import Dedupe, Scope
-from .errors import EngineError, OutcomeUnknown, Overloaded, RateLimited, StoreUnavailable, Unprocessable
+from .errors import (
+    EngineError,
+    OutcomeUnknown,
+    Overloaded,
+    PreconditionFailed,
+    RateLimited,
+    StoreUnavailable,
+    Unprocessable,
+)
 from .kinds import EventType
 from .members import MemberChange, after, decide_member
 from .messages import Ack, ConversationChange, Event, Message, Record
 from .permissions import Standing, Verb, check, rank_of, standing_of
 from .recovery import Decision, Since, decide
 from .tail import Tail
+from .version import version_of
 
 _OTHER_BODY = "the idempotency key was used for another body"
 _OFFICE = frozenset({Standing.OWNER, Standing.MODERATOR})
@@ -361,6 +370,8 @@ def _refusal(submission: Submit, record: Record) -> EngineError | Doubted | None
         check(submission.principal, submission.verb, record, submission.row.at_ms)
     except EngineError as error:
         return error if submission.row.key is None else Doubted(error)
+    if submission.versions is not None and version_of(record) not in submission.versions:
+        return PreconditionFailed("the conversation has changed: look at it again")
     return None
 
 

@@ -8,6 +8,7 @@
     │   ├── Forbidden               known, and not allowed
     │   ├── NotFound                absent, or hidden from this principal (the two look alike on purpose)
     │   ├── Conflict                it exists already, or the state does not allow it
+    │   ├── PreconditionFailed      it has changed since the caller looked at it
     │   ├── PayloadTooLarge         over a documented limit
     │   ├── LimitExceeded           too many subscriptions and the like
     │   ├── AlreadySubscribed       this session follows that conversation already
@@ -88,6 +89,13 @@ class Conflict(ClientError):
     """It exists already, or its state does not allow the change."""
 
     code = "conflict"
+
+
+class PreconditionFailed(ClientError):
+    """It is not, or not any more, in the version that the change was meant for; nothing was changed."""
+
+    code = "precondition_failed"
+    retry = Retry.RESYNC
 
 
 class PayloadTooLarge(ClientError):

@@ -146,8 +146,13 @@ class Session:
         body: Mapping[str, Any],
         stamp: Stamp,
         reply: Callable[[Ack | Record | EngineError], None],
+        *,
+        versions: frozenset[str] | None = None,
     ) -> tuple[ConversationId, Submit]:
         """Compose a change from ``{"title"?, "visibility"?, "archived"?, "slow_s"?}``.
+
+        Args:
+            versions: in one of which the conversation must be (`version_of`); None for any.
 
         Raises:
             Unauthenticated, InvalidCommand, Unprocessable.
@@ -164,7 +169,7 @@ class Session:
             visibility=visibility_of(codec.get_text(body, "visibility")),
             archived=archived,
         )
-        return compose_change(principal, name, change, stamp, reply)
+        return compose_change(principal, name, change, stamp, reply, versions)
 
     def change_member(
         self, name: str, wish: MemberChange, stamp: Stamp, reply: Callable[[Ack | Record | EngineError], None]
