@@ -22,6 +22,7 @@ import trio
 
 from . import collector
 from .bench.cli import bench
+from .describe import openapi
 from .engine import Engine, StoreError, StoreFenced
 from .limits import fit_descriptors
 from .operate import release, tree
@@ -213,5 +214,6 @@ cli.add_command(post)
 cli.add_command(follow)
 cli.add_command(tree)
 cli.add_command(release)
+cli.add_command(openapi)
 
 main = cli

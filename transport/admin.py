@@ -18,6 +18,8 @@ from ..engine.log import get_logger
 from .api import Api, Call, Route, json_response
 from .http_message import Response
 from .http_route import Respond
+from .openapi import shapes_admin
+from .openapi.doc import Doc
 
 _log = get_logger("hubbub.transport.admin")
 
@@ -35,12 +37,12 @@ def metrics(api: Api, call: Call, respond: Respond) -> None:
 
 
 def show_tree(api: Api, call: Call, respond: Respond) -> None:
-    """The supervision tree as it is now."""
+    """Show the supervision tree as it is now."""
     _answer(respond, {"tree": _node(api.engine.tree())})
 
 
 def list_rooms(api: Api, call: Call, respond: Respond) -> None:
-    """The rooms in memory with the most subscribers; `limit` at most 100."""
+    """List the rooms in memory with the most subscribers."""
     limit = call.number("limit")
     limit = ROOMS if limit is None else limit
     if not 1 <= limit <= ROOMS:
@@ -56,7 +58,7 @@ def list_rooms(api: Api, call: Call, respond: Respond) -> None:
 
 
 def list_quarantined(api: Api, call: Call, respond: Respond) -> None:
-    """Conversations that crashed too often and take no posts until they are released."""
+    """List conversations that crashed too often and take no posts until they are released."""
     found = [
         {
             "conversation": each.conversation,
@@ -71,7 +73,7 @@ def list_quarantined(api: Api, call: Call, respond: Respond) -> None:
 
 
 def release(api: Api, call: Call, respond: Respond) -> None:
-    """End a quarantine: 204, or 404 where there is none."""
+    """End a quarantine."""
     name = call.params["id"]
     if not api.engine.release(name):
         raise NotFound("no such conversation is quarantined")
@@ -111,9 +113,44 @@ def _room(room: RoomStatistics) -> dict[str, Any]:
 _QUARANTINED: Final = "/api/v1/admin/quarantined"
 
 ADMIN_ROUTES: Final = (
-    Route(method="GET", path="/metrics", endpoint=metrics, access=Access.ADMIN, scope=Scope.ADMIN),
-    Route(method="GET", path="/api/v1/admin/tree", endpoint=show_tree, access=Access.ADMIN, scope=Scope.ADMIN),
-    Route(method="GET", path="/api/v1/admin/rooms", endpoint=list_rooms, access=Access.ADMIN, scope=Scope.ADMIN),
-    Route(method="GET", path=_QUARANTINED, endpoint=list_quarantined, access=Access.ADMIN, scope=Scope.ADMIN),
-    Route(method="DELETE", path=_QUARANTINED + "/{id}", endpoint=release, access=Access.ADMIN, scope=Scope.ADMIN),
+    Route(
+        method="GET",
+        path="/metrics",
+        endpoint=metrics,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Server", media_type="text/plain"),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/admin/tree",
+        endpoint=show_tree,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Administration", answer=shapes_admin.Tree),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/admin/rooms",
+        endpoint=list_rooms,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Administration", query=shapes_admin.RoomsQuery, answer=shapes_admin.Rooms),
+    ),
+    Route(
+        method="GET",
+        path=_QUARANTINED,
+        endpoint=list_quarantined,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Administration", answer=shapes_admin.Quarantines),
+    ),
+    Route(
+        method="DELETE",
+        path=_QUARANTINED + "/{id}",
+        endpoint=release,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Administration", status=204),
+    ),
 )

@@ -20,6 +20,7 @@ from ..engine import (
     EngineError,
     Forbidden,
     InvalidCommand,
+    NotFound,
     Overloaded,
     Principal,
     Unauthenticated,
@@ -36,6 +37,7 @@ from .http_message import problem as bare_problem
 from .http_route import Respond
 from .live import Live, LiveSettings
 from .manners import Manners
+from .openapi.doc import Doc
 from .operator import OPERATOR, Operator
 from .request_id import REQUEST_ID
 
@@ -117,6 +119,8 @@ class Route:
         scope: what the credential must be good for.
         stream: it answers with an event stream, so that a lane must give its connection away.
         max_body_bytes: larger bodies are refused before they are read.
+        there: says under which settings the route exists; under all of them when left out.
+        doc: what the API's description says of it; a route of the server's own must have one (`openapi`).
     """
 
     method: str
@@ -126,6 +130,8 @@ class Route:
     scope: Scope = Scope.READ
     stream: bool = False
     max_body_bytes: int = 0
+    there: Callable[[LiveSettings], bool] | None = None
+    doc: Doc | None = None
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -200,7 +206,7 @@ class Api:
     live: Live
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
-    manners: Manners = attrs.field(factory=Manners)
+    manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
@@ -210,8 +216,11 @@ class Api:
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Authenticate a request, admit it and carry it out. `respond` is called once, with an answer or a problem document."""
         route, settings = matched.route, self.live.current
+        if route.there is not None and not route.there(settings):
+            respond(problem_of(NotFound("no such path")))
+            return
         if route.access is Access.ANYONE:
-            if request.head.method not in _READ_METHODS and foreign_origin(request.head):
+            if self._is_foreign_write(request.head):
                 respond(problem_of(Forbidden("pages of another origin may not call this")))
             else:
                 self._carry_out(matched, request, None, settings, respond)
@@ -232,6 +241,10 @@ class Api:
         else:
             self.authenticate(request.head, authenticated)
 
+    def _is_foreign_write(self, head: RequestHead) -> bool:
+        """Whether a page of an origin that nobody has named wants to change something."""
+        return head.method not in _READ_METHODS and foreign_origin(head) and not self.manners.admits_page(head)
+
     def _is_operator(self, head: RequestHead) -> bool:
         """Whether the operator's own token came: it opens what admins may call and nothing else, also while the store is away."""
         bearer = bearer_of(head)
@@ -250,7 +263,7 @@ class Api:
         cookie = cookie_of(head)
         if cookie is None:
             done(Unauthenticated("a token is needed, in Authorization or in the session cookie"))
-        elif head.method not in _READ_METHODS and not same_origin(head):
+        elif head.method not in _READ_METHODS and not same_origin(head) and not self.manners.trusts_page(head):
             done(Forbidden("calls by cookie must come from this origin"))
         else:
             self.auth.check(cookie, done)
@@ -301,6 +314,13 @@ class Api:
                 respond(answer)
 
         self.start_soon(run)
+
+
+def manners_of(live: Live) -> Manners:
+    """Manners that follow the settings."""
+    manners = Manners(live.current.http)
+    live.subscribe(lambda settings: manners.replace(settings.http))
+    return manners
 
 
 def answering(respond: Respond, make: Callable[[Any], Response]) -> Callable[[Any], None]:

@@ -35,6 +35,7 @@ _SAFETY = [(name.encode(), value.encode()) for name, value in SAFETY]
 class CallSettings:
     """Bounds of one request; they follow `HttpSettings`."""
 
+    max_head_bytes: int = 16_384
     max_headers: int = 100
     body_timeout_s: float = 30.0
     response_timeout_s: float = 60.0
@@ -88,7 +89,7 @@ class ColdCalls:
                 await answer.last(_BUG, receive)
 
     async def _serve(self, stream: ColdStream, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        head = answer.head = head_of(scope, self._settings.max_headers)
+        head = answer.head = head_of(scope, self._settings)
         REQUEST_ID.set(head.request_id)  # Hypercorn gives every request a task of its own
         match self._route(head):
             case Hot(handler, max_body_bytes):
@@ -203,8 +204,10 @@ class _Answer:
             nursery.cancel_scope.cancel()
 
 
-def head_of(scope: Scope, max_headers: int) -> RequestHead:
+def head_of(scope: Scope, settings: CallSettings) -> RequestHead:
     """The head of an ASGI request, read by the reader of the other lane.
+
+    h11 bounds what it keeps of a head that is incomplete; one that comes whole is judged here.
 
     Raises:
         Refused: as there.
@@ -212,8 +215,10 @@ def head_of(scope: Scope, max_headers: int) -> RequestHead:
     query = scope["query_string"]
     target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
     line = b"%b %b HTTP/%b" % (scope["method"].encode(), target, scope["http_version"].encode())
-    reader = HeadReader(max_headers)
+    reader = HeadReader(settings.max_headers)
     fields = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"])
+    if len(line) + len(fields) + 4 > settings.max_head_bytes:
+        raise Refused(problem(431, f"The head is longer than {settings.max_head_bytes} bytes."))
     reader.feed(b"%b\r\n%b\r\n" % (line, fields), is_last=True)
     return reader.head(line)
 

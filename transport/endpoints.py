@@ -10,11 +10,16 @@ from ..engine.core import codec
 from ..engine.core.ids import conversation_id, idempotency_key
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
+from ..engine.core.version import version_of
 from .admin import ADMIN_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
 from .auth import GUEST_DAYS, Credential
+from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
+from .openapi import shapes
+from .openapi.calls import DOCUMENT_ROUTES
+from .openapi.doc import Answer, Doc
 from .version import version
 
 API_BODY_BYTES = 1024 * 1024
@@ -38,7 +43,7 @@ def health(api: Api, call: Call, respond: Respond) -> None:
 
 
 def ready(api: Api, call: Call, respond: Respond) -> None:
-    """Posts can be committed: 200, or 503 with what is missing."""
+    """Whether posts can be committed, and what is missing if not."""
     found = api.engine.health()
     body: dict[str, object] = {"status": "ready" if found.ready else "unavailable", "problems": found.problems}
     if found.away_s is not None:
@@ -62,7 +67,10 @@ def show_version(api: Api, call: Call, respond: Respond) -> None:
 
 
 def become_guest(api: Api, call: Call, respond: Respond) -> None:
-    """``{"name"}`` -> 201 with a token, shown this once, and the same in an HttpOnly cookie for browsers."""
+    """Become a guest.
+
+    The token is shown this once; the same comes in an HttpOnly cookie for browsers.
+    """
     if not call.settings.access.guests:
         raise Forbidden("guests are not admitted here")
     name = codec.require_text(call.body(), "name")
@@ -92,7 +100,7 @@ def me(api: Api, call: Call, respond: Respond) -> None:
 
 
 def list_conversations(api: Api, call: Call, respond: Respond) -> None:
-    """Public ones and one's own, by id; `after` is the last id seen, `next` the one to ask for."""
+    """List public conversations and one's own, by id."""
     after, limit = call.query.get("after"), call.number("limit")
     limit = api.engine.settings.page_default_items if limit is None else limit
     if not 1 <= limit <= api.engine.settings.page_items:
@@ -110,39 +118,48 @@ def list_conversations(api: Api, call: Call, respond: Respond) -> None:
 
 
 def create_conversation(api: Api, call: Call, respond: Respond) -> None:
-    """``{"id"?, "title"?, "visibility"?}`` -> 201; 409 where it exists. The caller owns it."""
+    """Make a conversation. The caller owns it."""
     fields = call.body()
 
     async def create() -> Response:
         record = await api.engine.create_record(fields, call.principal)
         location = ("location", f"/api/v1/conversations/{record.id}")
-        return json_response(CREATED, codec.record_json(record), location)
+        return json_response(CREATED, codec.record_json(record), location, ("etag", quoted(version_of(record))))
 
     api.later(create, respond)
 
 
 def show_conversation(api: Api, call: Call, respond: Respond) -> None:
-    """The record with the current head."""
+    """Describe a conversation, with its newest offset.
+
+    The ETag changes with what PATCH can change; a post does not change it.
+    """
     name, command = api.session(call.principal).describe(call.params["id"], answering(respond, _record_response))
     api.engine.send(name, command)
 
 
 def update_conversation(api: Api, call: Call, respond: Respond) -> None:
-    """``{"title"?, "visibility"?, "archived"?}`` by the owner -> 200 with the new record."""
+    """Change a conversation; for its owners.
+
+    With `If-Match` nothing is changed unless the conversation still has that ETag; of several at once one wins.
+    """
     reply = answering(respond, _record_response)
-    name, command = api.session(call.principal).update(call.params["id"], call.body(), api.engine.stamp(), reply)
+    versions = required_versions(call.request.head.header("if-match"))
+    name, command = api.session(call.principal).update(
+        call.params["id"], call.body(), api.engine.stamp(), reply, versions=versions
+    )
     api.engine.send(name, command)
 
 
 def _record_response(record: Record) -> Response:
-    return json_response(OK, codec.record_json(record))
+    return json_response(OK, codec.record_json(record), ("etag", quoted(version_of(record))))
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
 def list_messages(api: Api, call: Call, respond: Respond) -> None:
-    """A page of history, oldest first; `after`, `before` (offsets, exclusive) or `around` (an id or an offset), `limit`."""
+    """Read a page of messages, oldest first; the newest page without parameters."""
     around, after, before = call.query.get("around"), call.number("after"), call.number("before")
     limit = call.number("limit")
     if around is not None and around.isdigit():
@@ -158,7 +175,7 @@ def _page(page: MessagePage) -> Response:
 
 
 def post_message(api: Api, call: Call, respond: Respond) -> None:
-    """``{"text", "reply_to"?, "meta"?}`` and `Idempotency-Key` -> 201 once it is committed."""
+    """Post a message; answered once it is committed."""
     key = call.request.head.header("idempotency-key")
     if key is not None:
         idempotency_key(key)
@@ -177,7 +194,7 @@ def _ack(ack: Ack) -> Response:
 
 
 def show_presence(api: Api, call: Call, respond: Respond) -> None:
-    """Exact counts of clients and users that follow the conversation now."""
+    """Count who follows a conversation now."""
 
     def counts(roster: Roster) -> Response:
         return json_response(OK, codec.encode_json({"clients": roster.clients, "users": roster.users}))
@@ -187,7 +204,7 @@ def show_presence(api: Api, call: Call, respond: Respond) -> None:
 
 
 def signal_typing(api: Api, call: Call, respond: Respond) -> None:
-    """Tell the others that one is typing; 204."""
+    """Tell the others that one is typing."""
 
     def reply(answer: EngineError | None) -> None:
         answering(respond, lambda _: Response(HTTPStatus.NO_CONTENT.value))(answer)
@@ -196,8 +213,12 @@ def signal_typing(api: Api, call: Call, respond: Respond) -> None:
     api.engine.send(name, command)
 
 
-def _stream(api: Api, call: Call, respond: Respond) -> None:
-    """Never called: both lanes give the connection of a stream route to an event stream before it comes to this."""
+def follow_conversation(api: Api, call: Call, respond: Respond) -> None:
+    """Follow a conversation as server-sent events.
+
+    `id` is the offset, `event` the type, `data` the event. A position that cannot be served gets `stream.reset` with the reason.
+    """
+    # Never called: both lanes give the connection of a stream route to an event stream before it comes to this.
     raise AssertionError("an event stream is no response")
 
 
@@ -205,46 +226,135 @@ _CONVERSATION = "/api/v1/conversations/{id}"
 
 ROUTES = Routes(
     (
-        Route(method="GET", path="/health", endpoint=health, access=Access.ANYONE),
-        Route(method="GET", path="/health/ready", endpoint=ready, access=Access.ANYONE),
-        Route(method="GET", path="/api/v1/version", endpoint=show_version, access=Access.ANYONE),
         Route(
-            method="POST", path="/api/v1/auth/guest", endpoint=become_guest, access=Access.ANYONE, max_body_bytes=4096
+            method="GET",
+            path="/health",
+            endpoint=health,
+            access=Access.ANYONE,
+            doc=Doc(tag="Server", answer=shapes.Health),
         ),
-        Route(method="GET", path="/api/v1/auth/me", endpoint=me),
-        Route(method="GET", path="/api/v1/conversations", endpoint=list_conversations),
+        Route(
+            method="GET",
+            path="/health/ready",
+            endpoint=ready,
+            access=Access.ANYONE,
+            doc=Doc(
+                tag="Server",
+                answer=shapes.Readiness,
+                also=(Answer(status=503, body=shapes.Readiness, text="Posts cannot be committed now."),),
+            ),
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/version",
+            endpoint=show_version,
+            access=Access.ANYONE,
+            doc=Doc(tag="Server", answer=shapes.Version),
+        ),
+        *DOCUMENT_ROUTES,
+        Route(
+            method="POST",
+            path="/api/v1/auth/guest",
+            endpoint=become_guest,
+            access=Access.ANYONE,
+            max_body_bytes=4096,
+            doc=Doc(
+                tag="Identity",
+                body=shapes.NewGuest,
+                answer=shapes.Issued,
+                status=201,
+                answer_headers=("Set-Cookie",),
+                problems=("store_unavailable", "outcome_unknown"),
+            ),
+        ),
+        Route(method="GET", path="/api/v1/auth/me", endpoint=me, doc=Doc(tag="Identity", answer=shapes.Me)),
+        Route(
+            method="GET",
+            path="/api/v1/conversations",
+            endpoint=list_conversations,
+            doc=Doc(tag="Conversations", query=shapes.ConversationQuery, answer=shapes.ConversationPage),
+        ),
         Route(
             method="POST",
             path="/api/v1/conversations",
             endpoint=create_conversation,
             scope=Scope.MANAGE,
             max_body_bytes=API_BODY_BYTES,
+            doc=Doc(
+                tag="Conversations",
+                body=shapes.NewConversation,
+                answer=shapes.Conversation,
+                status=201,
+                answer_headers=("Location", "ETag"),
+                problems=("conflict", "outcome_unknown"),
+            ),
         ),
-        Route(method="GET", path=_CONVERSATION, endpoint=show_conversation),
+        Route(
+            method="GET",
+            path=_CONVERSATION,
+            endpoint=show_conversation,
+            doc=Doc(tag="Conversations", answer=shapes.Conversation, answer_headers=("ETag",)),
+        ),
         Route(
             method="PATCH",
             path=_CONVERSATION,
             endpoint=update_conversation,
             scope=Scope.MANAGE,
             max_body_bytes=API_BODY_BYTES,
+            doc=Doc(
+                tag="Conversations",
+                body=shapes.ConversationPatch,
+                headers=("If-Match",),
+                answer=shapes.Conversation,
+                answer_headers=("ETag",),
+                problems=("conflict",),
+            ),
         ),
-        Route(method="GET", path=_CONVERSATION + "/messages", endpoint=list_messages),
+        Route(
+            method="GET",
+            path=_CONVERSATION + "/messages",
+            endpoint=list_messages,
+            doc=Doc(tag="Messages", query=shapes.MessageQuery, answer=shapes.MessagePage),
+        ),
         Route(
             method="POST",
             path=_CONVERSATION + "/messages",
             endpoint=post_message,
             scope=Scope.WRITE,
             max_body_bytes=API_BODY_BYTES,
+            doc=Doc(
+                tag="Messages",
+                body=shapes.NewMessage,
+                headers=("Idempotency-Key",),
+                answer=shapes.Message,
+                status=201,
+                answer_headers=("Idempotency-Replayed",),
+                problems=("conflict",),
+            ),
         ),
-        Route(method="GET", path=_CONVERSATION + "/presence", endpoint=show_presence),
+        Route(
+            method="GET",
+            path=_CONVERSATION + "/presence",
+            endpoint=show_presence,
+            doc=Doc(tag="Presence", answer=shapes.Presence),
+        ),
         Route(
             method="POST",
             path=_CONVERSATION + "/typing",
             endpoint=signal_typing,
             scope=Scope.WRITE,
             max_body_bytes=4096,
+            doc=Doc(tag="Presence", status=204, problems=("conflict",)),
         ),
-        Route(method="GET", path=_CONVERSATION + "/events", endpoint=_stream, stream=True),
+        Route(
+            method="GET",
+            path=_CONVERSATION + "/events",
+            endpoint=follow_conversation,
+            stream=True,
+            doc=Doc(
+                tag="Streams", media_type="text/event-stream", query=shapes.StreamQuery, headers=("Last-Event-ID",)
+            ),
+        ),
         *ADMIN_ROUTES,
     )
 )

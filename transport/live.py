@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from ..engine.log import get_logger
+from .manners import HttpManners
 
 _log = get_logger("hubbub.transport.live")
 
@@ -35,6 +36,7 @@ class LiveSettings:
 
     generation: int = attrs.field(default=1, metadata={"internal": True})
     access: AccessSettings = attrs.field(factory=AccessSettings)
+    http: HttpManners = attrs.field(factory=HttpManners)
 
 
 GUESTS_WELCOME: Final = LiveSettings(access=AccessSettings(guests=True))

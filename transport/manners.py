@@ -158,9 +158,13 @@ class Manners:
         pairs = (line.partition(b": ") for line in tail.splitlines())
         return [(b"x-request-id", name.encode()), *((key, value) for key, _, value in pairs)]
 
-    def admits(self, head: RequestHead) -> bool:
-        """Whether a request comes from a page whose origin is named: it may do by cookie what our own page may."""
-        return self.settings.cors_credentials and head.header("origin") in self._admitted
+    def admits_page(self, head: RequestHead) -> bool:
+        """Whether pages of a request's origin may call with a token of their own, or anonymously."""
+        return not self._closed and (self._any is not None or origin_of(head) in self._admitted)
+
+    def trusts_page(self, head: RequestHead) -> bool:
+        """Whether pages of a request's origin may do by the session cookie what our own page may."""
+        return self.settings.cors_credentials and origin_of(head) in self._admitted
 
     def preflight(self, head: RequestHead, methods: Iterable[str]) -> Response | None:
         """The answer to a browser that asks what a page may send; None when it asks no such thing, or CORS is off.

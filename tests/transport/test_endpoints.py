@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from hubbub.engine import Draft, Visibility
@@ -34,7 +35,7 @@ async def test_every_route_but_the_open_ones_needs_a_principal(autojump_clock: M
             assert (answer.status == 401) is (route.access is not Access.ANYONE), route.path
             if route.access is Access.ANYONE:
                 seen_open.add(route.path)
-        assert seen_open == {"/health", "/health/ready", "/api/v1/version", "/api/v1/auth/guest"}
+        assert seen_open == {"/health", "/health/ready", "/api/v1/version", "/api/v1/auth/guest", "/openapi.json"}
 
 
 async def test_health_and_version(autojump_clock: MockClock) -> None:
@@ -87,6 +88,47 @@ async def test_conversations(autojump_clock: MockClock) -> None:
             ("POST", "/typing", None),
         ):
             assert (await there.call(method, "/api/v1/conversations/secret" + path, sent)).status == 404
+
+
+async def test_a_change_is_conditional_on_the_version(autojump_clock: MockClock) -> None:
+    """The ETag names what PATCH can change; a stale one is 412 and changes nothing; a post leaves it as it is."""
+    async with house() as there:
+        made = await there.call("POST", "/api/v1/conversations", {"id": "den"})
+        den = "/api/v1/conversations/den"
+        first = dict(made.headers)["etag"]
+        await there.call("POST", den + "/messages", {"text": "hi"})
+        assert dict((await there.call("GET", den)).headers)["etag"] == first
+        changed = await there.call("PATCH", den, {"title": "Lair"}, f"If-Match: {first}")
+        second = dict(changed.headers)["etag"]
+        assert (changed.status, second != first) == (200, True)
+        stale = await there.call("PATCH", den, {"title": "Cave"}, f"If-Match: {first}")
+        assert (stale.status, body(stale)["code"], body(stale)["retry"]) == (412, "precondition_failed", "resync")
+        assert body(await there.call("GET", den))["title"] == "Lair"
+        for condition, status in ((f'"other", {second}', 200), ("*", 200), (f"W/{first}", 412), ("nonsense", 400)):
+            assert (await there.call("PATCH", den, {"title": "Lair"}, f"If-Match: {condition}")).status == status
+        back = await there.call("PATCH", den, {"title": "den"}, f"If-Match: {second}")
+        assert dict(back.headers)["etag"] == first
+
+
+async def test_of_many_changes_of_one_version_one_wins(autojump_clock: MockClock) -> None:
+    """They are decided inside the conversation, also while another is on its way to the store."""
+    async with house() as there:
+        made = await there.call("POST", "/api/v1/conversations", {"id": "den"})
+        etag = dict(made.headers)["etag"]
+        answers: list[Response] = []
+
+        async def change(number: int) -> None:
+            path, condition = "/api/v1/conversations/den", f"If-Match: {etag}"
+            answers.append(await there.call("PATCH", path, {"title": f"by {number}"}, condition))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(change, number)
+        assert sorted(answer.status for answer in answers) == [200] + [412] * 19
+        [winner] = [answer for answer in answers if answer.status == 200]
+        now = await there.call("GET", "/api/v1/conversations/den")
+        assert (body(now)["title"], body(now)["offset"]) == (body(winner)["title"], 1)
+        assert dict(now.headers)["etag"] == dict(winner.headers)["etag"]
 
 
 async def test_a_message_is_posted_once_however_often_it_is_sent(autojump_clock: MockClock) -> None:

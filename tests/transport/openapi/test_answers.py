@@ -1,0 +1,173 @@
+"""Real answers of every route, held against what the document says of them, in which nothing unsaid may stand.
+
+A new route needs one line in `CALLS` for each of its answers that is no error; the refusals that any route has are provoked for
+all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import jsonschema
+import pytest
+
+from hubbub.engine.core.permissions import Access
+from hubbub.transport.api import Matched, Route
+from hubbub.transport.endpoints import ROUTES
+from hubbub.transport.http_message import Response
+from hubbub.transport.openapi.document import document
+
+from ..house import House, head_of, house, quarantine
+
+DEN = "/api/v1/conversations/den"
+MESSAGE = {"text": "hi", "meta": {"a": 1}, "reply_to": "01890000-0000-7000-8000-000000000000"}
+
+
+@attrs.frozen
+class Ask:
+    """One call and the status that it ends with; `admin` calls with the operator's token. The house has a room `den` of the
+    caller's, with a message in it, and the room `ill`, which is quarantined."""
+
+    method: str
+    path: str
+    status: int = 200
+    body: Any = None
+    headers: tuple[str, ...] = ()
+    admin: bool = False
+
+
+CALLS = [
+    Ask("GET", "/health"),
+    Ask("GET", "/health/ready"),
+    Ask("GET", "/api/v1/version"),
+    Ask("GET", "/openapi.json"),
+    Ask("GET", "/openapi.json", 304, headers=("If-None-Match: *",)),
+    Ask("POST", "/api/v1/auth/guest", 201, {"name": "Ada"}),
+    Ask("GET", "/api/v1/auth/me"),
+    Ask("GET", "/api/v1/conversations"),
+    Ask("GET", "/api/v1/conversations?limit=1&after=a"),
+    Ask("POST", "/api/v1/conversations", 201, {}),
+    Ask("POST", "/api/v1/conversations", 201, {"id": "x", "title": "X", "visibility": "public", "kind": "announcement"}),
+    Ask("POST", "/api/v1/conversations", 409, {"id": "den"}),
+    Ask("GET", DEN),
+    Ask("PATCH", DEN, 200, {"title": "The den", "slow_s": 0}, ("If-Match: *",)),
+    Ask("PATCH", DEN, 412, {"title": "The den"}, ('If-Match: "other"',)),
+    Ask("GET", DEN + "/messages?after=0&limit=2"),
+    Ask("POST", DEN + "/messages", 201, MESSAGE, ("Idempotency-Key: k",)),
+    Ask("POST", DEN + "/messages", 422, {"text": ""}),
+    Ask("GET", DEN + "/presence"),
+    Ask("POST", DEN + "/typing", 204),
+    Ask("GET", "/metrics", admin=True),
+    Ask("GET", "/api/v1/admin/tree", admin=True),
+    Ask("GET", "/api/v1/admin/rooms?limit=2", admin=True),
+    Ask("GET", "/api/v1/admin/quarantined", admin=True),
+    Ask("DELETE", "/api/v1/admin/quarantined/ill", 204, admin=True),
+]  # fmt: skip
+
+
+def closed(schema: Any) -> Any:
+    """A schema under which a property that it does not name is an error."""
+    if isinstance(schema, dict):
+        found = {name: closed(each) for name, each in schema.items()}
+        if "properties" in found and isinstance(found["properties"], dict) and found.get("type") == "object":
+            found.setdefault("additionalProperties", False)
+        return found
+    return [closed(each) for each in schema] if isinstance(schema, list) else schema
+
+
+DOCUMENT = closed(json.loads(json.dumps(document(ROUTES.routes))))
+
+
+def validate(route: Route, answer: Response) -> None:
+    """Hold an answer against the document."""
+    told = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
+    assert str(answer.status) in told, f"{route.method} {route.path}: {answer.status} {answer.body!r} is not documented"
+    response = told[str(answer.status)]
+    if "$ref" in response:
+        response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    headers = dict(answer.headers)
+    allowed = {name.lower() for name in response["headers"]}
+    everywhere = {"content-type", "cache-control", "allow"}
+    assert headers.keys() - allowed <= everywhere, f"{route.method} {route.path} sends headers that nobody told of"
+    if "content" not in response:
+        assert answer.body == b""
+        return
+    media_type = headers["content-type"].partition(";")[0]
+    assert media_type in response["content"]
+    if media_type.endswith("json"):
+        body = json.loads(answer.body)
+        if media_type.startswith("application/problem"):
+            body["request_id"] = "r1"  # put in where the answer is written
+        schema = {**response["content"][media_type]["schema"], "components": DOCUMENT["components"]}
+        jsonschema.Draft202012Validator(schema).validate(body)
+
+
+@asynccontextmanager
+async def furnished() -> AsyncIterator[House]:
+    async with house() as there:
+        for body in ({"id": "den"}, {"id": "ill"}):
+            assert (await there.call("POST", "/api/v1/conversations", body)).status == 201
+        assert (await there.call("POST", DEN + "/messages", MESSAGE)).status == 201
+        await quarantine(there.engine, "ill")
+        yield there
+
+
+async def ask(there: House, each: Ask) -> tuple[Route, Response]:
+    matched = there.api.match(each.method, each.path.partition("?")[0])
+    assert isinstance(matched, Matched), f"there is no {each.method} {each.path}"
+    if each.admin:
+        return matched.route, await there.operate(each.method, each.path)
+    return matched.route, await there.call(each.method, each.path, each.body, *each.headers)
+
+
+async def test_real_answers_are_as_the_document_says(autojump_clock) -> None:
+    """Every route, every way in which it ends well: status, headers, type and schema."""
+    seen: set[tuple[str, str, int]] = set()
+    async with furnished() as there:
+        for each in CALLS:
+            route, answer = await ask(there, each)
+            assert answer.status == each.status, (each, answer)
+            validate(route, answer)
+            seen.add((route.method, route.path, answer.status))
+    assert {call[:2] for call in seen} == {(route.method, route.path) for route in ROUTES.routes if not route.stream}
+
+
+async def test_readiness_while_it_drains(autojump_clock) -> None:
+    """503 with a body of its own."""
+    async with house() as there:
+        there.engine.drain()
+        route, answer = await ask(there, Ask("GET", "/health/ready"))
+        assert answer.status == 503
+        validate(route, answer)
+
+
+def _targets(route: Route) -> set[str]:
+    """Paths whose names exist nowhere, or could not."""
+    return {re.sub(r"\{\w+\}", name, route.path) for name in ("nobody-home", "%20", "x" * 200, "%C3%A9")}
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES.routes if not route.stream], ids=lambda r: r.endpoint.__name__
+)
+async def test_refusals_are_as_the_document_says(autojump_clock, route: Route) -> None:
+    """Nobody, a wrong token, the wrong role, names that do not exist, a bad query, a bad body: all documented."""
+    async with furnished() as there:
+        for target in _targets(route):
+            try:
+                plain = head_of(route.method, target)
+            except Exception:  # noqa: BLE001  no such path can be sent
+                continue
+            wrong = head_of(route.method, target, "Authorization: Bearer wrong")
+            query = head_of(route.method, target + "?limit=x&after=%00", f"Authorization: Bearer {there.token}")
+            for head in (plain, wrong, query):
+                matched = there.api.match(head.method, head.path)
+                if isinstance(matched, Matched):
+                    answer = await there.dispatch(head, b"{" if route.max_body_bytes else b"")
+                    validate(matched.route, answer)
+            if route.access is not Access.ANYONE and isinstance(there.api.match(plain.method, plain.path), Matched):
+                assert (await there.dispatch(plain)).status == 401

@@ -1,0 +1,73 @@
+"""Bodies of the calls of admins, as types; see `shapes`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from .parameters import ConversationId, Offset, Timestamp, Whole
+
+
+class TreeNode(Struct):
+    """A supervisor, a registry, an actor or a task, and what is below it."""
+
+    name: str
+    kind: str
+    state: str
+    restarts: Whole
+    children: list[TreeNode]
+    depth: Annotated[int, Meta(ge=0, description="Messages in its mailbox.")] | UnsetType = UNSET
+    capacity: Whole | UnsetType | None = UNSET
+    reason: Annotated[str, Meta(description="Why it is quarantined.")] | UnsetType = UNSET
+    omitted: Annotated[int, Meta(ge=0, description="Children left out.")] | UnsetType = UNSET
+
+
+class Tree(Struct):
+    """The supervision tree."""
+
+    tree: TreeNode
+
+
+class Room(Struct):
+    """A conversation in memory."""
+
+    conversation: ConversationId
+    offset: Offset
+    subscribers: Whole
+    mailbox: Whole
+    waiting: Whole
+    lag: Annotated[int, Meta(ge=0, description="Events that the slowest subscriber has not been sent.")]
+    tail_events: Whole
+    tail_bytes: Whole
+
+
+class Rooms(Struct):
+    """The rooms with the most subscribers, and sums over all."""
+
+    rooms: list[Room]
+    conversations: Whole
+    subscribers: Whole
+    tail_bytes: Whole
+
+
+class RoomsQuery(Struct):
+    """How many rooms."""
+
+    limit: Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+
+
+class Quarantine(Struct):
+    """A conversation that crashed too often."""
+
+    conversation: ConversationId
+    reason: str
+    since: Timestamp
+    crashes: Whole
+    readable: bool
+
+
+class Quarantines(Struct):
+    """All of them."""
+
+    quarantined: list[Quarantine]
