@@ -35,6 +35,7 @@ from .auth import Authenticator, Credential
 from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
+from .jwt import JwtAuthority
 from .live import Live, LiveSettings
 from .manners import Manners
 from .openapi.doc import Doc
@@ -198,6 +199,7 @@ class Api:
         waits: how many of those there are.
         manners: what answers carry besides their content.
         operator: the operator's access, and what there is to see; None where nobody looks.
+        jwt: checks subscription tokens; `auth` asks it about connection tokens.
     """
 
     engine: Engine
@@ -208,6 +210,7 @@ class Api:
     waits: Waits = attrs.field(factory=Waits)
     manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
+    jwt: JwtAuthority | None = None
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
         """The route of a request, or the methods that its path has."""

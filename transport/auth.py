@@ -28,6 +28,7 @@ from ..engine import (
     TokenRecord,
     Unauthenticated,
 )
+from ..engine.core.errors import TokenExpired
 from ..engine.core.ids import display_name, uuid7
 from ..engine.log import get_logger
 
@@ -208,4 +209,4 @@ def _digest(token: str) -> bytes:
 
 
 def _valid(credential: Credential, now_ms: int) -> Credential | EngineError:
-    return credential if now_ms < credential.expires_at_ms else Unauthenticated("the token has expired")
+    return credential if now_ms < credential.expires_at_ms else TokenExpired("the token has expired")

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from ..engine.log import get_logger
+from .jwt_settings import JwtSettings
 from .manners import HttpManners
 
 _log = get_logger("hubbub.transport.live")
@@ -37,6 +38,7 @@ class LiveSettings:
     generation: int = attrs.field(default=1, metadata={"internal": True})
     access: AccessSettings = attrs.field(factory=AccessSettings)
     http: HttpManners = attrs.field(factory=HttpManners)
+    jwt: JwtSettings = attrs.field(factory=JwtSettings)
 
 
 GUESTS_WELCOME: Final = LiveSettings(access=AccessSettings(guests=True))

@@ -22,6 +22,7 @@ from .centrifugal_wire import Disconnect
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .jwt import JwtAuthority, first_of
 from .live import Live, LiveSettings
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
@@ -137,8 +138,10 @@ async def serve(
 
         lag = LoopLag()
         access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
-        auth = Authenticator(engine.store, engine.now_ms, start_soon, authenticate)
-        api = Api(engine, auth, ROUTES, live, start_soon, operator=access)
+        jwt = JwtAuthority(live.current.jwt, engine.now_ms)
+        live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
+        auth = Authenticator(engine.store, engine.now_ms, start_soon, first_of(authenticate, jwt.resolve_jwt))
+        api = Api(engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt)
         from .cold import ColdLane, ColdSettings
 
         router = Router(api, settings.door.socket, settings.door.stream)

@@ -5,6 +5,7 @@
     │   ├── InvalidCommand          malformed: an id, a cursor, a missing field
     │   ├── Unprocessable           well formed, but not acceptable: NUL in a text, another body under the same key
     │   ├── Unauthenticated         no principal, or a token that is unknown or over
+    │   │   └── TokenExpired        a token that was good once: fetch another
     │   ├── Forbidden               known, and not allowed
     │   ├── NotFound                absent, or hidden from this principal (the two look alike on purpose)
     │   ├── Conflict                it exists already, or the state does not allow it
@@ -71,6 +72,12 @@ class Unauthenticated(ClientError):
     """No credential, or one that is unknown, revoked or expired."""
 
     code = "unauthenticated"
+
+
+class TokenExpired(Unauthenticated):
+    """A token that was good once; who can fetch another should, which the stock Centrifugal SDKs do by themselves."""
+
+    code = "token_expired"
 
 
 class Forbidden(ClientError):
@@ -258,6 +265,7 @@ WIRE: dict[str, Wire] = {
     "invalid_request": Wire(400, "Invalid request", 107),
     "unprocessable": Wire(422, "Content cannot be accepted", 422),
     "unauthenticated": Wire(401, "Authentication required", 101),
+    "token_expired": Wire(401, "Token expired", 109),
     "forbidden": Wire(403, "Not allowed", 103),
     "not_found": Wire(404, "Not found", 102),
     "conflict": Wire(409, "Conflict", 409),

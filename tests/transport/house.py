@@ -13,7 +13,7 @@ import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hubbub.engine import SYSTEM, Engine, TokenRecord
+from hubbub.engine import SYSTEM, Engine, Record, TokenRecord
 from hubbub.engine.core.batch import Row
 from hubbub.engine.core.commands import Submit
 from hubbub.engine.core.ids import ConversationId
@@ -24,6 +24,8 @@ from hubbub.transport.auth import GUEST_DAYS, Authenticator
 from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
+from hubbub.transport.jwt import JwtAuthority
+from hubbub.transport.jwt_settings import JwtSettings
 from hubbub.transport.ledger import TableStatistics
 from hubbub.transport.live import AccessSettings, Live, LiveSettings
 from hubbub.transport.loop_lag import LoopLag
@@ -33,12 +35,18 @@ OPERATOR_TOKEN = "hbo_" + "t" * 43
 
 
 class GatedStore(MemoryStore):
-    """A store whose look-ups of tokens wait for `gate`."""
+    """A store whose look-ups of tokens wait for `gate`, and those of conversations for `records`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = trio.Event()
         self.gate.set()
+        self.records = trio.Event()
+        self.records.set()
+
+    async def load(self, conversation: ConversationId) -> Record | None:
+        await self.records.wait()
+        return await super().load(conversation)
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         await self.gate.wait()
@@ -116,7 +124,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(*, guests: bool = True) -> AsyncIterator[House]:
+async def house(*, guests: bool = True, jwt: JwtSettings | None = None) -> AsyncIterator[House]:
     """A running engine with the public conversation `lobby` and one guest, Eve."""
     store, wall = GatedStore(), Wall()
     async with Engine.open(store=store, wall=wall) as engine, trio.open_nursery() as nursery:
@@ -124,16 +132,18 @@ async def house(*, guests: bool = True) -> AsyncIterator[House]:
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
             nursery.start_soon(work)
 
-        auth = Authenticator(store, engine.now_ms, start_soon)
+        signed = JwtAuthority(jwt or JwtSettings(), engine.now_ms)
+        auth = Authenticator(store, engine.now_ms, start_soon, signed.resolve_jwt)
         await engine.create("lobby")
         token = (await auth.issue_guest("Eve")).token
         api = Api(
             engine,
             auth,
             ROUTES,
-            Live(LiveSettings(access=AccessSettings(guests=guests))),
+            Live(LiveSettings(access=AccessSettings(guests=guests), jwt=signed.settings)),
             start_soon,
             operator=operator_access(),
+            jwt=signed,
         )
         yield House(engine, store, api, token, wall)
         await wait_all_tasks_blocked()
