@@ -18,19 +18,19 @@ import attrs
 import msgspec
 
 from ..engine import EngineError, Overloaded
-from ..engine.core import codec
-from ..engine.core.errors import ClientError, UnknownMethod, Unprocessable
+from ..engine.core.errors import UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
 from .api import Api, problem_of
 from .auth import Credential
 from .centrifugal_admission import admit
 from .centrifugal_framing import Framing
+from .centrifugal_tenure import NOBODY, Tenure
+from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_cut_off
 from .centrifugal_verbs import VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
 from .ports import Connection
-from .version import version
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
 # reply. A room that answers, answers within a turn or two; crowds that come together keep one another waiting for more.
@@ -69,8 +69,8 @@ class CentrifugalConnection(ABC):
         "_conn",
         "_corked",
         "_documents",
+        "_early_s",
         "_ended",
-        "_expires_at_ms",
         "_framing",
         "_handling",
         "_head",
@@ -86,6 +86,7 @@ class CentrifugalConnection(ABC):
         "push",
         "session",
         "settings",
+        "tenure",
     )
 
     def __init__(
@@ -96,7 +97,8 @@ class CentrifugalConnection(ABC):
         self.settings = settings
         self.session = api.session()
         self.client = ""
-        self._expires_at_ms = 0  # the credential's, once there is one
+        self.tenure: Tenure = NOBODY  # until there is a credential
+        self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
         self.push = conn.push
         self._framing = framing
         self._wrap = framing.wrap
@@ -150,12 +152,26 @@ class CentrifugalConnection(ABC):
         self._conn.write(self._opening(self._head))
         self._head = None
         if found is not None:
-            self._take_credential(found)
-        self._go_on()
+            self.take_credential(found)
+        self.go_on()
 
-    def _take_credential(self, found: Credential) -> None:
+    # -- credentials ----------------------------------------------------------------------------------------------------
+
+    def take_credential(self, found: Credential) -> None:
+        """From now on this is who the connection is."""
+        self.tenure = Tenure(found, self.api.live.current.jwt.refresh_grace_s)
         self.session.principal = found.principal
-        self._expires_at_ms = found.expires_at_ms
+
+    def tenure_changed(self) -> None:
+        """Another token came, or one went."""
+        self.session.principal = self.tenure.principal
+        self._arm(self.settings.ping_s if self._last_pong else self.settings.pong_s)
+
+    def _arm(self, delay_s: float) -> None:
+        """Have `timeout` called when the next ping or pong is due, or before, when a token ends."""
+        left_s = self.tenure.left_s(self.api.engine.now_ms())
+        self._early_s = 0.0 if left_s >= delay_s else min(delay_s, delay_s - left_s)
+        self._conn.set_deadline(delay_s - self._early_s)
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 
@@ -181,30 +197,33 @@ class CentrifugalConnection(ABC):
     def timeout(self) -> None:
         """Ping, or give up a peer that has not answered, has not authenticated, or whose token has ended."""
         if not self.client:
-            self.disconnect(Disconnect.STALE)
-        elif self.api.engine.now_ms() >= self._expires_at_ms:
+            self.disconnect(Disconnect.STORE_AWAY if self.session.following else Disconnect.STALE)
+        elif self.tenure.is_over(now_ms := self.api.engine.now_ms()):
             self.disconnect(Disconnect.EXPIRED)
+        elif self._early_s:
+            end_subscriptions(self, self.tenure.take_over(now_ms))
+            self._arm(self._early_s)
         elif self._conn.blocked or self._full:
             # Its pong may stand among what is not read now; whether it takes bytes fast enough the stall time judges.
-            self._conn.set_deadline(self.settings.ping_s)
+            self._arm(self.settings.ping_s)
         elif self._last_pong:
             self._last_pong = False
             self._conn.write(self._framing.ping)
-            self._conn.set_deadline(self.settings.pong_s)
+            self._arm(self.settings.pong_s)
         else:
             self.disconnect(Disconnect.NO_PONG)
 
     def eof(self) -> None:
         """A peer that just stops sending is gone."""
         self._ended = True
-        self._leave_all()
+        self.leave_all()
         self._uncork()
         self._conn.close()
 
     def closed(self) -> None:
         """Leave every room."""
         self._ended = True
-        self._leave_all()
+        self.leave_all()
 
     # -- input and commands -----------------------------------------------------------------------------------------------
 
@@ -244,6 +263,11 @@ class CentrifugalConnection(ABC):
             self._conn.again()
 
     @property
+    def is_ended(self) -> bool:
+        """Nothing that is said now would arrive."""
+        return self._ended
+
+    @property
     def _full(self) -> bool:
         return self._owed >= self.settings.unanswered_commands
 
@@ -264,7 +288,7 @@ class CentrifugalConnection(ABC):
             self._handle_undecodable(document)
             return
         if command.connect is not None:
-            self._connect(command.id, command.connect)
+            connect(self, command.id, command.connect)
         elif not self.client:
             self.disconnect(Disconnect.BAD_REQUEST)
         elif command.id > 0:
@@ -274,7 +298,7 @@ class CentrifugalConnection(ABC):
                 self.disconnect(Disconnect.BAD_REQUEST)
             elif not self._last_pong:
                 self._last_pong = True
-                self._conn.set_deadline(self.settings.ping_s)
+                self._arm(self.settings.ping_s)
 
     def _handle_undecodable(self, document: bytes) -> None:
         command_id = wire.id_beside_lone_surrogate(document) if self.client else None
@@ -297,42 +321,20 @@ class CentrifugalConnection(ABC):
 
     # -- connect ----------------------------------------------------------------------------------------------------------
 
-    def _connect(self, command_id: int, request: wire.Connect) -> None:
-        if self.client or command_id <= 0:
-            self.disconnect(Disconnect.BAD_REQUEST)
-        elif request.token:
-            self._waiting = True
-            self.api.auth.check(request.token, lambda found: self._authenticated(command_id, found))
-        elif self.session.principal is not None:
-            self._connected(command_id)
-        else:
-            self.disconnect(Disconnect.INVALID_TOKEN)
+    def wait(self) -> None:
+        """Handle no more input until `go_on`."""
+        self._waiting = True
 
-    def _authenticated(self, command_id: int, found: Credential | EngineError) -> None:
-        if self._ended:
-            return
-        if isinstance(found, ClientError):
-            self.disconnect(Disconnect.INVALID_TOKEN)
-        elif isinstance(found, EngineError):
-            self.disconnect(Disconnect.STORE_AWAY)
-        else:
-            self._take_credential(found)
-            self._connected(command_id)
-            self._go_on()
-
-    def _connected(self, command_id: int) -> None:
-        self.client = self.api.engine.fresh_id()
-        body = {
-            "client": self.client,
-            "version": f"hubbub {version()}",
-            "ping": int(self.settings.ping_s),
-            "pong": True,
-        }
+    def connected(self, client: str, command_id: int, more: bytes) -> None:
+        """Answer `connect`: from now on this is a client. `more` is spliced into the reply."""
+        self.client = client
         self._patience = _PATIENCE_TURNS
-        self.say(wire.reply(command_id, b"connect", codec.encode_json(body)))
-        self._conn.set_deadline(self.settings.ping_s)
+        self.say(wire.reply(command_id, b"connect", connect_body(self, client, more)))
+        self._arm(self.settings.ping_s)
+        self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """What was waited for is there: take commands again."""
         self._waiting = False
         if self._paused:  # something came meanwhile and was kept
             self._conn.again()
@@ -368,6 +370,10 @@ class CentrifugalConnection(ABC):
 
         return done
 
+    def notify(self, push: bytes) -> None:
+        """Send what is no reply."""
+        self._conn.write(self._wrap(push))
+
     def disconnect(self, why: Disconnect) -> None:
         """Leave the rooms, say why, and close. Before the request is accepted it is said in HTTP."""
         if self._head is None:
@@ -379,12 +385,13 @@ class CentrifugalConnection(ABC):
         if self._ended:
             return
         self._ended = True
-        self._leave_all()
+        self.leave_all()
         self._uncork()
         self._conn.write(last_words)
         self._conn.close()
 
-    def _leave_all(self) -> None:
+    def leave_all(self) -> None:
+        """Leave every room."""
         self._behind = None
         following = list(self.session.following.values())
         self.session.following.clear()
@@ -400,8 +407,8 @@ class CentrifugalConnection(ABC):
         self._behind[subscriber] = None
 
     def cut_off(self, subscriber: Subscriber, code: str) -> None:
-        """A room ends the subscription; the client subscribes again from its position."""
+        """A room ends the subscription; the client may resume."""
         subscriber.leave()
         room = subscriber.host
         if room is not None and self.session.unfollow(room.id, subscriber) is not None:
-            self._conn.write(self._wrap(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code)))
+            tell_cut_off(self, subscriber, room.id, code)

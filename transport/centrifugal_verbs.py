@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ..engine.core import codec
 from ..engine.core.codec import JsonObject
 from ..engine.core.commands import Replayed, Roster
-from ..engine.core.errors import EngineError, InvalidCommand, UnknownMethod
+from ..engine.core.errors import EngineError, UnknownMethod
+from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Ack, Record
-from ..engine.core.recovery import Reset, Since
+from ..engine.core.principals import Principal
 from ..engine.core.subscriber import Joined, Subscriber
-from ..engine.core.tail import Entry
 from . import centrifugal_wire as wire
+from .centrifugal_tokens import client_info, refresh, sub_refresh, subscribe_with_token, with_channel_info, withdraw
 
 if TYPE_CHECKING:
     from .centrifugal import CentrifugalConnection
@@ -22,50 +23,35 @@ Verb = Callable[["CentrifugalConnection", int, Any], None]
 Method = Callable[["CentrifugalConnection", int, JsonObject], None]
 
 
-def _since(offset: int, epoch: str) -> Since:
-    if not 0 <= offset < 2**63:
-        raise InvalidCommand("an offset is a whole number from 0 upwards")
-    return Since(offset, epoch or None)
-
-
 def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscribe) -> None:
     """Follow; the reply carries the first page of what was missed and names that page's last offset."""
-    since = _since(request.offset, request.epoch) if request.recover else None
+    since = wire.since_of(request)
     channel = request.channel
 
-    def done(answer: Joined | EngineError) -> None:
-        if isinstance(answer, EngineError):
+    def join_it(more: bytes = b"", info: bytes | None = None) -> None:
+        def done(answer: Joined | EngineError) -> None:
+            if isinstance(answer, EngineError):
+                if peer.session.unfollow(channel, join.subscriber) is not None:
+                    withdraw(peer, conversation)
+                peer.answer(wire.error_reply(command_id, answer))
+            else:
+                body = wire.subscribed(answer, recover=since is not None, more=more)
+                peer.answer(wire.reply(command_id, b"subscribe", body))
+
+        def make(principal: Principal) -> Subscriber:
+            return Subscriber(peer, peer.format, with_channel_info(principal, info), peer.client)
+
+        conversation, join = peer.session.follow(channel, since, make, peer.settings.page_bytes, done)
+        try:
+            peer.api.engine.send(conversation, join)
+        except EngineError:
             peer.session.unfollow(channel, join.subscriber)
-            peer.answer(wire.error_reply(command_id, answer))
-        else:
-            peer.answer(wire.reply(command_id, b"subscribe", _subscribed(answer, recover=since is not None)))
+            raise
 
-    def make(principal: Any) -> Subscriber:
-        return Subscriber(peer, peer.format, principal, peer.client)
-
-    conversation, join = peer.session.follow(channel, since, make, peer.settings.page_bytes, done)
-    try:
-        peer.api.engine.send(conversation, join)
-    except EngineError:
-        peer.session.unfollow(channel, join.subscriber)
-        raise
-
-
-def _subscribed(joined: Joined, *, recover: bool) -> bytes:
-    body = b'{"recoverable":true,"positioned":true,"epoch":%b,"offset":%d' % (
-        codec.encode_json(joined.record.epoch),
-        joined.offset,
-    )
-    if recover:
-        recovered = b"false" if isinstance(joined.decision, Reset) else b"true"
-        body += b',"was_recovering":true,"recovered":%b' % recovered
-        if joined.entries:
-            body += b',"publications":[%b]' % joined.page.wire("centrifugal", _publications)
-    return body + b"}"
-
-
-def _publications(entries: tuple[Entry, ...]) -> bytes:
-    return b",".join([wire.publication(entry.event, entry.body) for entry in entries])
+    if request.token:
+        subscribe_with_token(peer, command_id, request, join_it)
+    else:
+        join_it()
 
 
 def unsubscribe(peer: CentrifugalConnection, command_id: int, request: wire.Channel) -> None:
@@ -73,6 +59,7 @@ def unsubscribe(peer: CentrifugalConnection, command_id: int, request: wire.Chan
     subscriber = peer.session.unfollow(request.channel)
     if subscriber is not None:
         subscriber.leave()
+        withdraw(peer, ConversationId(request.channel))
     peer.answer(wire.reply(command_id, b"unsubscribe", b"{}"))
 
 
@@ -93,7 +80,7 @@ def history(peer: CentrifugalConnection, command_id: int, request: wire.History)
         epoch = codec.encode_json(answer.record.epoch)
         return b'{"publications":[%b],"epoch":%b,"offset":%d}' % (rows, epoch, answer.record.offset)
 
-    since = None if request.since is None else _since(request.since.offset, request.since.epoch)
+    since = None if request.since is None else wire.position(request.since.offset, request.since.epoch)
     conversation, command = peer.session.replay(
         request.channel,
         since,
@@ -108,15 +95,7 @@ def presence(peer: CentrifugalConnection, command_id: int, request: wire.Channel
     """The clients that follow, at most a thousand of them."""
 
     def body(roster: Roster) -> bytes:
-        clients = {
-            client: {
-                "client": client,
-                "user": principal.id,
-                "conn_info": {"name": principal.author.name, "kind": principal.author.kind},
-            }
-            for client, principal in roster.listed
-        }
-        return codec.encode_json({"presence": clients})
+        return codec.encode_json({"presence": {client: client_info(client, who) for client, who in roster.listed}})
 
     conversation, command = peer.session.presence(request.channel, peer.replying(command_id, b"presence", body))
     peer.api.engine.send(conversation, command)
@@ -200,6 +179,8 @@ VERBS: dict[str, Verb] = {
     "rpc": rpc,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
+    "refresh": refresh,
+    "sub_refresh": sub_refresh,
     "history": history,
     "presence": presence,
     "presence_stats": presence_stats,

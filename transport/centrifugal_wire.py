@@ -17,6 +17,9 @@ import msgspec
 from ..engine.core import codec
 from ..engine.core.errors import WIRE, EngineError, InvalidCommand
 from ..engine.core.messages import Event
+from ..engine.core.recovery import Reset, Since
+from ..engine.core.subscriber import Joined
+from ..engine.core.tail import Entry
 
 PING = b"{}"
 
@@ -28,6 +31,7 @@ class Disconnect(Enum):
     SERVER_ERROR = (3004, "internal server error")
     EXPIRED = (3005, "connection expired")
     SLOW = (3008, "slow")
+    INSUFFICIENT_STATE = (3010, "insufficient state")
     NO_PONG = (3012, "no pong")
     INVALID_TOKEN = (3500, "invalid token")
     BAD_REQUEST = (3501, "bad request")
@@ -45,8 +49,14 @@ class Disconnect(Enum):
         return self.value[1]
 
 
+UNSUBSCRIBED = 2000
+"""Code of an unsubscribe push that is meant to last."""
 RESUBSCRIBE = 2500
 """Code of an unsubscribe push after which a client may subscribe again (2500 and above)."""
+EXPIRED = 2501
+"""As `RESUBSCRIBE`: the subscription's token has ended."""
+TERMINAL = frozenset({"not_found", "forbidden", "unauthenticated"})
+"""Reasons for which a room ends a subscription that trying again will not help."""
 
 
 class Position(msgspec.Struct):
@@ -56,20 +66,35 @@ class Position(msgspec.Struct):
     epoch: str = ""
 
 
-class Connect(msgspec.Struct):
-    """Authenticate."""
-
-    token: str = ""
-    name: str = ""
-
-
 class Subscribe(msgspec.Struct):
     """Follow a channel; with `recover` from a position."""
 
     channel: str = ""
+    token: str = ""
     recover: bool = False
     offset: int = 0
     epoch: str = ""
+
+
+class Connect(msgspec.Struct):
+    """Authenticate; `subs` says where a client left off in what its token subscribes it to."""
+
+    token: str = ""
+    name: str = ""
+    subs: dict[str, Subscribe] = {}
+
+
+class Refresh(msgspec.Struct):
+    """Go on with another token."""
+
+    token: str = ""
+
+
+class SubRefresh(msgspec.Struct):
+    """Go on with a subscription by another token."""
+
+    channel: str = ""
+    token: str = ""
 
 
 class Channel(msgspec.Struct):
@@ -115,8 +140,8 @@ class Command(msgspec.Struct):
     ping: dict[str, Any] | None = None
     send: dict[str, Any] | None = None
     rpc: Rpc | None = None
-    refresh: dict[str, Any] | None = None
-    sub_refresh: dict[str, Any] | None = None
+    refresh: Refresh | None = None
+    sub_refresh: SubRefresh | None = None
 
 
 decode_command = msgspec.json.Decoder(Command).decode
@@ -150,6 +175,45 @@ def publication(event: Event, body: bytes) -> bytes:
     if event.offset is None:
         return b'{"data":%b}' % body
     return b'{"data":%b,"offset":%d}' % (body, event.offset)
+
+
+def since_of(request: Subscribe) -> Since | None:
+    """Where a client wants to go on; None when it does not.
+
+    Raises:
+        InvalidCommand: an offset that cannot be.
+    """
+    return position(request.offset, request.epoch) if request.recover else None
+
+
+def position(offset: int, epoch: str) -> Since:
+    """A position that came from outside.
+
+    Raises:
+        InvalidCommand: an offset that cannot be.
+    """
+    if not 0 <= offset < 2**63:
+        raise InvalidCommand("an offset is a whole number from 0 upwards")
+    return Since(offset, epoch or None)
+
+
+def subscribed(joined: Joined, *, recover: bool, more: bytes = b"") -> bytes:
+    """What the client learns of its new subscription; `more` is spliced in."""
+    body = b'{"recoverable":true,"positioned":true,"epoch":%b,"offset":%d%b' % (
+        codec.encode_json(joined.record.epoch),
+        joined.offset,
+        more,
+    )
+    if recover:
+        recovered = b"false" if isinstance(joined.decision, Reset) else b"true"
+        body += b',"was_recovering":true,"recovered":%b' % recovered
+        if joined.entries:
+            body += b',"publications":[%b]' % joined.page.wire("centrifugal", _publications)
+    return body + b"}"
+
+
+def _publications(entries: tuple[Entry, ...]) -> bytes:
+    return b",".join([publication(entry.event, entry.body) for entry in entries])
 
 
 def reply(command_id: int, kind: bytes, body: bytes) -> bytes:

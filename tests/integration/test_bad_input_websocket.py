@@ -177,7 +177,8 @@ def rpc(method: str, data: Any) -> dict[str, Any]:
 ERRORS: list[tuple[dict[str, Any], int]] = [
     ({}, 104),
     ({"dance": {}}, 104),
-    ({"refresh": {"token": "x"}}, 104),
+    ({"refresh": {}}, 107),
+    ({"sub_refresh": {"channel": "lobby", "token": "x"}}, 103),
     ({"send": {"data": {}}}, 104),
     (rpc("dance", {}), 104),
     ({"rpc": {}}, 104),

@@ -281,7 +281,7 @@ subscriber.stage = Stage.LIVE
         story="The reply says what was asked for, and not what came of it.",
         edits=(
             Edit(
-                "transport/centrifugal_verbs.py",
+                "transport/centrifugal_wire.py",
                 """
         recovered = b"false" if isinstance(joined.decision, Reset) else b"true"
 """,

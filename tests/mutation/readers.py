@@ -145,7 +145,7 @@ READERS: Final = (
                 "transport/centrifugal.py",
                 """
         if room is not None and self.session.unfollow(room.id, subscriber) is not None:
-            self._conn.write(self._wrap(wire.unsubscribe_push(room.id, wire.RESUBSCRIBE, code)))
+            tell_cut_off(self, subscriber, room.id, code)
 """,
                 """
         if room is not None:
