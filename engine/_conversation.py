@@ -167,6 +167,7 @@ class ConversationActor(Actor[Command | Nudge]):
         if start < machine.tail.head:
             bounds = self._settings.conversation
             await run_pass(room, machine.tail, start, write_bytes=bounds.write_bytes, pass_items=bounds.pass_items)
+            room.meters.passes.note(self._clock() - room.settled_s)
         await self._spread(machine)
 
     async def _spread(self, machine: ConversationMachine) -> None:

@@ -23,6 +23,7 @@ from ._answers import log_failure, refuse
 from ._conversation import ConversationActor, on_crash
 from ._handles import Conversation
 from ._keeper import Keeper
+from ._meters import Meters
 from ._quarantine import QuarantinedConversation, Quarantines
 from ._reads import Reads
 from ._room import Nudge, Room
@@ -75,6 +76,7 @@ class Engine:
         self._wall = wall
         self._randbits = randbits
         self._rooms: dict[ConversationId, Room] = {}
+        self._meters = Meters(clock)
         self._quarantines = Quarantines(wall)
         self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
         self._draining = False
@@ -328,6 +330,7 @@ class Engine:
         return statistics_of(
             self._rooms.values(),
             self._reads,
+            self._meters,
             listed=rooms,
             quarantined=len(self._registry.quarantined()),
             crashes=self._registry.crashes,
@@ -342,7 +345,7 @@ class Engine:
                 slot = self._registry.slot(conversation)
             except RegistryFull:
                 raise Overloaded("too many conversations are live") from None
-            room = Room(conversation, slot, self.settings.conversation, self._reads)
+            room = Room(conversation, slot, self.settings.conversation, self._reads, self._meters)
             self._rooms[conversation] = room
         return room
 
@@ -373,6 +376,7 @@ class Engine:
         self, slot: ActorSlot[ConversationId, Command | Nudge], reason: Exception, refused: list[Command | Nudge]
     ) -> None:
         self._quarantines.note(slot, reason)
+        self._meters.quarantines += 1
         if slot.served:
             return
         for command in refused:

@@ -83,3 +83,4 @@ async def _serve(
         done += 1
         if done % pass_items == 0:
             await trio.lowlevel.checkpoint()
+    room.meters.delivered += done * (upto - start)

@@ -16,6 +16,7 @@ import trio
 
 from ..actors import ActorError
 from ._answers import late_answer, log_failure, refusal_of, refuse, tell
+from ._meters import Meters
 from ._spread import Spread
 from .core.batch import Batch, Result
 from .core.commands import Command, Roster
@@ -88,6 +89,8 @@ class Room:
     Attributes:
         machine: the running actor's, or None.
         loading: the scope of the load that its actor waits for, or None.
+        meters: what is counted over all rooms.
+        settled_s: when the last batch was settled, on the engine's clock.
         groups: push subscribers by wire format, no group empty; a pass writes the same bytes to all of a group.
         spread: ephemeral events on their way; they end with the actor's incarnation.
     """
@@ -104,7 +107,9 @@ class Room:
         "loading",
         "machine",
         "members",
+        "meters",
         "settled",
+        "settled_s",
         "slot",
         "spread",
         "write_bytes",
@@ -116,11 +121,13 @@ class Room:
         slot: Slot,
         settings: ConversationSettings,
         pager: Pager,
+        meters: Meters,
     ) -> None:
         self.id = conversation
         self.slot = slot
         self.write_bytes = settings.write_bytes
         self._pager = pager
+        self.meters = meters
         self.machine: ConversationMachine | None = None
         self.loading: trio.CancelScope | None = None
         self._sent_from: Record | None = None
@@ -131,6 +138,7 @@ class Room:
         self.batch: Batch | None = None
         self.flying: list[Pending] = []
         self.settled: Sequence[Result] | None = None
+        self.settled_s = 0.0
         self._batch_done: trio.Event | None = None
 
     # -- commands ---------------------------------------------------------------------------------------------------
@@ -221,6 +229,7 @@ class Room:
                 self.rouse()
         else:
             self.settled = results
+            self.settled_s = self.meters.clock()
             self.nudge()
         if self._batch_done is not None:
             self._batch_done.set()
@@ -346,6 +355,7 @@ class Room:
 
     def cut(self, subscriber: Subscriber, error: EngineError) -> None:
         """End one subscription."""
+        self.meters.cut_off[error.code] += 1
         try:
             subscriber.outlet.cut_off(subscriber, error.code)
         except Exception as failure:  # noqa: BLE001  as in `resume`

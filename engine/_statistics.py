@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import attrs
 
+from ._meters import Meters
 from ._reads import Reads
 from ._room import Room
+from .core.histogram import Distribution
 from .core.subscriber import Stage
 
 ROOMS_SHOWN: Final = 100
@@ -47,6 +49,10 @@ class EngineStatistics:
         quarantined: conversations in quarantine now.
         pages_read: pages of history and of the log that the store was asked for since the engine was opened.
         tail_replays: joins since then that were given what they had missed from memory, without the store.
+        quarantines: how often a conversation was quarantined since the engine was opened.
+        passes: seconds from a commit being known to the end of the pass that gave it to the readers: the fan-out's lag.
+        delivered: events that passes gave to readers since the engine was opened.
+        cut_off: subscriptions that the engine ended since then, by error code.
         crashes: of conversations' actors since the engine was opened; each but the last before a quarantine is a restart.
     """
 
@@ -60,18 +66,22 @@ class EngineStatistics:
     pages_read: int
     tail_replays: int
     quarantined: int
+    quarantines: int
     crashes: int
+    passes: Distribution
+    delivered: int
+    cut_off: Mapping[str, int]
     rooms: tuple[RoomStatistics, ...]
 
 
 def statistics_of(
-    rooms: Collection[Room], reads: Reads, *, listed: int, quarantined: int, crashes: int
+    rooms: Collection[Room], reads: Reads, meters: Meters, *, listed: int, quarantined: int, crashes: int
 ) -> EngineStatistics:
     """A snapshot of all rooms; goes once over them, and over the subscribers of those it lists.
 
     Args:
         rooms: in memory now.
-        reads: counts what was read for them.
+        reads, meters: count what was read for them, and what they did.
         listed: how many of them to list.
         quarantined, crashes: as the parts that count them say.
     """
@@ -88,7 +98,11 @@ def statistics_of(
         pages_read=reads.pages_read,
         tail_replays=reads.tail_replays,
         quarantined=quarantined,
+        quarantines=meters.quarantines,
         crashes=crashes,
+        passes=meters.passes.read(),
+        delivered=meters.delivered,
+        cut_off=dict(meters.cut_off),
         rooms=tuple(map(_statistics_of_room, heapq.nlargest(listed, rooms, key=lambda room: len(room.clients)))),
     )
 

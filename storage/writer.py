@@ -37,6 +37,7 @@ from ..engine.core.errors import (
     StoreFenced,
     StoreUnavailable,
 )
+from ..engine.core.histogram import Distribution, Histogram
 from ..engine.log import get_logger
 from ..engine.ports import StoreHealth
 from .flight import Flight, Settled
@@ -45,6 +46,8 @@ from .ports import Backend, RowsRefused, StoreLost
 _TICK_S: Final = 0.25
 _PROBE_S: Final = 1.0  # an idle writer asks the backend that often
 _SILENT_S: Final = 2.0  # a healthy store answers within milliseconds
+COMMIT_BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+ROWS_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _log = get_logger("hubbub.storage.writer")
 
 A = TypeVar("A")
@@ -59,7 +62,8 @@ class WriterStatistics:
         largest_rows: rows of the largest of them.
         refused_rows: rows rejected alone because of their content.
         failures: commits and reconnections that failed because the store was away.
-        last_commit_s: how long the last commit took, seconds.
+        last_commit_s: how long the last commit took, seconds; `commit_s` how long each of them.
+        commit_rows: rows of each commit that succeeded.
         queued_rows: rows waiting; at most `queue_capacity`.
         in_flight: whether rows have left the queue and are not all settled.
     """
@@ -70,6 +74,8 @@ class WriterStatistics:
     refused_rows: int
     failures: int
     last_commit_s: float
+    commit_s: Distribution
+    commit_rows: Distribution
     queued_rows: int
     queue_capacity: int
     in_flight: bool
@@ -116,6 +122,7 @@ class Writer:
         """Set when another server has taken the store over: this one can only stop."""
         self._commits = self._rows = self._largest = self._refused = self._failures = 0
         self._last_commit_s = 0.0
+        self._commit_s, self._commit_rows = Histogram(COMMIT_BOUNDS_S), Histogram(ROWS_BOUNDS)
 
     def spec(self) -> ChildSpec[None]:
         """How the engine's supervisor runs it: always restarted, drained by itself when stopped."""
@@ -157,6 +164,8 @@ class Writer:
             refused_rows=self._refused,
             failures=self._failures,
             last_commit_s=self._last_commit_s,
+            commit_s=self._commit_s.read(),
+            commit_rows=self._commit_rows.read(),
             queued_rows=self._queue.items,
             queue_capacity=self._settings.queue_items,
             in_flight=self._flight is not None,
@@ -313,6 +322,8 @@ class Writer:
         self._rows += rows
         self._largest = max(self._largest, rows)
         self._last_commit_s = took_s
+        self._commit_s.note(took_s)
+        self._commit_rows.note(rows)
         if self._trouble is not None:
             self._recovered()
 

@@ -6,12 +6,13 @@ that shows in full, shorter blocks as often as they meet a waking. Costs ten wak
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final, NoReturn
 
 import attrs
 import trio
+
+from ..engine.core.histogram import Distribution, Histogram
 
 PERIOD_S: Final = 0.1
 WINDOW_S: Final = 15.0
@@ -25,14 +26,12 @@ class LagStatistics:
     Attributes:
         last_s: of the last waking.
         worst_s: the greatest of the last 15 to 30 seconds.
-        total_s: the sum since the start.
-        counts: wakings by bucket: up to `BOUNDS_S[i]` and above the bound before; one more for what is above all of them.
+        wakings: all of them since the start.
     """
 
     last_s: float
     worst_s: float
-    total_s: float
-    counts: tuple[int, ...]
+    wakings: Distribution
 
 
 class LoopLag:
@@ -44,8 +43,8 @@ class LoopLag:
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
         self._clock = clock
-        self._last_s = self._total_s = 0.0
-        self._counts = [0] * (len(BOUNDS_S) + 1)
+        self._last_s = 0.0
+        self._wakings = Histogram(BOUNDS_S)
         self._window = self._window_before = 0.0
         self._window_ends: float | None = None
 
@@ -61,17 +60,15 @@ class LoopLag:
         late_s = max(0.0, late_s)
         self._roll()
         self._last_s = late_s
-        self._total_s += late_s
         self._window = max(self._window, late_s)
-        self._counts[bisect_left(BOUNDS_S, late_s)] += 1
+        self._wakings.note(late_s)
 
     def statistics(self) -> LagStatistics:
         """A snapshot."""
         return LagStatistics(
             last_s=self._last_s,
             worst_s=max(self._window, self._window_before),
-            total_s=self._total_s,
-            counts=tuple(self._counts),
+            wakings=self._wakings.read(),
         )
 
     def _roll(self) -> None:

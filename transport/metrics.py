@@ -12,7 +12,6 @@ import platform
 import resource
 import time
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -149,11 +148,11 @@ def _of_loop(lag: LagStatistics) -> Iterator[Metric]:
     yield _gauge("hubbub_trio_tasks", "Tasks alive.", found.tasks_living)
     yield _gauge("hubbub_trio_tasks_runnable", "Tasks that want to run now.", found.tasks_runnable)
     yield _gauge("hubbub_loop_lag_worst_seconds", "Latest waking of the last 15 to 30 seconds.", lag.worst_s)
-    running = list(accumulate(lag.counts))
+    running = lag.wakings.running()
     bounds = [*map(str, BOUNDS_S), "+Inf"]
     yield HistogramMetricFamily(
         "hubbub_loop_lag_seconds",
         "How late the event loop wakes a task.",
         buckets=list(zip(bounds, running, strict=True)),
-        sum_value=lag.total_s,
+        sum_value=lag.wakings.total,
     )

@@ -10,6 +10,7 @@ import trio
 from ...actors import Mailbox
 from ...engine._conversation import ConversationActor
 from ...engine._fanout import run_pass
+from ...engine._meters import Meters
 from ...engine._room import NUDGE, Room
 from ...engine.core.batch import Batch, Committed
 from ...engine.core.commands import Command, Join, Submit
@@ -72,7 +73,7 @@ class _NoReads:
 
 
 def _room(readers: int) -> Room:
-    room = Room(ROOM, _Slot(), ConversationSettings(), _NoReads())
+    room = Room(ROOM, _Slot(), ConversationSettings(), _NoReads(), Meters(_no_time))
     for number in range(readers):
         _reader(room, f"client-{number}")
     return room
