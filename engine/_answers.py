@@ -3,13 +3,12 @@
 What a reply raises is logged and goes no further: it is one caller's bug, and must not cost the others their answers.
 """
 
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import attrs
 
-from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull
+from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull, summary_of
 from .core.batch import Committed, Rejected, Repeat, Result, Row
 from .core.conversation import answer_to_repeat, message_of, record_after
 from .core.cursor import Cursor
@@ -50,9 +49,7 @@ def tell(owed: Owed[A], answer: A) -> bool:
 def log_failure(event: str, error: Exception, **context: str) -> None:
     """Log a bug of a caller's in one line, with the place it was raised at: a broken transport may fail for each connection,
     and a stack for each would bury the log."""
-    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
-    where = "" if frame is None else f"{frame.filename}:{frame.lineno} in {frame.name}"
-    _log.error(event, error=repr(error), where=where, **context)
+    _log.error(event, error=summary_of(error), **context)
 
 
 def refuse(owed: Owed[EngineError], error: EngineError) -> None:

@@ -25,6 +25,7 @@ from .bench.cli import bench
 from .describe import openapi
 from .engine import Engine, StoreError, StoreFenced
 from .limits import fit_descriptors
+from .logs import FORMATS, LogFormat, configure_logs
 from .operate import release, tree
 from .operator_token import TokenFileError, keep
 from .storage import PostgresStore
@@ -67,8 +68,21 @@ def show_version() -> None:
 @click.option(
     "--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
 )
+@click.option(
+    "--log-format",
+    default="console",
+    type=click.Choice(FORMATS),
+    show_default=True,
+    help="Log lines for people, or one JSON object a line.",
+)
 def serve_command(
-    host: str, port: int, data: Path | None, database_url: str | None, guests: bool, log_level: str
+    host: str,
+    port: int,
+    data: Path | None,
+    database_url: str | None,
+    guests: bool,
+    log_level: str,
+    log_format: LogFormat,
 ) -> None:
     """Serve rooms on one port: WebSocket, event streams, REST and a page to talk in.
 
@@ -77,7 +91,7 @@ def serve_command(
     """
     if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    configure_logs(log_level)
+    configure_logs(log_level, log_format)
     live = LiveSettings(access=AccessSettings(guests=guests))
     settings = ServeSettings(host=host, port=port, live=live, table=fit_descriptors(TableSettings()))
     failures: list[str] = []
@@ -90,15 +104,6 @@ def serve_command(
         click.echo("hubbub: " + "\n".join(failures), err=True)
         sys.exit(1)
     _log.info("stopped")
-
-
-def configure_logs(level: str) -> None:
-    """Send logs to standard error, one line each; message texts and tokens are never in them."""
-    logging.basicConfig(
-        level=getattr(logging, level.upper()),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
 
 
 class _Stopping:
