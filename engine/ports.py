@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import attrs
 
 from ..actors import ChildSpec
+from .audit import AuditStore
 from .core.authors import Author
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
@@ -53,7 +54,13 @@ class TokenRecord:
 
 
 class Store(Protocol):
-    """A durable store with its storage actor. All methods belong to the one trio thread."""
+    """A durable store with its storage actor. All methods belong to the one trio thread.
+
+    Attributes:
+        audit: keeps who changed what of the server.
+    """
+
+    audit: AuditStore
 
     def actor(self) -> ChildSpec[Any]:
         """The storage actor, to be supervised by the engine; it outlives the conversations and drains when stopped."""

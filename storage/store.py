@@ -8,11 +8,13 @@ from typing import Final
 import trio
 
 from ..actors import ChildSpec
+from ..engine.audit import AuditStore
 from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import StoreHealth, TokenRecord
+from .audit import MemoryAudit
 from .ports import Backend
 from .writer import Writer, WriterStatistics
 
@@ -27,13 +29,18 @@ class WriterStore:
         backend: where rows are kept.
         settings: bounds and pace of the writer.
         drain_s: how long stopping the actor may take, seconds.
+        audit: keeps the audit log; in memory where the backend's keeper brings none.
 
     Attributes:
+        audit: the audit log.
         reads: questions about conversations and their logs so far; what the tails answer does not come here.
     """
 
-    def __init__(self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S) -> None:
+    def __init__(
+        self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S, audit: AuditStore | None = None
+    ) -> None:
         self.reads = 0
+        self.audit: AuditStore = audit or MemoryAudit()
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
 

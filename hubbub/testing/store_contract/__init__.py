@@ -18,7 +18,10 @@ Importing `hubbub.testing` does not import this package.
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{part}" for part in ("opening", "commits", "reads", "members", "stopping", "durable", "backend"))
+    *(
+        f"{__name__}.{part}"
+        for part in ("opening", "audit", "commits", "reads", "members", "stopping", "durable", "backend")
+    )
 )
 
 from .backend import BackendContract  # noqa: E402  after the registration, so that failures show their values

@@ -6,6 +6,7 @@ from ...engine import Record, Store, TokenRecord, Visibility
 from ...engine.core.batch import Committed, Repeat
 from ...engine.core.messages import ConversationChange
 from ..rows import BOB, OTHER, ROOM, commit, message, record, running, update
+from .audit import AuditPromises
 from .commits import CommitPromises
 from .members import MemberContract
 from .opening import PLENTY
@@ -13,7 +14,7 @@ from .reads import ReadPromises
 from .stopping import StopPromises, check_outcomes, stopped_at_work, stored_offsets
 
 
-class StoreContract(CommitPromises, ReadPromises, StopPromises, MemberContract):
+class StoreContract(CommitPromises, ReadPromises, StopPromises, MemberContract, AuditPromises):
     """Every promise of `engine/ports.py` but durability. Subclass it, define `open_store`, and pytest runs it."""
 
 
