@@ -34,7 +34,7 @@ from .core.permissions import Verb, check
 from .core.recovery import FromPages
 from .core.subscriber import Joined, Stage
 from .core.tail import Page, Tail
-from .log import get_logger
+from .log import CONVERSATION, get_logger
 from .ports import Store
 
 Query = Join | Describe | History | Replay | Signal | Presence
@@ -93,6 +93,7 @@ class ConversationActor(Actor[Command | Nudge]):
 
     async def on_start(self) -> None:
         """Load the log's end, after an earlier incarnation's batch has landed; then serve who was left behind."""
+        CONVERSATION.set(self._room.id)  # the actor has a task of its own
         with self._until_drained(), trio.move_on_after(_SETTLE_WAIT_S):
             await self._room.wait_settled()
         await self._load()

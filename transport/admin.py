@@ -33,7 +33,7 @@ def metrics(api: Api, call: Call, respond: Respond) -> None:
 
     assert api.operator is not None, "a server has one"
     headers = (("content-type", CONTENT_TYPE), ("cache-control", "no-store"))
-    respond(Response(HTTPStatus.OK.value, headers, page(api.engine, api.operator)))
+    respond(Response(HTTPStatus.OK.value, headers, page(api.engine, api.operator, api.watch, call.settings.generation)))
 
 
 def show_tree(api: Api, call: Call, respond: Respond) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import msgspec
 
+from ..actors import summary_of
 from ..engine import (
     Engine,
     EngineBroken,
@@ -30,7 +31,7 @@ from ..engine.core.errors import WIRE
 from ..engine.core.permissions import Access, may_call
 from ..engine.core.principals import Scope
 from ..engine.core.session import Session
-from ..engine.log import get_logger
+from ..engine.log import CONVERSATION, get_logger
 from .auth import Authenticator, Credential
 from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
@@ -41,6 +42,7 @@ from .manners import Manners
 from .openapi.doc import Doc
 from .operator import OPERATOR, Operator
 from .request_id import REQUEST_ID
+from .watch import Observed, Watch
 
 _log = get_logger("hubbub.transport.api")
 
@@ -122,6 +124,7 @@ class Route:
         max_body_bytes: larger bodies are refused before they are read.
         there: says under which settings the route exists; under all of them when left out.
         doc: what the API's description says of it; a route of the server's own must have one (`openapi`).
+        control: it changes the server itself, so that each call leaves a row in the audit log; by default what admins change.
     """
 
     method: str
@@ -133,7 +136,12 @@ class Route:
     max_body_bytes: int = 0
     there: Callable[[LiveSettings], bool] | None = None
     doc: Doc | None = None
+    control: bool = attrs.field()
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
+
+    @control.default
+    def _changes_the_server(self) -> bool:
+        return self.access is Access.ADMIN and self.method not in _READ_METHODS
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)))
@@ -198,6 +206,7 @@ class Api:
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
         manners: what answers carry besides their content.
+        watch: notes every request; by default without an audit log.
         operator: the operator's access, and what there is to see; None where nobody looks.
         jwt: checks subscription tokens; `auth` asks it about connection tokens.
     """
@@ -211,6 +220,11 @@ class Api:
     manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
     jwt: JwtAuthority | None = None
+    watch: Watch = attrs.field()
+
+    @watch.default
+    def _watch_only(self) -> Watch:
+        return Watch(self.engine.now_ms)
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
         """The route of a request, or the methods that its path has."""
@@ -219,6 +233,7 @@ class Api:
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
         """Authenticate a request, admit it and carry it out. `respond` is called once, with an answer or a problem document."""
         route, settings = matched.route, self.live.current
+        seen = respond = self.watch.begin(matched, request.head, respond)
         if route.there is not None and not route.there(settings):
             respond(problem_of(NotFound("no such path")))
             return
@@ -226,18 +241,19 @@ class Api:
             if self._is_foreign_write(request.head):
                 respond(problem_of(Forbidden("pages of another origin may not call this")))
             else:
-                self._carry_out(matched, request, None, settings, respond)
+                self._carry_out(matched, request, None, settings, seen)
             return
 
         def authenticated(found: Credential | EngineError) -> None:
             if isinstance(found, EngineError):
                 respond(problem_of(found))
                 return
+            seen.principal = found.principal.id
             refusal = may_call(found.principal, route.access, route.scope)
             if refusal is not None:
                 respond(problem_of(refusal))
             else:
-                self._carry_out(matched, request, found, settings, respond)
+                self._carry_out(matched, request, found, settings, seen)
 
         if route.access is Access.ADMIN and self._is_operator(request.head):
             authenticated(OPERATOR)
@@ -281,19 +297,23 @@ class Api:
         request: Request,
         found: Credential | None,
         settings: LiveSettings,
-        respond: Respond,
+        seen: Observed,
     ) -> None:
-        token = REQUEST_ID.set(request.head.request_id)
+        request_token = REQUEST_ID.set(request.head.request_id)
+        about_token = CONVERSATION.set(seen.conversation) if seen.conversation else None
         try:
             call = Call(request, matched.params, query_of(request.head), found, settings)
-            matched.route.endpoint(self, call, respond)
+            seen.carries_out()
+            matched.route.endpoint(self, call, seen)
         except EngineError as error:
-            respond(problem_of(error))
+            seen(problem_of(error))
         except Exception as error:  # noqa: BLE001  after a look-up nobody stands above who could answer
-            _log.error("endpoint failed", error=repr(error), exc_info=error)
-            respond(problem_of(EngineBroken()))
+            _log.error("endpoint failed", error=summary_of(error), exc_info=error)
+            seen(problem_of(EngineBroken()))
         finally:
-            REQUEST_ID.reset(token)
+            REQUEST_ID.reset(request_token)
+            if about_token is not None:
+                CONVERSATION.reset(about_token)
 
     def later(self, work: Callable[[], Awaitable[Response]], respond: Respond) -> None:
         """Carry out an endpoint that has to wait, and answer for it whatever happens. So many at once, others are refused:
@@ -311,7 +331,7 @@ class Api:
             except EngineError as error:
                 answer = problem_of(error)
             except Exception as error:  # noqa: BLE001  a bug in one call must not end the others
-                _log.error("endpoint failed", error=repr(error), exc_info=error)
+                _log.error("endpoint failed", error=summary_of(error), exc_info=error)
             finally:
                 self.waits.count -= 1
                 respond(answer)
@@ -356,7 +376,7 @@ def problem_of(error: EngineError) -> Response:
         headers += (("retry-after", str(max(1, round(error.retry_after_s)))),)
     if wire.status == 401:
         headers += (("www-authenticate", 'Bearer realm="hubbub"'),)
-    return Response(wire.status, headers, codec.encode_json(document))
+    return Response(wire.status, headers, codec.encode_json(document), error.code)
 
 
 def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Response:

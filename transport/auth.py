@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
+from ..actors import summary_of
 from ..engine import (
     Author,
     EngineBroken,
@@ -195,7 +196,7 @@ async def _ask(resolve: TokenResolver, token: str) -> Credential | None:
         except EngineError:
             raise
         except Exception as error:
-            _log.error("a token could not be checked", error=repr(error), exc_info=error)
+            _log.error("a token could not be checked", error=summary_of(error), exc_info=error)
             raise EngineBroken from error
     raise Overloaded("the token could not be checked in time")
 

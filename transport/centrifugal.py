@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -30,6 +30,7 @@ from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_c
 from .centrifugal_verbs import VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
+from .meters import Transport
 from .ports import Connection
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
@@ -62,7 +63,14 @@ class CentrifugalConnection(ABC):
         api: what transports share.
         settings: bounds.
         framing: how what is said is wrapped.
+
+    Attributes:
+        transport: what it is called in figures and logs.
+        opening_status: of the answer that accepts the request.
     """
+
+    transport: ClassVar[Transport]
+    opening_status: ClassVar[int] = 200
 
     __slots__ = (
         "_behind",
@@ -115,6 +123,7 @@ class CentrifugalConnection(ABC):
         self._head: RequestHead | None = head  # until it is accepted
         conn.set_deadline(settings.handshake_s)
         self._open(head)
+        api.watch.meters.open[self.transport] += 1
 
     # -- what a transport says ------------------------------------------------------------------------------------------
 
@@ -144,12 +153,16 @@ class CentrifugalConnection(ABC):
             self._refuse(refusal)
 
     def _refuse(self, answer: Response) -> None:
+        if self._head is not None and not self._ended:
+            self.api.watch.opened(self.transport, self._head, answer.status, code=answer.code)
         self._end(self.api.manners.encode(answer, self._head, False))
 
     def _accept(self, found: Credential | None) -> None:
         if self._ended or self._head is None:
             return  # given up while the credential was looked up
         self._conn.write(self._opening(self._head))
+        principal = "" if found is None else found.principal.id
+        self.api.watch.opened(self.transport, self._head, self.opening_status, principal=principal)
         self._head = None
         if found is not None:
             self.take_credential(found)
@@ -222,6 +235,7 @@ class CentrifugalConnection(ABC):
 
     def closed(self) -> None:
         """Leave every room."""
+        self.api.watch.meters.open[self.transport] -= 1
         self._ended = True
         self.leave_all()
 
@@ -305,7 +319,7 @@ class CentrifugalConnection(ABC):
         if command_id is None:
             self.disconnect(Disconnect.BAD_REQUEST)
         else:
-            self.say(wire.error_reply(command_id, Unprocessable("a text may not hold a lone surrogate")))
+            self.say(self.refusal(command_id, Unprocessable("a text may not hold a lone surrogate")))
 
     def _carry_out(self, command: wire.Command) -> None:
         for name, verb in VERBS.items():
@@ -315,9 +329,9 @@ class CentrifugalConnection(ABC):
                 try:
                     verb(self, command.id, request)
                 except EngineError as error:
-                    self.answer(wire.error_reply(command.id, error))
+                    self.answer(self.refusal(command.id, error))
                 return
-        self.say(wire.error_reply(command.id, UnknownMethod("no such command")))
+        self.say(self.refusal(command.id, UnknownMethod("no such command")))
 
     # -- connect ----------------------------------------------------------------------------------------------------------
 
@@ -359,12 +373,17 @@ class CentrifugalConnection(ABC):
         self._owed -= 1
         self.say(reply)
 
+    def refusal(self, command_id: int, error: EngineError) -> bytes:
+        """The reply to a command that is refused."""
+        self.api.watch.meters.refused(self.transport, error.code)
+        return wire.error_reply(command_id, error)
+
     def replying(self, command_id: int, kind: bytes, make: Callable[[Any], bytes]) -> Callable[[Any], None]:
         """A command's reply that answers the peer: an error, else what `make` makes of the answer."""
 
         def done(answer: Any) -> None:
             if isinstance(answer, EngineError):
-                self.answer(wire.error_reply(command_id, answer))
+                self.answer(self.refusal(command_id, answer))
             else:
                 self.answer(wire.reply(command_id, kind, make(answer)))
 
@@ -377,6 +396,8 @@ class CentrifugalConnection(ABC):
     def disconnect(self, why: Disconnect) -> None:
         """Leave the rooms, say why, and close. Before the request is accepted it is said in HTTP."""
         if self._head is None:
+            if not self._ended:
+                self.api.watch.meters.parted(self.transport, str(why.code))
             self._end(self._framing.farewell(why.code, why.reason))
         else:
             self._refuse(problem_of(Overloaded("no answer in time, try again shortly")))

@@ -63,7 +63,7 @@ def _authenticated(peer: CentrifugalConnection, command_id: int, found: Credenti
         return
     match found:
         case TokenExpired():
-            peer.say(wire.error_reply(command_id, found))
+            peer.say(peer.refusal(command_id, found))
             peer.go_on()
         case ClientError():
             peer.disconnect(Disconnect.INVALID_TOKEN)
@@ -139,7 +139,7 @@ class _Placing:
         peer = self._peer
         if self._failed is not None:
             peer.leave_all()
-            peer.say(wire.error_reply(self._command_id, self._failed))
+            peer.say(peer.refusal(self._command_id, self._failed))
             peer.go_on()
             return
         rows = []
@@ -193,7 +193,7 @@ def refresh(peer: CentrifugalConnection, command_id: int, request: wire.Refresh)
             case ClientError():
                 peer.disconnect(Disconnect.INVALID_TOKEN)
             case EngineError():
-                peer.answer(wire.error_reply(command_id, found))
+                peer.answer(peer.refusal(command_id, found))
             case _ if found.principal.id != peer.tenure.credential.principal.id:
                 peer.disconnect(Disconnect.INVALID_TOKEN)
             case _:
@@ -354,6 +354,6 @@ def _look_up(
                 raise found
             opened(found)
         except EngineError as error:
-            peer.answer(wire.error_reply(command_id, error))
+            peer.answer(peer.refusal(command_id, error))
 
     peer.api.start_soon(look_up)

@@ -33,7 +33,7 @@ def subscribe(peer: CentrifugalConnection, command_id: int, request: wire.Subscr
             if isinstance(answer, EngineError):
                 if peer.session.unfollow(channel, join.subscriber) is not None:
                     withdraw(peer, conversation)
-                peer.answer(wire.error_reply(command_id, answer))
+                peer.answer(peer.refusal(command_id, answer))
             else:
                 body = wire.subscribed(answer, recover=since is not None, more=more)
                 peer.answer(wire.reply(command_id, b"subscribe", body))

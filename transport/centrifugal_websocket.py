@@ -31,6 +31,9 @@ class WebSocketConnection(CentrifugalConnection):
         settings: bounds.
     """
 
+    transport = "websocket"
+    opening_status = 101
+
     __slots__ = ("_reader",)
 
     def __init__(self, conn: Connection, head: RequestHead, api: Api, settings: SocketSettings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
+from ..actors import summary_of
 from ..engine.log import get_logger
 from .centrifugal import SocketSettings
 from .http import HttpMachine, HttpSettings
@@ -50,4 +51,4 @@ class Door:
 
     @staticmethod
     def _report(error: Exception) -> None:
-        _log.error("request failed", error=repr(error), exc_info=error)
+        _log.error("request failed", error=summary_of(error), exc_info=error)

@@ -13,6 +13,7 @@ from ..engine.core.principals import Scope
 from ..engine.core.version import version_of
 from .admin import ADMIN_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
+from .audit_calls import AUDIT_ROUTES
 from .auth import GUEST_DAYS, Credential
 from .entity_tag import quoted, required_versions
 from .http_message import Response
@@ -356,5 +357,6 @@ ROUTES = Routes(
             ),
         ),
         *ADMIN_ROUTES,
+        *AUDIT_ROUTES,
     )
 )

@@ -98,6 +98,8 @@ class Response(msgspec.Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    code: str = ""
+    """Of the problem that it tells, for figures and logs; it is not written."""
 
 
 def problem(status: int, detail: str, *headers: tuple[str, str], code: str | None = None) -> Response:
@@ -113,7 +115,7 @@ def problem(status: int, detail: str, *headers: tuple[str, str], code: str | Non
     code = code or _CODES.get(status) or title.lower().replace(" ", "_")
     document: dict[str, object] = {"type": f"urn:hubbub:problem:{code}", "title": title, "status": status}
     document |= {"detail": detail, "code": code, "retry": "after" if status in _PASSING else "never"}
-    return Response(status, PROBLEM_HEADERS + headers, json.dumps(document, separators=(",", ":")).encode())
+    return Response(status, PROBLEM_HEADERS + headers, json.dumps(document, separators=(",", ":")).encode(), code)
 
 
 def named(response: Response, request_id: str) -> Response:

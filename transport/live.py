@@ -13,7 +13,9 @@ from typing import Final
 
 import attrs
 
+from ..actors import summary_of
 from ..engine.log import get_logger
+from .auditor import AuditSettings
 from .jwt_settings import JwtSettings
 from .manners import HttpManners
 
@@ -39,6 +41,7 @@ class LiveSettings:
     access: AccessSettings = attrs.field(factory=AccessSettings)
     http: HttpManners = attrs.field(factory=HttpManners)
     jwt: JwtSettings = attrs.field(factory=JwtSettings)
+    audit: AuditSettings = attrs.field(factory=AuditSettings)
 
 
 GUESTS_WELCOME: Final = LiveSettings(access=AccessSettings(guests=True))
@@ -63,7 +66,7 @@ class Live:
             try:
                 watcher(self.current)
             except Exception as error:  # noqa: BLE001  one part's bug must not keep the others on old settings
-                _log.error("a part did not take new settings", error=repr(error), exc_info=error)
+                _log.error("a part did not take new settings", error=summary_of(error), exc_info=error)
         return self.current
 
     def subscribe(self, watcher: Callable[[LiveSettings], None]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,12 +22,16 @@ from prometheus_client.registry import Collector
 from trio.lowlevel import current_statistics
 
 from ..engine import Engine, EngineStatistics
+from ..engine.core.histogram import Distribution
 from ..storage.store import WriterStore
 from ..storage.writer import WriterStatistics
+from .auditor import AuditorStatistics
 from .ledger import TableStatistics
-from .loop_lag import BOUNDS_S, LagStatistics
+from .loop_lag import LagStatistics
+from .meters import CLASSES, Meters
 from .operator import Operator
 from .version import version
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .cold import ColdStatistics
@@ -37,10 +41,15 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def page(engine: Engine, operator: Operator) -> bytes:
-    """The figures of now. For the trio thread of the engine; does not wait."""
+def page(engine: Engine, operator: Operator, watch: Watch, generation: int) -> bytes:
+    """The figures of now. For the trio thread of the engine; does not wait.
+
+    Args:
+        engine, operator, watch: what counts.
+        generation: of the settings in force.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(engine, operator))
+    registry.register(_Figures(engine, operator, watch, generation))
     GCCollector(registry=registry)
     return generate_latest(registry)
 
@@ -51,19 +60,30 @@ class _Figures(Collector):
 
     engine: Engine
     operator: Operator
+    watch: Watch
+    generation: int
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily(
             "hubbub_build", "What runs.", {"version": version(), "python": platform.python_version()}
         )
+        yield _gauge("hubbub_config_generation", "Generation of the settings in force.", self.generation)
         yield _gauge("hubbub_ready", "Whether posts can be committed now.", float(self.engine.health().ready))
         yield from _of_engine(self.engine.statistics(rooms=0))
         yield from _of_tree(self.engine)
         if isinstance(self.engine.store, WriterStore):
             yield from _of_writer(self.engine.store.statistics())
-            yield _counter("hubbub_store_reads", "Reads of conversations and their logs.", self.engine.store.reads)
-        yield from _of_table(self.operator.table())
-        yield from _of_cold(self.operator.cold())
+            yield _counter(
+                "hubbub_store_reads",
+                "Questions to the store: conversations, pages of logs, keys.",
+                self.engine.store.reads,
+            )
+        table, cold = self.operator.table(), self.operator.cold()
+        yield from _of_table(table)
+        yield from _of_cold(cold)
+        yield from _of_meters(self.watch.meters, table.connections + cold.connections)
+        if self.watch.auditor is not None:
+            yield from _of_auditor(self.watch.auditor.statistics())
         yield from _of_loop(self.operator.lag.statistics())
         yield from _of_process()
 
@@ -77,18 +97,39 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(name, text, value)
 
 
+def _labelled(
+    name: str, text: str, labels: list[str], values: Mapping[str, int] | Mapping[tuple[str, str], int]
+) -> Metric:
+    """A counter with a series for each combination of labels that has been met."""
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric([key] if isinstance(key, str) else list(key), value)
+    return family
+
+
+def _histogram(name: str, text: str, found: Distribution) -> Metric:
+    return HistogramMetricFamily(name, text, buckets=_buckets(found), sum_value=found.total)
+
+
+def _buckets(found: Distribution) -> list[tuple[str, float]]:
+    return list(zip([*map(str, found.bounds), "+Inf"], found.running(), strict=True))
+
+
 def _of_engine(found: EngineStatistics) -> Iterator[Metric]:
     yield _gauge("hubbub_conversations", "Conversations in memory.", found.conversations)
     yield _gauge("hubbub_conversations_quarantined", "Conversations that take no posts.", found.quarantined)
     yield _counter("hubbub_conversation_crashes", "Crashes of conversations.", found.crashes)
     yield _gauge("hubbub_subscribers", "Subscriptions to conversations in memory.", found.subscribers)
     yield _gauge("hubbub_subscribers_paging", "Subscribers that read pages of the log.", found.paging_subscribers)
-    yield _counter("hubbub_pages_read", "Pages of history and of the log read from the store.", found.pages_read)
     yield _counter("hubbub_tail_replays", "Joins given what they had missed from memory.", found.tail_replays)
     yield _gauge("hubbub_mailbox_items", "Commands that wait, all mailboxes together.", found.mailbox_items)
     yield _gauge("hubbub_mailbox_items_max", "Commands in the fullest mailbox.", found.largest_mailbox_items)
     yield _gauge("hubbub_posts_waiting", "Posts behind batches in flight.", found.waiting)
     yield _gauge("hubbub_tail_bytes", "Bytes of events in memory, all tails together.", found.tail_bytes)
+    yield _counter("hubbub_quarantines", "Conversations quarantined, each time.", found.quarantines)
+    yield _counter("hubbub_deliveries", "Events that passes gave to readers.", found.delivered)
+    yield _histogram("hubbub_fanout_lag_seconds", "From a commit being known to the end of its pass.", found.passes)
+    yield _labelled("hubbub_subscriptions_ended", "Subscriptions that the engine ended.", ["code"], found.cut_off)
 
 
 def _of_tree(engine: Engine) -> Iterator[Metric]:
@@ -106,6 +147,8 @@ def _of_writer(found: WriterStatistics) -> Iterator[Metric]:
     yield _counter("hubbub_writer_failures", "Commits and reconnections that failed.", found.failures)
     yield _gauge("hubbub_writer_largest_commit_rows", "Rows of the largest transaction so far.", found.largest_rows)
     yield _gauge("hubbub_writer_last_commit_seconds", "How long the last transaction took.", found.last_commit_s)
+    yield _histogram("hubbub_writer_commit_seconds", "How long transactions took.", found.commit_s)
+    yield _histogram("hubbub_writer_commit_rows", "Rows of the transactions.", found.commit_rows)
     yield _gauge("hubbub_writer_queue_rows", "Rows that wait for a transaction.", found.queued_rows)
     yield _gauge("hubbub_writer_queue_capacity_rows", "Bound of the rows that wait.", found.queue_capacity)
     yield _gauge("hubbub_writer_in_flight", "Whether rows are under way to the store.", float(found.in_flight))
@@ -123,6 +166,38 @@ def _of_table(found: TableStatistics) -> Iterator[Metric]:
     yield _counter("hubbub_connections_overflowed", "Readers cut off: too many bytes waited.", found.overflowed)
     yield _counter("hubbub_table_failures", "Exceptions of machines and tasks, that is, bugs.", found.failures)
     yield _counter("hubbub_table_turns", "Turns of the connection table.", found.turns)
+
+
+def _of_meters(meters: Meters, connections: int) -> Iterator[Metric]:
+    """What the transports count. Refusals and requests have the series that were met, which our own words bound."""
+    kinds = GaugeMetricFamily("hubbub_connections_open", "Connections by what they speak.", labels=["kind"])
+    kinds.add_metric(["http"], connections - meters.open.total())
+    for kind, count in meters.open.items():
+        kinds.add_metric([kind], count)
+    yield kinds
+    yield _labelled("hubbub_refusals", "Refused requests and commands.", ["transport", "code"], meters.refusals)
+    yield _labelled("hubbub_partings", "Streams and connections that we ended.", ["transport", "code"], meters.partings)
+    yield _labelled("hubbub_logins", "Attempts to get in.", ["kind", "outcome"], meters.logins)
+    yield _labelled("hubbub_limited", "Requests refused by a limit.", ["class"], meters.limited)
+    answers = CounterMetricFamily("hubbub_requests", "Answers by route.", labels=["method", "route", "status"])
+    seconds = HistogramMetricFamily(
+        "hubbub_request_seconds", "From a request to its answer.", labels=["method", "route"]
+    )
+    for method, template, meter in meters.routes():
+        for name, count in zip(CLASSES, meter.answers, strict=True):
+            if count:
+                answers.add_metric([method, template, name], count)
+        found = meter.seconds.read()
+        seconds.add_metric([method, template], _buckets(found), found.total)
+    yield answers
+    yield seconds
+
+
+def _of_auditor(found: AuditorStatistics) -> Iterator[Metric]:
+    yield _counter("hubbub_audit_rows", "Rows written to the audit log.", found.written)
+    yield _counter("hubbub_audit_rows_missed", "Rows of refused callers that were not kept.", found.missed)
+    yield _counter("hubbub_audit_failures", "Tries to write that the store did not take.", found.failures)
+    yield _gauge("hubbub_audit_rows_waiting", "Rows that wait for the store.", found.waiting)
 
 
 def _of_cold(found: ColdStatistics) -> Iterator[Metric]:
@@ -148,11 +223,4 @@ def _of_loop(lag: LagStatistics) -> Iterator[Metric]:
     yield _gauge("hubbub_trio_tasks", "Tasks alive.", found.tasks_living)
     yield _gauge("hubbub_trio_tasks_runnable", "Tasks that want to run now.", found.tasks_runnable)
     yield _gauge("hubbub_loop_lag_worst_seconds", "Latest waking of the last 15 to 30 seconds.", lag.worst_s)
-    running = lag.wakings.running()
-    bounds = [*map(str, BOUNDS_S), "+Inf"]
-    yield HistogramMetricFamily(
-        "hubbub_loop_lag_seconds",
-        "How late the event loop wakes a task.",
-        buckets=list(zip(bounds, running, strict=True)),
-        sum_value=lag.wakings.total,
-    )
+    yield _histogram("hubbub_loop_lag_seconds", "How late the event loop wakes a task.", lag.wakings)

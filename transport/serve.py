@@ -16,6 +16,7 @@ import trio
 from ..engine import Engine, Visibility
 from ..engine.log import get_logger
 from .api import Api
+from .auditor import Auditor
 from .auth import Authenticator, TokenResolver
 from .centrifugal import CentrifugalConnection
 from .centrifugal_wire import Disconnect
@@ -29,10 +30,12 @@ from .operator import Operator, OperatorKey
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
+from .watch import Watch
 
 _log = get_logger("hubbub.transport.serve")
 
 LOBBY = "lobby"
+_FLUSH_S = 2.0
 
 
 class AddressInUse(Exception):
@@ -141,7 +144,11 @@ async def serve(
         jwt = JwtAuthority(live.current.jwt, engine.now_ms)
         live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
         auth = Authenticator(engine.store, engine.now_ms, start_soon, first_of(authenticate, jwt.resolve_jwt))
-        api = Api(engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt)
+        auditor = Auditor(
+            engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
+        )
+        watch = Watch(engine.now_ms, auditor)
+        api = Api(engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt, watch=watch)
         from .cold import ColdLane, ColdSettings
 
         router = Router(api, settings.door.socket, settings.door.stream)
@@ -152,10 +159,12 @@ async def serve(
             await nursery.start(table.run)
             await nursery.start(cold.run)
             nursery.start_soon(lag.run)
+            nursery.start_soon(auditor.run)
             table.listen(sock, door.machine)
             task_status.started(serving)
             await serving.stop.wait()
             await drain(engine, table, cold.drain, settings.drain_s)
+            await auditor.flush(_FLUSH_S)
             nursery.cancel_scope.cancel()
 
 

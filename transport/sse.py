@@ -77,6 +77,7 @@ class EventStream:
         self.push = conn.push
         conn.set_deadline(settings.join_s)
         api.authenticate(head, self._authenticated)
+        api.watch.meters.open["events"] += 1
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -112,11 +113,16 @@ class EventStream:
         if isinstance(decision, Reset):
             opening += framing.reset(decision.reason, record.epoch, joined.offset)
         self._open = True
+        who = "" if self._subscriber is None else self._subscriber.principal.id
+        self._api.watch.opened("events", self._head, 200, principal=who, about=self._name)
         self._conn.write(_HEAD % self._api.manners.lines(self._head) + opening)
         self._conn.set_deadline(self._settings.heartbeat_s)
 
     def _refuse(self, error: EngineError) -> None:
-        self._end(self._api.manners.encode(problem_of(error), self._head, False))
+        answer = problem_of(error)
+        if not self._ended:
+            self._api.watch.opened("events", self._head, answer.status, code=error.code, about=self._name)
+        self._end(self._api.manners.encode(answer, self._head, False))
 
     def _end(self, last_words: bytes) -> None:
         """Leave the conversation, say why, and close; once."""
@@ -164,6 +170,7 @@ class EventStream:
 
     def closed(self) -> None:
         """Leave the conversation."""
+        self._api.watch.meters.open["events"] -= 1
         self._end(b"")
 
     # -- what the room calls --------------------------------------------------------------------------------------------
@@ -179,6 +186,8 @@ class EventStream:
     def end(self, code: str) -> None:
         """Say why, then close; in HTTP while the stream has not begun."""
         if self._open:
+            if not self._ended:
+                self._api.watch.meters.parted("events", code)
             self._end(framing.end(code))
         else:
             self._refuse(EngineClosed())

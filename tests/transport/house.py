@@ -20,6 +20,7 @@ from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Verb
 from hubbub.storage import MemoryStore
 from hubbub.transport.api import Api, Matched
+from hubbub.transport.auditor import Auditor
 from hubbub.transport.auth import GUEST_DAYS, Authenticator
 from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
@@ -30,6 +31,7 @@ from hubbub.transport.ledger import TableStatistics
 from hubbub.transport.live import AccessSettings, Live, LiveSettings
 from hubbub.transport.loop_lag import LoopLag
 from hubbub.transport.operator import Operator, OperatorKey
+from hubbub.transport.watch import Watch
 
 OPERATOR_TOKEN = "hbo_" + "t" * 43
 
@@ -134,6 +136,8 @@ async def house(*, guests: bool = True, jwt: JwtSettings | None = None) -> Async
 
         signed = JwtAuthority(jwt or JwtSettings(), engine.now_ms)
         auth = Authenticator(store, engine.now_ms, start_soon, signed.resolve_jwt)
+        auditor = Auditor(store.audit, lambda: engine.store.health().ready, engine.now_ms)
+        nursery.start_soon(auditor.run)
         await engine.create("lobby")
         token = (await auth.issue_guest("Eve")).token
         api = Api(
@@ -144,6 +148,7 @@ async def house(*, guests: bool = True, jwt: JwtSettings | None = None) -> Async
             start_soon,
             operator=operator_access(),
             jwt=signed,
+            watch=Watch(engine.now_ms, auditor),
         )
         yield House(engine, store, api, token, wall)
         await wait_all_tasks_blocked()

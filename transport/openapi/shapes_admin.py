@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from .parameters import ConversationId, Offset, Timestamp, Whole
+from .parameters import ConversationId, Offset, ServerId, Timestamp, Whole
 
 
 class TreeNode(Struct):
@@ -71,3 +71,32 @@ class Quarantines(Struct):
     """All of them."""
 
     quarantined: list[Quarantine]
+
+
+class AuditRow(Struct):
+    """A change of the server, or a try."""
+
+    id: ServerId
+    at: Timestamp
+    actor: Annotated[str, Meta(description="A principal's id; null when nobody was recognised.")] | None
+    action: Annotated[str, Meta(description="Method and route.")]
+    target: Annotated[str, Meta(description="What the path names.")]
+    status: Annotated[int, Meta(ge=100, le=599)]
+    code: Annotated[str, Meta(description="Of a refusal.")] | None
+    address: str | None
+    request_id: str | None
+
+
+class Audit(Struct):
+    """A page of the audit log, the newest rows first; `next` is the `before` of the next page, null at the end."""
+
+    rows: list[AuditRow]
+    next: ServerId | None
+
+
+class AuditQuery(Struct):
+    """Which rows."""
+
+    before: ServerId | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=500)] | UnsetType = UNSET
+    actor: Annotated[str, Meta(max_length=128, description="Only rows of this principal.")] | UnsetType = UNSET

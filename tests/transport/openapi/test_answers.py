@@ -66,6 +66,7 @@ CALLS = [
     Ask("GET", "/api/v1/admin/tree", admin=True),
     Ask("GET", "/api/v1/admin/rooms?limit=2", admin=True),
     Ask("GET", "/api/v1/admin/quarantined", admin=True),
+    Ask("GET", "/api/v1/admin/audit?limit=2", admin=True),
     Ask("DELETE", "/api/v1/admin/quarantined/ill", 204, admin=True),
 ]  # fmt: skip
 

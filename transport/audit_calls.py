@@ -1,0 +1,69 @@
+"""The audit log over REST, for admins: pages, the newest rows first."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from ..engine import InvalidCommand
+from ..engine.audit import AuditRow
+from ..engine.core import codec
+from ..engine.core.ids import message_id
+from ..engine.core.permissions import Access
+from ..engine.core.principals import Scope
+from .api import Api, Call, Route, json_response
+from .http_message import Response
+from .http_route import Respond
+from .openapi import shapes_admin
+from .openapi.doc import Doc
+
+DEFAULT_ROWS: Final = 50
+MAX_ROWS: Final = 500
+_MAX_ACTOR_CHARS: Final = 128
+
+
+def list_audit(api: Api, call: Call, respond: Respond) -> None:
+    """Rows, the newest first; `before` a row's id, `limit` at most 500, `actor` a principal's id. `next` leads on."""
+    limit = call.number("limit")
+    limit = DEFAULT_ROWS if limit is None else limit
+    if not 1 <= limit <= MAX_ROWS:
+        raise InvalidCommand(f"'limit' must be from 1 to {MAX_ROWS}")
+    before, actor = call.query.get("before"), call.query.get("actor")
+    if before is not None:
+        message_id(before)  # the same form: a lower-case UUID
+    if actor is not None and not (len(actor) <= _MAX_ACTOR_CHARS and actor.isprintable()):
+        raise InvalidCommand(f"'actor' is a principal's id of at most {_MAX_ACTOR_CHARS} characters")
+
+    async def read() -> Response:
+        rows = await api.engine.store.audit.page(before=before, limit=limit, actor=actor)
+        leads_on = rows[-1].id if len(rows) == limit else None
+        body = {"rows": [_shown(row) for row in rows], "next": leads_on}
+        return json_response(HTTPStatus.OK.value, codec.encode_json(body))
+
+    api.later(read, respond)
+
+
+def _shown(row: AuditRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": codec.rfc3339(row.at_ms),
+        "actor": row.actor or None,
+        "action": row.action,
+        "target": row.target,
+        "status": row.status,
+        "code": row.code or None,
+        "address": row.address or None,
+        "request_id": row.request_id or None,
+    }
+
+
+AUDIT_ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/api/v1/admin/audit",
+        endpoint=list_audit,
+        access=Access.ADMIN,
+        scope=Scope.ADMIN,
+        doc=Doc(tag="Administration", query=shapes_admin.AuditQuery, answer=shapes_admin.Audit),
+    ),
+)

@@ -1,0 +1,229 @@
+"""Watch: what is noted of every request, in one place for all lanes: its figures, its access log line, its audit row.
+
+An access log line is an event `request` of the logger ``hubbub.access`` at level info: method, route (the template, never the
+path), status, code of a refusal, duration_ms, request_id, principal, address, and the conversation that the path names.
+Never a query, a header or a body.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ..engine.audit import NOBODY, AuditRow
+from ..engine.core.ids import uuid7
+from ..engine.log import get_logger
+from .auditor import Auditor
+from .http_message import RequestHead, Response
+from .http_route import Respond
+from .meters import Meters, Transport
+
+if TYPE_CHECKING:
+    from .api import Matched
+
+ACCESS_LOG: Final = "hubbub.access"
+_access = get_logger(ACCESS_LOG)
+_level = logging.getLogger(ACCESS_LOG)
+_SERIALS: Final = 1 << 20
+_CONVERSATION: Final = "/api/v1/conversations/{id}"
+OPENING_PATHS: Final[Mapping[Transport, str]] = {
+    "events": "/api/v1/conversations/{id}/events",
+    "websocket": "/connection/websocket",
+    "sse": "/connection/sse",
+    "http_stream": "/connection/http_stream",
+}
+"""Where streams and connections are opened."""
+
+
+class Watch:
+    """What one server notes of its requests.
+
+    Args:
+        now_ms: the wall clock, milliseconds since the epoch.
+        auditor: keeps the rows of control calls; without one they leave none, which is for programs that have no store for them.
+        clock: seconds, never running backwards; fine enough for durations.
+
+    Attributes:
+        meters: the figures.
+    """
+
+    def __init__(
+        self,
+        now_ms: Callable[[], int],
+        auditor: Auditor | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.meters = Meters()
+        self.auditor = auditor
+        self.clock = clock
+        self._now_ms = now_ms
+        self._serial = 0
+
+    def begin(self, matched: Matched, head: RequestHead, respond: Respond, address: str = "") -> Observed:
+        """Watch a request from now on, until it is answered."""
+        return Observed(self, matched, head, respond, address)
+
+    def opened(
+        self,
+        transport: Transport,
+        head: RequestHead,
+        status: int,
+        *,
+        code: str = "",
+        principal: str = "",
+        about: str = "",
+    ) -> None:
+        """Note how the request of a stream or a WebSocket ended in one, or was refused.
+
+        Args:
+            about: the conversation that the path names.
+        """
+        template = OPENING_PATHS[transport]
+        self.meters.route("GET", template).count(status)
+        if code:
+            self.meters.refused(transport, code)
+        if _level.isEnabledFor(logging.INFO):
+            _log(head, template, status, code, None, principal=principal, address="", about=about)
+
+    def audit(self, seen: Observed, response: Response) -> None:
+        """Leave the row of a control call, and answer it when that is done."""
+        answer = partial(seen.respond, response)
+        if self.auditor is None:
+            answer()
+            return
+        route = seen.matched.route
+        row = self._row(
+            seen.principal or NOBODY,
+            f"{route.method} {route.path}",
+            " ".join(seen.matched.params.values()),
+            response.status,
+            response.code,
+            seen.address,
+            seen.head.request_id,
+        )
+        promised, seen.promised = seen.promised, False
+        self.auditor.note(row, answer, promised=promised)
+
+    def changed(self, action: str, target: str, *, actor: str, status: int = 200, code: str = "") -> None:
+        """Leave the row of a change that came by no call: a file that was read again, a signal. Never waits, never refused.
+
+        Args:
+            action, target: what was done, to what; names of our own.
+            actor: where it came from.
+            status, code: as a call would have been answered.
+        """
+        if self.auditor is not None:
+            self.auditor.note(self._row(actor, action, target, status, code, "", ""), _nothing, promised=False)
+
+    def _row(
+        self, actor: str, action: str, target: str, status: int, code: str, address: str, request_id: str
+    ) -> AuditRow:
+        now_ms = self._now_ms()
+        self._serial = (self._serial + 1) % _SERIALS
+        return AuditRow(
+            id=uuid7(now_ms, self._serial << 54 | secrets.randbits(54)),  # rows of one millisecond stay in order
+            at_ms=now_ms,
+            actor=actor,
+            action=action,
+            target=target,
+            status=status,
+            code=code,
+            address=address,
+            request_id=request_id,
+        )
+
+
+class Observed:
+    """One request under watch; called with its answer, once.
+
+    Attributes:
+        conversation: the one that the path names, or "".
+        principal: the id of whom it was recognised as; "" before that.
+        promised: there is room for its audit row.
+    """
+
+    __slots__ = (
+        "_began_s",
+        "_watch",
+        "address",
+        "conversation",
+        "head",
+        "matched",
+        "principal",
+        "promised",
+        "respond",
+    )
+
+    def __init__(self, watch: Watch, matched: Matched, head: RequestHead, respond: Respond, address: str) -> None:
+        self._watch = watch
+        self._began_s = watch.clock()
+        self.matched = matched
+        self.head = head
+        self.respond = respond
+        self.address = address
+        self.conversation = matched.params["id"] if matched.route.path.startswith(_CONVERSATION) else ""
+        self.principal = ""
+        self.promised = False
+
+    def __call__(self, response: Response) -> None:
+        """Note the answer, and give it."""
+        watch, route, status = self._watch, self.matched.route, response.status
+        took_s = watch.clock() - self._began_s
+        watch.meters.route(route.method, route.path).note(status, took_s)
+        if status >= 400:
+            watch.meters.refused("rest", response.code)
+        if _level.isEnabledFor(logging.INFO):
+            head, who = self.head, self.principal
+            _log(
+                head,
+                route.path,
+                status,
+                response.code,
+                took_s,
+                principal=who,
+                address=self.address,
+                about=self.conversation,
+            )
+        if route.control:
+            watch.audit(self, response)
+        else:
+            self.respond(response)
+
+    def carries_out(self) -> None:
+        """It is about to be carried out.
+
+        Raises:
+            Overloaded: it is a control call, and its audit row would have no room.
+        """
+        auditor = self._watch.auditor
+        if self.matched.route.control and auditor is not None:
+            auditor.promise()
+            self.promised = True
+
+
+def _log(
+    head: RequestHead,
+    route: str,
+    status: int,
+    code: str,
+    took_s: float | None,
+    *,
+    principal: str,
+    address: str,
+    about: str,
+) -> None:
+    """Write an access log line; what is empty is left out."""
+    fields: dict[str, object] = {"method": head.method, "route": route, "status": status}
+    given = (("code", code), ("principal", principal), ("address", address), ("conversation", about))
+    fields.update({name: value for name, value in given if value})
+    if took_s is not None:
+        fields["duration_ms"] = round(took_s * 1000, 2)
+    _access.info("request", request_id=head.request_id, **fields)
+
+
+def _nothing() -> None:
+    """Nobody waits for this row."""
