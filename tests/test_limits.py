@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from hubbub.limits import OTHERS
-from hubbub.transport.cold import ColdSettings
+from hubbub.transport.cold_settings import ColdSettings
 
 from .serverproc import data_folder, start_server
 

@@ -17,10 +17,10 @@ from typing import NoReturn, cast
 
 import attrs
 import trio
-from attrs.validators import gt
 
-from .cold_calls import CallSettings, ColdCalls, report
+from .cold_calls import ColdCalls, report
 from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
+from .cold_settings import ColdSettings
 from .cold_stream import ColdStream
 from .connection import NOBODY
 from .http_message import RequestHead, Response, problem
@@ -30,27 +30,6 @@ from .ports import Connection, Machine
 from .router import Router
 
 Adopt = Callable[[socket.socket, Callable[[Connection], Machine]], object]
-
-
-@attrs.frozen(kw_only=True)
-class ColdSettings:
-    """Bounds of the cold lane.
-
-    Attributes:
-        max_connections: connections served here at once.
-        idle_s: how long a connection may be idle, or a request head may take.
-        stall_s: how long a reader may take no byte of an answer.
-        max_head_bytes: longer request heads are refused.
-        lifespan_s: how long the pages may take to start, and to end.
-        calls: bounds of one request.
-    """
-
-    max_connections: int = attrs.field(default=2_000, validator=gt(0))
-    idle_s: float = attrs.field(default=75.0, validator=gt(0))
-    stall_s: float = attrs.field(default=20.0, validator=gt(0))
-    max_head_bytes: int = attrs.field(default=16_384, validator=gt(0))
-    lifespan_s: float = attrs.field(default=5.0, validator=gt(0))
-    calls: CallSettings = attrs.field(factory=CallSettings)
 
 
 @attrs.frozen(kw_only=True)

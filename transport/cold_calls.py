@@ -13,11 +13,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
-import attrs
 import trio
 
 from ..engine.log import get_logger
 from .cold_server import AsgiApp, Message, Receive, Scope, Send
+from .cold_settings import CallSettings
 from .cold_stream import ColdStream
 from .http_body import MAX_CHUNKS
 from .http_message import SAFETY, HeadReader, Refused, Request, RequestHead, Response, named, problem
@@ -29,16 +29,6 @@ _log = get_logger("hubbub.transport.cold_calls")
 
 _BODILESS = frozenset({204, 304})
 _SAFETY = [(name.encode(), value.encode()) for name, value in SAFETY]
-
-
-@attrs.frozen(kw_only=True)
-class CallSettings:
-    """Bounds of one request; they follow `HttpSettings`."""
-
-    max_head_bytes: int = 16_384
-    max_headers: int = 100
-    body_timeout_s: float = 30.0
-    response_timeout_s: float = 60.0
 
 
 class PeerGone(Exception):

@@ -62,7 +62,7 @@ class TableSettings:
     drain_bytes: int = attrs.field(default=1 << 20, validator=ge(0))
     accept_pause_s: float = attrs.field(default=0.5, validator=gt(0))
     tick_s: float = attrs.field(default=0.25, validator=gt(0))
-    refusal: bytes = REFUSAL
+    refusal: bytes = attrs.field(default=REFUSAL, metadata={"internal": True})
 
 
 @attrs.frozen(kw_only=True)

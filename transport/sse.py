@@ -6,6 +6,7 @@ Until the conversation has answered, a refusal is an ordinary HTTP answer; from 
 from __future__ import annotations
 
 import attrs
+from attrs.validators import ge, gt
 
 from ..engine import EngineClosed, Overloaded
 from ..engine.core import framing
@@ -34,9 +35,9 @@ class StreamSettings:
         join_s: a conversation that has not answered by then gets a 503.
     """
 
-    heartbeat_s: float = 20.0
-    retry_ms: int = 2_000
-    join_s: float = 30.0
+    heartbeat_s: float = attrs.field(default=20.0, validator=gt(0))
+    retry_ms: int = attrs.field(default=2_000, validator=ge(0))
+    join_s: float = attrs.field(default=30.0, validator=gt(0))
 
 
 class EventStream:

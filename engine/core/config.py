@@ -67,8 +67,13 @@ class WriterSettings:
     queue_items: int = _size(20_000, "rows accepted and not yet committed; more are refused")
     commit_items: int = _size(128, "rows in one transaction (many small ones beat few big ones, feasibility F)")
     commit_bytes: int = _size(2 * _MIB, "bytes of rows in one transaction")
-    pace_s: float = attrs.field(default=0.004, validator=ge(0.0))
-    """When many conversations post, commits start at least this far apart; an idle system commits at once."""
+    pace_s: float = attrs.field(
+        default=0.004,
+        validator=ge(0.0),
+        metadata={
+            "help": "when many conversations post, commits start at least so far apart; an idle system commits at once"
+        },
+    )
     pace_items: int = _size(8, "rows that are worth a commit; while fewer wait, commits are up to twice the pace apart")
     retry_s: float = _seconds(0.05, "first wait after the store went away; doubles")
     retry_max_s: float = _seconds(0.25, "longest wait between tries")

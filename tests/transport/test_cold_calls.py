@@ -11,7 +11,8 @@ import trio
 
 from hubbub.engine.core.permissions import Access
 from hubbub.transport.api import Route, Routes
-from hubbub.transport.cold_calls import CallSettings, ColdCalls
+from hubbub.transport.cold_calls import ColdCalls
+from hubbub.transport.cold_settings import CallSettings
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import RequestHead, Response
 from hubbub.transport.manners import Manners
