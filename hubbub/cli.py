@@ -22,17 +22,18 @@ import trio
 
 from . import collector
 from .bench.cli import bench
+from .config.command import config
+from .config.errors import ConfigError
+from .config.startup import Started, keep_reading, sources_of, start
 from .describe import openapi
 from .engine import Engine, StoreError, StoreFenced
-from .limits import fit_descriptors
-from .logs import FORMATS, LogFormat, configure_logs
+from .logs import FORMATS, configure_logs
 from .operate import release, tree
 from .operator_token import TokenFileError, keep
 from .storage import PostgresStore
-from .storage.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedSettings, default_data_dir, open_embedded
+from .storage.embedded import EmbeddedError, EmbeddedPostgres, open_embedded
 from .talk import follow, post
-from .transport.ledger import TableSettings
-from .transport.live import AccessSettings, LiveSettings
+from .transport.live import Live
 from .transport.operator import OperatorKey
 from .transport.serve import AddressInUse, ServeSettings, Serving, serve
 from .transport.version import version as program_version
@@ -53,51 +54,50 @@ def show_version() -> None:
 
 
 @cli.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration (TOML).  [default: $HUBBUB_CONFIG, else ./hubbub.toml, as root /etc/hubbub/hubbub.toml, if it is there]",
 )
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: 8000]")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    default=None,
     help="Data directory: embedded Postgres, operator's token.  [default: ./hubbub-data, as root /var/lib/hubbub]",
 )
-@click.option("--database-url", default=None, help="Use this Postgres (13 or newer): postgresql://...")
-@click.option("--guests", is_flag=True, help="Let anyone who reaches the port talk in the public lobby.")
+@click.option("--database-url", help="Use this Postgres (13 or newer): postgresql://...")
+@click.option("--guests", is_flag=True, default=None, help="Let anyone who reaches the port talk in the public lobby.")
 @click.option(
-    "--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Least that is logged.  [default: warning]",
 )
 @click.option(
     "--log-format",
-    default="console",
     type=click.Choice(FORMATS),
-    show_default=True,
-    help="Log lines for people, or one JSON object a line.",
+    help="Log lines for people, or one JSON object a line.  [default: console]",
 )
-def serve_command(
-    host: str,
-    port: int,
-    data: Path | None,
-    database_url: str | None,
-    guests: bool,
-    log_level: str,
-    log_format: LogFormat,
-) -> None:
+def serve_command(config_file: Path | None, **flags: object) -> None:
     """Serve rooms on one port: WebSocket, event streams, REST and a page to talk in.
 
     Prints one line with the URL when it is ready. Ctrl-C or SIGTERM drains: no new posts, what was accepted is committed,
-    clients are told to come back; a second one quits at once.
+    clients are told to come back; a second one quits at once. SIGHUP, or a change of the file, reads the configuration again.
     """
-    if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
-        raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    configure_logs(log_level, log_format)
-    live = LiveSettings(access=AccessSettings(guests=guests))
-    settings = ServeSettings(host=host, port=port, live=live, table=fit_descriptors(TableSettings()))
+    try:
+        started = start(sources_of(config_file, flags))
+    except ConfigError as error:
+        if all(problem.origin.kind == "flag" for problem in error.problems):
+            raise click.UsageError("\n".join(error.lines())) from None
+        click.echo("hubbub: the configuration cannot be used:\n" + "\n".join(error.lines()), err=True)
+        sys.exit(1)
+    configure_logs(started.config.static.log.level, started.config.static.log.format)
+    for warning in started.loaded.warnings:
+        _log.warning("%s", warning)
     failures: list[str] = []
     try:
-        directory = (default_data_dir() if data is None else data).expanduser().absolute()
-        trio.run(_serve, settings, directory, database_url)
+        trio.run(_serve, started)
     except* (AddressInUse, EmbeddedError, StoreError) as group:
         failures += [str(error) for error in _leaves(group)]
     if failures:
@@ -121,11 +121,16 @@ class _Stopping:
             if asked:
                 self._quit()
             asked = True
-            if self.serving is None:
-                self._abandon_start.cancel()
-            else:
+            if self.serving is not None:
                 click.echo("stopping: finishing what was accepted (again to quit at once)", err=True)
-                self.serving.stop.set()
+            self.drain()
+
+    def drain(self) -> None:
+        """Finish what was accepted and stop; before the server is ready: give up starting."""
+        if self.serving is None:
+            self._abandon_start.cancel()
+        else:
+            self.serving.stop.set()
 
     def _quit(self) -> NoReturn:
         if self.postgres is not None:
@@ -134,18 +139,26 @@ class _Stopping:
         os._exit(130)
 
 
-async def _serve(settings: ServeSettings, data: Path, database_url: str | None) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+async def _serve(started: Started) -> None:
+    settings = started.serve_settings()
+    live = Live(settings.live)
+    with (
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        trio.open_signal_receiver(signal.SIGHUP) as hangups,
+    ):
         async with trio.open_nursery() as nursery:
             stopping = _Stopping(nursery.cancel_scope)
             nursery.start_soon(stopping.watch, signals)
             async with (
-                _open_store(data, database_url, stopping) as store,
-                Engine.open(store=store) as engine,
+                _open_store(started, stopping) as store,
+                Engine.open(store=store, settings=started.config.static.engine) as engine,
                 trio.open_nursery() as servers,
             ):
-                start = partial(serve, engine, settings, operator=_operator_key(data))
-                stopping.serving = await servers.start(start)
+                reloader = started.reloader(live, engine.now_ms)
+                await nursery.start(keep_reading, reloader, hangups, stopping.drain)
+                operator = _operator_key(started.data)
+                start_serving = partial(serve, engine, settings, operator=operator, live=live, configuration=reloader)
+                stopping.serving = await servers.start(start_serving)
                 nursery.start_soon(_stop_when_fenced, store, stopping.serving)
                 collector.settle()
                 _log.info("listening on %s", stopping.serving.url)
@@ -178,9 +191,10 @@ def _hint(settings: ServeSettings) -> str:
 
 
 @asynccontextmanager
-async def _open_store(data: Path, database_url: str | None, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
+async def _open_store(started: Started, stopping: _Stopping) -> AsyncIterator[PostgresStore]:
+    database_url, writer = started.database_url(), started.config.static.writer
     if database_url is not None:
-        async with PostgresStore.open(database_url) as store:
+        async with PostgresStore.open(database_url, writer) as store:
             _log.info("store: Postgres at %s", _host_of(database_url))
             yield store
         return
@@ -190,10 +204,10 @@ async def _open_store(data: Path, database_url: str | None, stopping: _Stopping)
         for store in opened:
             store.hurry()
 
-    async with open_embedded(EmbeddedSettings(data), on_restart=back) as postgres:
+    async with open_embedded(started.embedded(), on_restart=back) as postgres:
         stopping.postgres = postgres
-        async with PostgresStore.open(postgres.connect_args, notice=lambda: postgres.problem) as store:
-            _log.info("store: embedded Postgres in %s", data)
+        async with PostgresStore.open(postgres.connect_args, writer, notice=lambda: postgres.problem) as store:
+            _log.info("store: embedded Postgres in %s", started.data)
             opened.append(store)
             try:
                 yield store
@@ -215,6 +229,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 cli.add_command(bench)
+cli.add_command(config)
 cli.add_command(post)
 cli.add_command(follow)
 cli.add_command(tree)

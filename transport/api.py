@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -43,6 +43,9 @@ from .openapi.doc import Doc
 from .operator import OPERATOR, Operator
 from .request_id import REQUEST_ID
 from .watch import Observed, Watch
+
+if TYPE_CHECKING:
+    from .config_calls import Configuration
 
 _log = get_logger("hubbub.transport.api")
 
@@ -209,6 +212,7 @@ class Api:
         watch: notes every request; by default without an audit log.
         operator: the operator's access, and what there is to see; None where nobody looks.
         jwt: checks subscription tokens; `auth` asks it about connection tokens.
+        configuration: who reads the settings; None where a program passed them.
     """
 
     engine: Engine
@@ -219,6 +223,7 @@ class Api:
     waits: Waits = attrs.field(factory=Waits)
     manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
+    configuration: Configuration | None = None
     jwt: JwtAuthority | None = None
     watch: Watch = attrs.field()
 

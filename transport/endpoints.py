@@ -15,6 +15,7 @@ from .admin import ADMIN_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
 from .audit_calls import AUDIT_ROUTES
 from .auth import GUEST_DAYS, Credential
+from .config_calls import CONFIG_ROUTES
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
@@ -22,6 +23,7 @@ from .openapi import shapes
 from .openapi.calls import DOCUMENT_ROUTES
 from .openapi.doc import Answer, Doc
 from .version import version
+from .well_known import WELL_KNOWN_ROUTES
 
 API_BODY_BYTES = 1024 * 1024
 
@@ -39,8 +41,12 @@ def user_json(credential: Credential) -> dict[str, str]:
 
 
 def health(api: Api, call: Call, respond: Respond) -> None:
-    """The process lives and answers. Stays 200 while the database is away."""
-    respond(json_response(OK, b'{"status":"ok"}'))
+    """The process lives and answers. Stays 200 while the database is away, and while a new configuration is refused."""
+    body: dict[str, object] = {"status": "ok"}
+    if api.configuration is not None:
+        status = api.configuration.status
+        body["config"] = {"generation": status.generation, "reload": "ok" if status.ok else "failed"}
+    respond(json_response(OK, codec.encode_json(body)))
 
 
 def ready(api: Api, call: Call, respond: Respond) -> None:
@@ -358,5 +364,7 @@ ROUTES = Routes(
         ),
         *ADMIN_ROUTES,
         *AUDIT_ROUTES,
+        *CONFIG_ROUTES,
+        *WELL_KNOWN_ROUTES,
     )
 )

@@ -18,6 +18,7 @@ from ..engine.log import get_logger
 from .auditor import AuditSettings
 from .jwt_settings import JwtSettings
 from .manners import HttpManners
+from .security_txt import SecurityTxtSettings
 
 _log = get_logger("hubbub.transport.live")
 
@@ -42,6 +43,7 @@ class LiveSettings:
     http: HttpManners = attrs.field(factory=HttpManners)
     jwt: JwtSettings = attrs.field(factory=JwtSettings)
     audit: AuditSettings = attrs.field(factory=AuditSettings)
+    security_txt: SecurityTxtSettings = attrs.field(factory=SecurityTxtSettings)
 
 
 GUESTS_WELCOME: Final = LiveSettings(access=AccessSettings(guests=True))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
+from attrs.validators import ge, gt, le, min_len
 
 from ..engine import Engine, Visibility
 from ..engine.log import get_logger
@@ -20,6 +21,8 @@ from .auditor import Auditor
 from .auth import Authenticator, TokenResolver
 from .centrifugal import CentrifugalConnection
 from .centrifugal_wire import Disconnect
+from .cold_settings import ColdSettings
+from .config_calls import Configuration
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
@@ -54,13 +57,14 @@ class ServeSettings:
         backlog: connections the kernel keeps for us between two turns.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    live: LiveSettings = attrs.field(factory=LiveSettings)
-    drain_s: float = 15.0
-    backlog: int = 4096
+    host: str = attrs.field(default="127.0.0.1", validator=min_len(1))
+    port: int = attrs.field(default=8000, validator=(ge(0), le(65_535)))
+    live: LiveSettings = attrs.field(factory=LiveSettings, metadata={"internal": True})
+    drain_s: float = attrs.field(default=15.0, validator=gt(0))
+    backlog: int = attrs.field(default=4096, validator=gt(0))
     door: DoorSettings = attrs.field(factory=DoorSettings)
     table: TableSettings = attrs.field(factory=TableSettings)
+    cold: ColdSettings = attrs.field(factory=ColdSettings)
 
 
 @attrs.frozen
@@ -113,6 +117,7 @@ async def serve(
     operator: OperatorKey | None = None,
     authenticate: TokenResolver | None = None,
     live: Live | None = None,
+    configuration: Configuration | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
@@ -123,6 +128,7 @@ async def serve(
         operator: whose token opens `/metrics` and `/api/v1/admin`, besides admins.
         authenticate: knows tokens of the embedding program's own, besides the session tokens of guests.
         live: what may change while it serves; made from ``settings.live`` when left out.
+        configuration: who reads the settings, for health and for admins; left out where a program passes them.
         task_status: for ``nursery.start``: gives the `Serving` when the port answers.
 
     Raises:
@@ -148,11 +154,13 @@ async def serve(
             engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
         )
         watch = Watch(engine.now_ms, auditor)
-        api = Api(engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt, watch=watch)
-        from .cold import ColdLane, ColdSettings
+        api = Api(
+            engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt, watch=watch, configuration=configuration
+        )
+        from .cold import ColdLane
 
         router = Router(api, settings.door.socket, settings.door.stream)
-        cold = ColdLane(router, table.adopt, ColdSettings())
+        cold = ColdLane(router, table.adopt, settings.cold)
         door = Door(router, cold.leave, settings.door.http)
         serving = Serving(url_of(sock), trio.Event())
         async with trio.open_nursery() as nursery:

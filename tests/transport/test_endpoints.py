@@ -35,7 +35,14 @@ async def test_every_route_but_the_open_ones_needs_a_principal(autojump_clock: M
             assert (answer.status == 401) is (route.access is not Access.ANYONE), route.path
             if route.access is Access.ANYONE:
                 seen_open.add(route.path)
-        assert seen_open == {"/health", "/health/ready", "/api/v1/version", "/api/v1/auth/guest", "/openapi.json"}
+        assert seen_open == {
+            "/health",
+            "/health/ready",
+            "/api/v1/version",
+            "/api/v1/auth/guest",
+            "/openapi.json",
+            "/.well-known/security.txt",
+        }
 
 
 async def test_health_and_version(autojump_clock: MockClock) -> None:

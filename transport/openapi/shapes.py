@@ -37,6 +37,7 @@ class Problem(Struct):
     request_id: Annotated[RequestId, Meta(description="Missing only where no request was read.")] | UnsetType = UNSET
     retry_after_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="Why, where one code has several causes.")] | UnsetType = UNSET
+    problems: Annotated[list[str], Meta(description="What is wrong with each setting of a change.")] | UnsetType = UNSET
 
 
 class Author(Struct):
@@ -191,10 +192,18 @@ class Version(Struct):
     guests: Annotated[bool, Meta(description="Whether anyone may become a guest.")]
 
 
+class ConfigHealth(Struct):
+    """Which settings are in force, and whether the last reading of the configuration was taken."""
+
+    generation: Whole
+    reload: Literal["ok", "failed"]
+
+
 class Health(Struct):
     """The process lives."""
 
     status: Literal["ok"]
+    config: ConfigHealth | UnsetType = UNSET
 
 
 class Readiness(Struct):

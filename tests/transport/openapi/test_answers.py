@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -21,8 +22,10 @@ from hubbub.transport.api import Matched, Route
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
 from hubbub.transport.openapi.document import document
+from hubbub.transport.security_txt import SecurityTxtSettings
 
-from ..house import House, head_of, house, quarantine
+from ..configuration import Written
+from ..house import OPERATOR_TOKEN, House, head_of, house, quarantine
 
 DEN = "/api/v1/conversations/den"
 MESSAGE = {"text": "hi", "meta": {"a": 1}, "reply_to": "01890000-0000-7000-8000-000000000000"}
@@ -68,6 +71,9 @@ CALLS = [
     Ask("GET", "/api/v1/admin/quarantined", admin=True),
     Ask("GET", "/api/v1/admin/audit?limit=2", admin=True),
     Ask("DELETE", "/api/v1/admin/quarantined/ill", 204, admin=True),
+    Ask("GET", "/api/v1/admin/config", admin=True),
+    Ask("PUT", "/api/v1/admin/config", body={"access": {"guests": True}}, admin=True),
+    Ask("GET", "/.well-known/security.txt"),
 ]  # fmt: skip
 
 
@@ -115,6 +121,9 @@ async def furnished() -> AsyncIterator[House]:
             assert (await there.call("POST", "/api/v1/conversations", body)).status == 201
         assert (await there.call("POST", DEN + "/messages", MESSAGE)).status == 201
         await quarantine(there.engine, "ill")
+        there.api = attrs.evolve(there.api, configuration=Written())
+        contact = SecurityTxtSettings(contact=("mailto:a@example.org",), expires=datetime(2030, 1, 1, tzinfo=UTC))
+        there.api.live.replace(attrs.evolve(there.api.live.current, security_txt=contact))
         yield there
 
 
@@ -122,7 +131,8 @@ async def ask(there: House, each: Ask) -> tuple[Route, Response]:
     matched = there.api.match(each.method, each.path.partition("?")[0])
     assert isinstance(matched, Matched), f"there is no {each.method} {each.path}"
     if each.admin:
-        return matched.route, await there.operate(each.method, each.path)
+        head = head_of(each.method, each.path, f"Authorization: Bearer {OPERATOR_TOKEN}", *each.headers)
+        return matched.route, await there.dispatch(head, b"" if each.body is None else json.dumps(each.body).encode())
     return matched.route, await there.call(each.method, each.path, each.body, *each.headers)
 
 

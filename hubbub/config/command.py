@@ -1,0 +1,111 @@
+"""``hubbub config``: check a configuration, show what is in force and why, print a file to begin with. It asks no running server.
+
+Exit codes: 0 done; 1 the configuration cannot be used; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .documents import effective, example, markdown_table
+from .errors import ConfigError
+from .startup import Started, sources_of, start
+from .values import name_of
+
+_FILE = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file; else $HUBBUB_CONFIG, else ./hubbub.toml, as root /etc/hubbub/hubbub.toml.",
+)
+_DATA = click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="Data directory, with the settings made by admins."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.group()
+def config() -> None:
+    """Check, show and begin a configuration: file, environment and flags as `hubbub serve` would read them."""
+
+
+@config.command()
+@_FILE
+@_DATA
+@_JSON
+def check(config_file: Path | None, data: Path | None, as_json: bool) -> None:
+    """Say what is wrong with the configuration, all of it at once; exit code 1 when something is."""
+    try:
+        started = start(sources_of(config_file, {"data": data}))
+    except ConfigError as error:
+        if as_json:
+            problems = [
+                {"key": each.key, "origin": str(each.origin), "message": each.message} for each in error.problems
+            ]
+            click.echo(json.dumps({"ok": False, "problems": problems}, indent=2))
+        else:
+            click.echo("\n".join(error.lines()), err=True)
+        sys.exit(1)
+    warnings = started.loaded.warnings
+    if as_json:
+        click.echo(json.dumps({"ok": True, "warnings": warnings}, indent=2))
+        return
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"good: {_where(started)}")
+
+
+@config.command()
+@_FILE
+@_DATA
+@_JSON
+@click.option("--all", "everything", is_flag=True, help="Also what is at its default.")
+def show(config_file: Path | None, data: Path | None, as_json: bool, everything: bool) -> None:
+    """Show the values in force and where each was said. Secrets are hidden."""
+    try:
+        started = start(sources_of(config_file, {"data": data}))
+    except ConfigError as error:
+        click.echo("\n".join(error.lines()), err=True)
+        sys.exit(1)
+    found = [
+        (leaf, value, origin) for leaf, value, origin in effective(started.loaded) if everything or origin != "default"
+    ]
+    if as_json:
+        rows = {
+            leaf.key: {"value": value, "origin": origin, "live": leaf.live, "takes": name_of(leaf.kind)}
+            for leaf, value, origin in found
+        }
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not found:
+        click.echo("everything is at its default (--all shows it)")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("setting", "value", "said by", "live"):
+        table.add_column(title, overflow="fold")
+    for leaf, value, origin in found:
+        shown = "" if value is None else json.dumps(value, ensure_ascii=False)
+        table.add_row(leaf.key, Text(shown), Text(origin), "yes" if leaf.live else "")
+    Console().print(table)
+
+
+@config.command("example")
+@click.option("--markdown", is_flag=True, help="As the table of docs/configuration.md.")
+def show_example(markdown: bool) -> None:
+    """Print a file that says everything there is, each with its default and what it means."""
+    click.echo(markdown_table() if markdown else example(), nl=False)
+
+
+def _where(started: Started) -> str:
+    file = started.sources.file
+    read = [str(file)] if file is not None and file.exists() else ["no file"]
+    kinds = {origin.kind for origin in started.loaded.origins.values()}
+    names = {"admin": "settings made by admins", "environment": "the environment", "flag": "flags"}
+    return ", ".join(read + [name for kind, name in names.items() if kind in kinds])

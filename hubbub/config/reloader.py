@@ -1,0 +1,171 @@
+"""The reloader: reads the configuration again when asked, and puts what may change in force, whole or not at all.
+
+Invariants: one reading at a time; a reading with any problem changes nothing; the settings in force are one immutable snapshot in
+`Live`, replaced in one assignment; what admins set is on the disk before it is in force. One trio thread.
+
+Left out: when to read (`watcher`, signals), what a source says (`loader`), who may ask (`transport.config_calls`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+import attrs
+import trio
+
+from ..engine import Conflict, PreconditionFailed, StoreUnavailable
+from ..engine.log import get_logger
+from ..transport.config_calls import ConfigStatus, SettingsRefused
+from ..transport.live import Live
+from . import overrides
+from .documents import origins_document, tables_of
+from .errors import ConfigError
+from .loader import Loaded, Sources, load
+from .sources import admin_layer
+from .tree import Config, schema
+
+_log = get_logger("hubbub.config")
+
+
+class Reloader:
+    """Implements `transport.config_calls.Configuration`.
+
+    Args:
+        sources: where settings come from; the environment and the flags are those of the start.
+        started: what was read at the start.
+        admin: what admins have set, as nested tables.
+        data: the data directory, where that is kept.
+        live: what readers hold; its settings are those of `started`.
+        wall: milliseconds of the wall clock.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        started: Loaded,
+        admin: Mapping[str, Any],
+        data: FilePath,
+        live: Live,
+        wall: Callable[[], int],
+    ) -> None:
+        self._sources = sources
+        self._running = started.config.static
+        self._loaded = started
+        self._admin = dict(admin)
+        self._data = data
+        self._live = live
+        self._wall = wall
+        self._life = secrets.token_hex(4)  # generations begin again with every start
+        self._one_at_a_time = trio.Lock()
+        self._outcome = ConfigStatus(generation=0)
+        live.subscribe(lambda settings: _log.info("config.replaced", generation=settings.generation))
+
+    @property
+    def status(self) -> ConfigStatus:
+        """How the last reading went."""
+        return attrs.evolve(
+            self._outcome, generation=self._live.current.generation, needs_restart=self._needs_restart()
+        )
+
+    @property
+    def tag(self) -> str:
+        """Names the settings in force; another one after every change and after every start."""
+        return f"{self._live.current.generation}.{self._life}"
+
+    def files(self) -> Iterator[FilePath]:
+        """Whose content matters: the configuration's and those of secrets."""
+        if self._sources.file is not None:
+            yield self._sources.file
+        yield from self._loaded.secret_files
+
+    def document(self) -> Mapping[str, Any]:
+        """All settings with where each was said, secrets hidden."""
+        config = Config(static=self._running, live=self._live.current)
+        return {"settings": tables_of(config), "origins": origins_document(self._loaded)}
+
+    async def reload(self, why: str) -> bool:
+        """Read everything again. What is wrong is logged and in `status`, and changes nothing.
+
+        Args:
+            why: for the log: "file", "signal".
+
+        Returns:
+            whether it was taken.
+        """
+        async with self._one_at_a_time:
+            try:
+                loaded = await self._read(self._admin)
+            except ConfigError as error:
+                self._outcome = ConfigStatus(generation=0, ok=False, at_ms=self._wall(), problems=tuple(error.lines()))
+                generation = self._live.current.generation
+                _log.error("config.refused", why=why, generation=generation, problems=error.lines())
+                return False
+            except Exception as error:  # noqa: BLE001  a bug in reading must not end a server that has good settings
+                self._outcome = ConfigStatus(generation=0, ok=False, at_ms=self._wall(), problems=("internal error",))
+                _log.error("config.failed", why=why, error=repr(error), exc_info=error)
+                return False
+            self._outcome = ConfigStatus(generation=0, at_ms=self._wall())
+            self._take(loaded, why)
+            return True
+
+    async def merge(self, patch: Mapping[str, Any], *, tags: frozenset[str] | None, by: str) -> None:
+        """Change live settings, durably; see `Configuration`. Cancelled, it is kept and in force or neither."""
+        async with self._one_at_a_time:
+            if tags is not None and self.tag not in tags:
+                raise PreconditionFailed("the settings have changed since they were read: read them again")
+            self._check_patch(patch)
+            admin = overrides.merged(self._admin, patch)
+            try:
+                loaded = await self._read(admin)
+            except ConfigError as error:
+                raise SettingsRefused(error.lines()) from error
+            self._check_last_word(patch, loaded)
+            with trio.CancelScope(
+                shield=True
+            ):  # kept and in force belong together; a disk takes no longer than it takes
+                try:
+                    await trio.to_thread.run_sync(overrides.write, self._data, admin)
+                except OSError as error:
+                    raise StoreUnavailable(f"the settings cannot be kept: {error.strerror}") from error
+            self._admin = admin
+            self._take(loaded, f"admin {by}")
+
+    async def _read(self, admin: Mapping[str, Any]) -> Loaded:
+        place = str(overrides.place(self._data))
+        return await trio.to_thread.run_sync(partial(load, self._sources, admin, place))
+
+    def _check_patch(self, patch: Mapping[str, Any]) -> None:
+        """Refuse what an admin may not say; null counts as saying it, too."""
+        layer = admin_layer(patch, "this call", schema())
+        if layer.problems:
+            raise SettingsRefused([f"{problem.key}: {problem.message}" for problem in layer.problems])
+
+    def _check_last_word(self, patch: Mapping[str, Any], loaded: Loaded) -> None:
+        for path, said in admin_layer(patch, "this call", schema()).said.items():
+            origin = loaded.origin(path)
+            if said.value is not None and origin.kind in ("environment", "flag"):
+                raise Conflict(f"{'.'.join(path)} is fixed by {origin}, which has the last word")
+
+    def _take(self, loaded: Loaded, why: str) -> None:
+        before = self._live.current
+        after = attrs.evolve(loaded.config.live, generation=before.generation)
+        self._loaded = loaded
+        for warning in loaded.warnings:
+            _log.warning("config.warning", warning=warning)
+        if self._needs_restart():
+            _log.warning("config.needs_restart", keys=self._needs_restart())
+        if after != before:
+            _log.info("config.changed", why=why, keys=_changed(Config(live=before), Config(live=after)))
+            self._live.replace(after)
+
+    def _needs_restart(self) -> tuple[str, ...]:
+        return tuple(_changed(Config(static=self._running), Config(static=self._loaded.config.static)))
+
+
+def _changed(before: Config, after: Config) -> list[str]:
+    """Keys whose values differ."""
+    return [leaf.key for leaf in schema().leaves.values() if before.value(leaf) != after.value(leaf)]
