@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import attrs
 import trio
@@ -52,7 +53,7 @@ class ServeSettings:
     Attributes:
         host: address to listen on.
         port: 0 takes a free one.
-        live: what may change while it runs. Where guests are let in, the public conversation `lobby` exists from the start.
+        live: what may change while it runs. Where guests are let in, the public conversation `lobby` exists.
         drain_s: time for posts in flight to be committed and answers to be taken when the server stops.
         backlog: connections the kernel keeps for us between two turns.
     """
@@ -139,7 +140,7 @@ async def serve(
     sock = listen(settings)
     with sock:
         if live.current.access.guests:
-            await engine.create(LOBBY, title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
+            await _open_lobby(engine)
         table = Table(settings.table)
 
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
@@ -169,11 +170,24 @@ async def serve(
             nursery.start_soon(lag.run)
             nursery.start_soon(auditor.run)
             table.listen(sock, door.machine)
+            live.subscribe(partial(_welcome, engine, start_soon))
             task_status.started(serving)
             await serving.stop.wait()
             await drain(engine, table, cold.drain, settings.drain_s)
             await auditor.flush(_FLUSH_S)
             nursery.cancel_scope.cancel()
+
+
+async def _open_lobby(engine: Engine) -> None:
+    await engine.create(LOBBY, title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
+
+
+def _welcome(
+    engine: Engine, start_soon: Callable[[Callable[[], Awaitable[None]]], None], settings: LiveSettings
+) -> None:
+    """Have a lobby for guests who are let in from now on."""
+    if settings.access.guests:
+        start_soon(partial(_open_lobby, engine))
 
 
 async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:

@@ -6,8 +6,12 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import re
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -29,16 +33,20 @@ CONFIG = "/api/v1/admin/config"
 RELOADS = 100
 REQUESTS_PER_S = 1_000
 READERS = 4
+HSTS_S = 1_000
 
 
 def text_of(number: int) -> str:
-    """A configuration whose parts all carry one number."""
+    """A configuration of two sections whose parts all carry one number."""
     return f"""
 [security_txt]
 contact = ["mailto:{number}@example.org"]
 expires = 2030-01-01T00:00:00Z
 policy = ["https://example.org/{number}"]
 hiring = ["https://example.org/{number}"]
+
+[http]
+hsts_s = {HSTS_S + number}
 """
 
 
@@ -67,12 +75,14 @@ def configured(file: Path, *args: str) -> Iterator[ServerProcess]:
 
 def numbers(server: ServerProcess) -> set[str]:
     """Which configurations the parts of one answer are of."""
-    return numbers_of(httpx.get(server.url + SECURITY, trust_env=False).text)
+    answer = httpx.get(server.url + SECURITY, trust_env=False)
+    return numbers_of(answer.text, answer.headers.get("strict-transport-security", ""))
 
 
-def numbers_of(text: str) -> set[str]:
-    """The numbers of the lines of an answer."""
-    return set(re.findall(r"(?:mailto:|example\.org/)(\d+)", text))
+def numbers_of(text: str, hsts: str) -> set[str]:
+    """The numbers of one answer: of its lines, from one section of the settings, and of a header, from another."""
+    header = {str(int(hsts.removeprefix("max-age=")) - HSTS_S)} if hsts else {"none"}
+    return set(re.findall(r"(?:mailto:|example\.org/)(\d+)", text)) | header
 
 
 def health(server: ServerProcess) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def operator(server: ServerProcess) -> httpx.Client:
 
 
 class Reader(threading.Thread):
-    """Asks for three settings in one answer, so many times a second, until told to stop."""
+    """Asks for four settings in one answer, so many times a second, until told to stop."""
 
     def __init__(self, port: int, every_s: float, stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -103,9 +113,9 @@ class Reader(threading.Thread):
                 connection.request("GET", SECURITY)
                 answer = connection.getresponse()
                 text = answer.read().decode()
-                found = numbers_of(text)
+                found = numbers_of(text, answer.headers.get("strict-transport-security", ""))
                 if answer.status != 200 or len(found) != 1:
-                    self.mixed.append(text)
+                    self.mixed.append(f"{answer.headers}{text}")
                 self.seen.update(found)
                 due += self._every_s
                 self._stop_asking.wait(max(0.0, due - time.monotonic()))
@@ -193,6 +203,48 @@ def test_flags_and_environment_have_the_last_word(file: Path) -> None:
         assert httpx.get(server.url + "/api/v1/version", trust_env=False).json()["guests"] is True
         answer = admin.put(CONFIG, json={"access": {"guests": False}})
         assert (answer.status_code, "--guests" in answer.json()["detail"]) == (409, True)
+
+
+def test_guests_are_let_in_and_kept_out_while_the_server_runs(file: Path) -> None:
+    """The lobby is there for them; guests who are in stay in."""
+    with configured(file) as server, operator(server) as admin:
+        become = {"url": server.url + "/api/v1/auth/guest", "json": {"name": "Eve"}, "trust_env": False}
+        assert httpx.post(**become).status_code == 403
+        assert admin.put(CONFIG, json={"access": {"guests": True}}).status_code == 200
+        answer = httpx.post(**become)
+        assert answer.status_code == 201
+        eve = {"Authorization": f"Bearer {answer.json()['token']}"}
+        post = {"url": server.url + "/api/v1/conversations/lobby/messages", "headers": eve, "trust_env": False}
+        wait_until(lambda: httpx.post(**post, json={"text": "hi"}).status_code == 201, "the lobby")
+        assert admin.put(CONFIG, json={"access": {"guests": None}}).status_code == 200
+        assert httpx.post(**become).status_code == 403
+        assert httpx.post(**post, json={"text": "still here"}).status_code == 201
+
+
+def test_a_server_ends_with_its_terminal(file: Path) -> None:
+    """SIGHUP with a terminal is a reload; the SIGHUP of a terminal that has gone is a drain, as it was before."""
+    take = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    )
+    serve = [sys.executable, "-m", "hubbub", "serve", "--port", "0", "--data", str(file.parent / "data")]
+    terminal, its_end = pty.openpty()
+    command = [sys.executable, "-c", take, *serve]
+    process = subprocess.Popen(command, stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True)
+    os.close(its_end)
+    shown = b""
+    try:
+        while b"ready at" not in shown:
+            assert select.select([terminal], [], [], 60.0)[0], shown
+            shown += os.read(terminal, 65_536)
+        url = re.findall(r"ready at (\S+)", shown.decode())[0]
+        process.send_signal(signal.SIGHUP)
+        assert httpx.get(url + "/health", trust_env=False).status_code == 200
+        assert process.poll() is None
+        os.close(terminal)
+        assert process.wait(30.0) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_configuration_that_cannot_be_used_starts_nothing(file: Path) -> None:
