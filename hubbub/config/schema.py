@@ -69,7 +69,7 @@ class Section:
     """A settings class in its place.
 
     Attributes:
-        default: an instance with nothing but defaults.
+        default: an instance with nothing but defaults: those that the section gives to this one, where it is in another.
         children: what its fields are, those that are settings.
     """
 
@@ -109,7 +109,7 @@ class Section:
                 else:
                     problems.append(Problem(child.key, origins.get(child.path, DEFAULT), message))
         try:
-            return self.cls(**given)
+            return attrs.evolve(self.default, **given)
         except (ValueError, TypeError) as error:
             problems.append(self._section_problem(error, values, origins))
             return self.default
@@ -165,7 +165,7 @@ class Schema:
         Raises:
             TypeError: they cannot be a configuration: a name twice, a field without a default.
         """
-        return cls(_section(static, (), "", live=False), _section(live, (), "", live=True))
+        return cls(_section(static(), (), "", live=False), _section(live(), (), "", live=True))
 
     def paths(self) -> Iterator[Path]:
         """Every path that a source may say: settings, and the files of secrets."""
@@ -190,8 +190,8 @@ def variable_of(path: Path) -> str:
     return PREFIX + "__".join(path).upper()
 
 
-def _section(cls: type[Any], path: Path, told: str, *, live: bool) -> Section:
-    default = cls()
+def _section(default: Any, path: Path, told: str, *, live: bool) -> Section:
+    cls = type(default)
     hints = get_type_hints(cls)
     helps = attribute_helps(cls)
     children: dict[str, Leaf | Section] = {}
@@ -202,7 +202,7 @@ def _section(cls: type[Any], path: Path, told: str, *, live: bool) -> Section:
         below = (*path, field.name)
         told_here = str(field.metadata.get("help") or helps.get(field.name, ""))
         if isinstance(kind, type) and attrs.has(kind):
-            children[field.name] = _section(kind, below, told_here, live=live)
+            children[field.name] = _section(getattr(default, field.name), below, told_here, live=live)
         else:
             secret = is_secret(field) or kind is Secret or Secret in get_args(kind)
             children[field.name] = Leaf(below, field, kind, getattr(default, field.name), told_here, live, secret)

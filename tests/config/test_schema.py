@@ -49,6 +49,23 @@ class Running:
     other: Inner = attrs.field(factory=Inner)
 
 
+@attrs.frozen(kw_only=True)
+class Part:
+    size: int
+    width: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class Outer:
+    small: Part = Part(size=1)
+    large: Part = Part(size=100, width=10)
+
+
+@attrs.frozen(kw_only=True)
+class Nothing:
+    pass
+
+
 SMALL = Schema.of(Static, Running)
 
 
@@ -65,6 +82,16 @@ def test_help_is_in_metadata_or_in_the_docstring() -> None:
     """Lines of a docstring's attributes go on in the next; two names may share one."""
     assert attribute_helps(Inner) == {"size_bytes": "how large it is.", "first": "a pair.", "second": "a pair."}
     assert SMALL.leaves["part", "key"].help == "a key"
+
+
+def test_a_section_may_give_its_parts_defaults_of_their_own() -> None:
+    """What nobody says is as the outer section has it, not as the part's own class; a part need not have defaults at all."""
+
+    known = Schema.of(Nothing, Outer)
+    assert {leaf.key: leaf.default for leaf in known.leaves.values()}["large.width"] == 10
+    problems: list[Problem] = []
+    assert known.live.build({("large", "size"): 50}, {}, problems) == Outer(large=Part(size=50, width=10))
+    assert problems == []
 
 
 def test_two_sections_of_one_name_are_refused() -> None:
