@@ -95,13 +95,13 @@ class Limit:
         """
         interval_ns, depth_ns = self.interval_ns, self.depth_ns
         owed_ns = full_at_ns - now_ns if full_at_ns > now_ns else 0
-        after_ns = owed_ns + (interval_ns if cost == 1 else min(cost * interval_ns, depth_ns))
+        cost_ns = interval_ns if cost == 1 else min(cost * interval_ns, depth_ns)
+        after_ns = owed_ns + cost_ns
         if after_ns <= depth_ns:
             return Allowed((depth_ns - after_ns) // interval_ns, after_ns)
-        # A bucket owes more than it holds only when the limit was changed since; it is empty then, under the new limit.
-        owed_ns = min(owed_ns, depth_ns)
-        wait_ns = owed_ns + min(cost * interval_ns, depth_ns) - depth_ns
-        return Denied(wait_ns, (depth_ns - owed_ns) // interval_ns, owed_ns)
+        if owed_ns > depth_ns:  # the limit was changed since: under the new one the bucket is empty, and no worse
+            owed_ns = depth_ns
+        return Denied(owed_ns + cost_ns - depth_ns, (depth_ns - owed_ns) // interval_ns, owed_ns)
 
 
 @attrs.frozen(kw_only=True)
