@@ -14,7 +14,7 @@ import json
 import re
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -92,14 +92,37 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Quota(NamedTuple):
+    """How much a client may still ask, as the answer tells it: RateLimit-Limit, -Remaining, -Reset.
+
+    These three fields stood in draft-ietf-httpapi-ratelimit-headers-03 to -06 and are what clients and proxies read today; the
+    drafts since then have changed names and syntax twice and are no RFC yet.
+    """
+
+    limit: int
+    remaining: int
+    reset_s: int
+    """Until all of it may be asked again."""
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The headers."""
+        limit, remaining, reset_s = self
+        return (
+            ("ratelimit-limit", str(limit)),
+            ("ratelimit-remaining", str(remaining)),
+            ("ratelimit-reset", str(reset_s)),
+        )
+
+
 class Response(msgspec.Struct, frozen=True):
-    """A whole response; Content-Length and Connection are added when it is written."""
+    """A whole response; Content-Length and Connection are added when it is written, and what `quota` says."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     code: str = ""
     """Of the problem that it tells, for figures and logs; it is not written."""
+    quota: Quota | None = None
 
 
 def problem(status: int, detail: str, *headers: tuple[str, str], code: str | None = None) -> Response:
@@ -128,7 +151,7 @@ def named(response: Response, request_id: str) -> Response:
     if PROBLEM_TYPE not in response.headers:
         return response
     body = b'%b,"request_id":"%b"}' % (response.body[:-1], request_id.encode())
-    return Response(response.status, response.headers, body)
+    return Response(response.status, response.headers, body, response.quota)
 
 
 def encode(response: Response, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:
@@ -146,6 +169,8 @@ def encode(response: Response, *, keep_alive: bool, head_only: bool = False, lin
     status = response.status
     # Nearly all answers begin with one of a handful of heads; more headers than two say a place, a time or a token.
     head = _known_head(status, response.headers) if len(response.headers) <= 2 else _head(status, response.headers)
+    if response.quota is not None:  # apart from the headers, whose head should stay a known one: this is new each time
+        head += b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n" % response.quota
     end = _KEEP_ALIVE if keep_alive else _CLOSE
     if status in _BODILESS:
         return b"%b%b%b" % (head, lines, end)

@@ -26,8 +26,9 @@ SECOND_NS: Final = 1_000_000_000
 SHARED: Final = 512
 """Buckets that keys share for which the table has no room."""
 
-_MAX_RATE: Final = 1_000_000
-_MAX_PERIOD_NS: Final = 7 * 86_400 * SECOND_NS
+MAX_RATE: Final = 1_000_000
+"""Bound of a limit's rate and burst."""
+MAX_PERIOD_S: Final = 7 * 86_400
 _LOOKS: Final = 3  # buckets examined for each new key: more than one, so that full ones go faster than keys come
 
 
@@ -71,9 +72,9 @@ class Limit:
         depth_ns: what a whole burst costs, as time.
     """
 
-    rate: int = attrs.field(validator=[ge(1), le(_MAX_RATE)])
-    period_ns: int = attrs.field(validator=[ge(SECOND_NS), le(_MAX_PERIOD_NS)])
-    burst: int = attrs.field(validator=[ge(1), le(_MAX_RATE)])
+    rate: int = attrs.field(validator=[ge(1), le(MAX_RATE)])
+    period_ns: int = attrs.field(validator=[ge(SECOND_NS), le(MAX_PERIOD_S * SECOND_NS)])
+    burst: int = attrs.field(validator=[ge(1), le(MAX_RATE)])
     interval_ns: int = attrs.field(init=False, eq=False, repr=False)
     depth_ns: int = attrs.field(init=False, eq=False, repr=False)
 
@@ -99,7 +100,7 @@ class Limit:
         after_ns = owed_ns + cost_ns
         if after_ns <= depth_ns:
             return Allowed((depth_ns - after_ns) // interval_ns, after_ns)
-        if owed_ns > depth_ns:  # the limit was changed since: under the new one the bucket is empty, and no worse
+        if owed_ns > depth_ns:  # the limit was another then: under this one the bucket is empty, and no worse
             owed_ns = depth_ns
         return Denied(owed_ns + cost_ns - depth_ns, (depth_ns - owed_ns) // interval_ns, owed_ns)
 
@@ -127,12 +128,13 @@ class Buckets:
         max_buckets: keys with a bucket of their own at once.
     """
 
-    __slots__ = ("_crowded", "_full_at", "_hand", "_max", "_shared", "limit")
+    __slots__ = ("_crowded", "_full_at", "_hand", "_shared", "limit", "max_buckets")
 
     def __init__(self, limit: Limit, max_buckets: int) -> None:
         self.limit = limit
-        """May be replaced: buckets keep what they have given, and hold at most the new burst."""
-        self._max = max_buckets
+        """Replaced by `change`."""
+        self.max_buckets = max_buckets
+        """May be replaced; a table that is larger then shrinks as buckets become full."""
         self._full_at: dict[Hashable, int] = {}
         self._hand: deque[Hashable] = deque()  # the keys above in the order in which they are examined, each once
         self._shared = [0] * SHARED
@@ -153,7 +155,12 @@ class Buckets:
         full_at_ns = self._full_at.get(key)
         if full_at_ns is None:
             return self._take_new(key, now_ns, cost)
-        verdict = self.limit.decide(full_at_ns, now_ns, cost)
+        limit = self.limit
+        if full_at_ns <= now_ns and cost == 1:  # as `decide` would say; most requests meet a full bucket
+            interval_ns = limit.interval_ns
+            self._full_at[key] = now_ns + interval_ns
+            return Allowed(limit.burst - 1, interval_ns)
+        verdict = limit.decide(full_at_ns, now_ns, cost)
         self._full_at[key] = now_ns + verdict.reset_ns
         return verdict
 
@@ -165,9 +172,21 @@ class Buckets:
         else:
             self._shared[hash(key) % SHARED] -= owed_ns
 
+    def change(self, limit: Limit, now_ns: int) -> None:
+        """Take another limit: who has used three requests has used three of the new burst. Costs time for each bucket."""
+        old, self.limit = self.limit, limit
+
+        def changed(full_at_ns: int) -> int:
+            used_ns = max(full_at_ns - now_ns, 0) * limit.interval_ns
+            return now_ns + min(-(-used_ns // old.interval_ns), limit.depth_ns)
+
+        for key, full_at_ns in self._full_at.items():
+            self._full_at[key] = changed(full_at_ns)
+        self._shared = [changed(full_at_ns) for full_at_ns in self._shared]
+
     def statistics(self) -> BucketsStatistics:
         """How full the table is."""
-        return BucketsStatistics(buckets=len(self._full_at), max_buckets=self._max, crowded=self._crowded)
+        return BucketsStatistics(buckets=len(self._full_at), max_buckets=self.max_buckets, crowded=self._crowded)
 
     def _take_new(self, key: Hashable, now_ns: int, cost: int) -> Verdict:
         """Judge a key that has no bucket: it is full, or it shares one."""
@@ -175,7 +194,7 @@ class Buckets:
         slot = hash(key) % SHARED
         verdict = self.limit.decide(self._shared[slot], now_ns, cost)
         full_at_ns = now_ns + verdict.reset_ns
-        if len(self._full_at) < self._max:
+        if len(self._full_at) < self.max_buckets:
             # From the shared one's state: what the key got there, while there was no room, is not forgotten.
             self._full_at[key] = full_at_ns
             self._hand.append(key)

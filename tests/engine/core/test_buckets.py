@@ -94,23 +94,39 @@ def test_counters_are_incremented_then_checked_and_these_are_not() -> None:
     assert isinstance(buckets.take("ada", SECOND_NS), Allowed)
 
 
-def test_a_bucket_follows_a_changed_limit() -> None:
-    """A wider limit lets an emptied bucket go on at once at its own pace, a tighter one counts what was used before."""
-    slow, fast = Limit(rate=1, period_ns=3600 * SECOND_NS, burst=5), Limit(rate=10, period_ns=SECOND_NS, burst=5)
+def test_buckets_follow_a_changed_limit() -> None:
+    """What was used stays used: of a wider burst there is more left, of a tighter one nothing, and it refills at the new pace."""
+    slow, fast = Limit(rate=1, period_ns=3600 * SECOND_NS, burst=5), Limit(rate=10, period_ns=SECOND_NS, burst=8)
+    tight = Limit(rate=1, period_ns=SECOND_NS, burst=2)
     buckets = Buckets(slow, 10)
     for _ in range(5):
         buckets.take("ada", 0)
-    buckets.limit = fast
-    first = buckets.take("ada", 0)
-    assert first == Denied(SECOND_NS // 10, 0, SECOND_NS // 2)
-    assert isinstance(buckets.take("ada", SECOND_NS // 10), Allowed)
-    for _ in range(5):
-        buckets.take("bob", SECOND_NS)
-    buckets.limit = slow
-    assert buckets.take("bob", SECOND_NS).remaining == 3
-    buckets.limit = Limit(rate=1, period_ns=SECOND_NS, burst=1)
-    assert isinstance(buckets.take("cyd", 2 * SECOND_NS), Allowed)
-    assert isinstance(buckets.take("cyd", 2 * SECOND_NS), Denied)
+    buckets.take("bob", 0)
+    buckets.change(fast, 0)
+    assert [buckets.take("ada", 0).remaining for _ in range(4)] == [2, 1, 0, 0]
+    buckets.change(tight, 0)
+    assert buckets.take("ada", 0) == Denied(SECOND_NS, 0, 2 * SECOND_NS)
+    assert [type(buckets.take("bob", 0)) for _ in range(2)] == [Allowed, Denied]
+
+
+@given(before=LIMITS, after=LIMITS, used=st.integers(0, 9), passed_ns=PAUSES_NS)
+def test_a_changed_limit_gives_nobody_a_fresh_bucket(before: Limit, after: Limit, used: int, passed_ns: int) -> None:
+    """What is left is the new burst less what was used and has not come back, or nothing."""
+    buckets = Buckets(before, 1)
+    for _ in range(used):
+        buckets.take("ada", 0)
+    spent_ns = max(min(used, before.burst) * before.interval_ns - passed_ns, 0)
+    still_used = -(-spent_ns // before.interval_ns)
+    buckets.change(after, passed_ns)
+    verdict = buckets.take("ada", passed_ns, after.burst)
+    left = verdict.remaining if isinstance(verdict, Denied) else after.burst
+    assert left == max(after.burst - still_used, 0)
+
+
+def test_a_bucket_that_nobody_changed_is_empty_and_no_worse_under_another_limit() -> None:
+    """For buckets outside of a table."""
+    limit = Limit(rate=10, period_ns=SECOND_NS, burst=5)
+    assert limit.decide(3600 * SECOND_NS, 0) == Denied(SECOND_NS // 10, 0, SECOND_NS // 2)
 
 
 @pytest.mark.parametrize(

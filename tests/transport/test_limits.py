@@ -1,0 +1,242 @@
+"""Limits: which action is counted on which profiles, by whom, and how they are changed."""
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.engine.core.buckets import MAX_RATE, SECOND_NS, Allowed, Denied
+from hubbub.transport.http_message import Quota
+from hubbub.transport.limits import PROFILES, Action, CommandMeter, Counted, Limits, LimitSettings, Profile, Ruling
+
+ONE = Profile(rate=1, period_s=10, burst=1)
+WIDE = Profile(rate=1000, burst=1000)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def limits(**fields: object) -> tuple[Limits, Clock]:
+    """Limits where every profile is wide, but for those given."""
+    clock = Clock()
+    wide: dict[str, object] = dict.fromkeys(PROFILES, WIDE)
+    return Limits(LimitSettings(**(wide | fields)), clock), clock  # type: ignore[arg-type]
+
+
+def passes(ruling: Ruling | None) -> bool:
+    return ruling is None or isinstance(ruling.verdict, Allowed)
+
+
+def test_a_per_address_limit_is_one_bucket_for_the_whole_world_and_here_it_is_not() -> None:
+    """The 11th attempt to log in from one address is refused, the first from another is not."""
+    there = Limits(LimitSettings(), Clock())
+    attempts = [passes(there.decide(Action.LOGIN, "203.0.113.7")) for _ in range(11)]
+    assert attempts == [True] * 10 + [False]
+    assert passes(there.decide(Action.LOGIN, "198.51.100.1"))
+
+
+@pytest.mark.parametrize(
+    ("action", "profile", "others"),
+    [
+        (Action.GUEST, "guest", [("b", None, "")]),
+        (Action.SIGN_UP, "sign_up", [("b", None, "")]),
+        (Action.CONNECT, "connect", [("b", None, "")]),
+        (Action.REQUEST, "request", [("b", None, "")]),
+        (Action.READ, "read", [("a", "bob", "x"), ("b", None, "x")]),
+        (Action.WRITE, "write", [("a", "bob", "x")]),
+        (Action.CREATE, "create", [("a", "bob", "")]),
+        (Action.SUBSCRIBE, "subscribe", [("a", "bob", "x")]),
+        (Action.ADMIN, "admin", [("a", "bob", "")]),
+        (Action.POST, "post", [("a", "ada", "y"), ("a", "bob", "x")]),
+        (Action.POST, "write", [("a", "bob", "x")]),
+        (Action.POST, "conversation", [("a", "ada", "y")]),
+    ],
+)
+def test_whom_a_profile_counts(action: Action, profile: str, others: list[tuple[str, str | None, str]]) -> None:
+    """The second request of the same is refused in the name of the profile; who differs in what it counts is not affected."""
+    there, _ = limits(**{profile: ONE})
+    assert passes(there.decide(action, "a", "ada", "x"))
+    refused = there.decide(action, "a", "ada", "x")
+    assert refused is not None
+    assert (refused.profile, refused.limit, refused.verdict) == (profile, 1, Denied(10 * SECOND_NS, 0, 10 * SECOND_NS))
+    for address, caller, conversation in others:
+        assert passes(there.decide(action, address, caller, conversation))
+
+
+def test_the_same_caller_from_another_address_is_the_same_caller() -> None:
+    """What is counted by caller does not depend on where it comes from."""
+    there, _ = limits(read=ONE)
+    assert passes(there.decide(Action.READ, "a", "ada"))
+    assert not passes(there.decide(Action.READ, "b", "ada"))
+
+
+def test_a_caller_cannot_pass_itself_off_as_an_address() -> None:
+    """An id that reads like an address has a bucket of its own."""
+    there, _ = limits(read=ONE)
+    assert passes(there.decide(Action.READ, "203.0.113.7", "198.51.100.1"))
+    assert passes(there.decide(Action.READ, "198.51.100.1"))
+
+
+def test_whoever_has_neither_address_nor_credential_is_not_limited() -> None:
+    """Loopback, until proxies are named."""
+    there, _ = limits(guest=ONE, read=ONE)
+    assert [there.decide(action, None) for action in (Action.GUEST, Action.READ) for _ in range(3)] == [None] * 6
+
+
+def test_health_is_free() -> None:
+    """Nothing refuses it."""
+    there, _ = limits(**dict.fromkeys(PROFILES, ONE))
+    assert [there.decide(Action.FREE, "a", "ada") for _ in range(3)] == [None] * 3
+
+
+def test_refused_requests_use_up_no_limit_at_all() -> None:
+    """What the second profile refuses was not counted by the first."""
+    there, clock = limits(write=Profile(rate=1, period_s=100, burst=2), post=ONE)
+    assert passes(there.decide(Action.POST, None, "ada", "x"))
+    for _ in range(50):
+        refused = there.decide(Action.POST, None, "ada", "x")
+        assert refused is not None
+        assert refused.profile == "post"
+    assert passes(there.decide(Action.POST, None, "ada", "y"))
+    clock.now_ns = 10 * SECOND_NS
+    last = there.decide(Action.POST, None, "ada", "x")
+    assert last is not None
+    assert last.profile == "write"
+
+
+def test_the_answer_tells_of_the_profile_that_is_nearest() -> None:
+    """Of several that let it through, the one with the least left."""
+    there, _ = limits(write=Profile(rate=1, period_s=10, burst=3), post=Profile(rate=1, period_s=10, burst=40))
+    ruling = there.decide(Action.POST, None, "ada", "x")
+    assert ruling is not None
+    assert ruling.refusal is None
+    assert ruling.quota() == Quota(3, 2, 10)
+
+
+def test_a_refusal_says_when_to_come_back() -> None:
+    """In seconds, never too early."""
+    there, clock = limits(read=Profile(rate=3, period_s=10, burst=1))
+    there.decide(Action.READ, None, "ada")
+    clock.now_ns = SECOND_NS
+    ruling = there.decide(Action.READ, None, "ada")
+    assert ruling is not None
+    assert ruling.refusal is not None
+    assert ruling.refusal.retry_after_s == pytest.approx(7 / 3)
+    assert ruling.quota() == Quota(1, 0, 3)
+
+
+def test_raw_paths_as_keys_grow_without_bound_and_these_do_not() -> None:
+    """Ids that are too long to be one are all the same key; any number of others fills the table and no more."""
+    there, _ = limits(max_buckets=100)
+    for number in range(1000):
+        there.decide(Action.POST, None, "ada", f"{'x' * 200}{number}")
+    assert {each.name: each.buckets for each in there.status()}["post"] == 1
+    for number in range(1000):
+        there.decide(Action.POST, None, f"user {number}", f"room {number}")
+    assert max(each.buckets for each in there.status()) == 100
+
+
+def test_a_profile_that_is_off_lets_any_number_through() -> None:
+    """And nothing is kept of it."""
+    there, _ = limits(read=attrs.evolve(ONE, on=False))
+    assert [there.decide(Action.READ, "a", "ada") for _ in range(3)] == [None] * 3
+    assert {each.name: each.buckets for each in there.status()}["read"] == 0
+
+
+def test_all_of_them_can_be_off() -> None:
+    """One switch."""
+    there, _ = limits(on=False, read=ONE, command=ONE)
+    assert there.decide(Action.READ, "a", "ada") is None
+    meter = CommandMeter(there)
+    assert [meter.take() for _ in range(3)] == [None] * 3
+
+
+def test_a_factor_makes_all_of_them_wider_and_stays_within_bounds() -> None:
+    """For load tests: everything is counted, nothing is refused."""
+    there, _ = limits(factor=MAX_RATE, read=ONE)
+    ruling = there.decide(Action.READ, None, "ada")
+    assert ruling is not None
+    assert ruling.limit == MAX_RATE
+
+
+def test_other_settings_hold_for_the_next_request() -> None:
+    """And nobody gets a fresh bucket by them."""
+    there, _ = limits(read=Profile(rate=1, period_s=10, burst=3))
+    assert passes(there.decide(Action.READ, None, "ada"))
+    there.apply(LimitSettings(read=ONE))
+    assert not passes(there.decide(Action.READ, None, "ada"))
+    there.apply(LimitSettings(read=WIDE))
+    assert passes(there.decide(Action.READ, None, "ada"))
+
+
+def test_what_an_admin_has_set_stands_above_the_configuration() -> None:
+    """Until the admin takes it back; a profile that does not exist cannot be set."""
+    there, _ = limits(read=WIDE)
+    there.set_profile("read", ONE)
+    there.apply(LimitSettings(read=attrs.evolve(WIDE, burst=999)))
+    [status] = [each for each in there.status() if each.name == "read"]
+    assert (status.profile, status.configured.burst, status.is_set) == (ONE, 999, True)
+    assert [passes(there.decide(Action.READ, None, "ada")) for _ in range(2)] == [True, False]
+    there.set_profile("read", None)
+    assert passes(there.decide(Action.READ, None, "ada"))
+    with pytest.raises(KeyError):
+        there.set_profile("nonsense", ONE)
+
+
+def test_what_was_set_earlier_is_taken_over() -> None:
+    """A name that this version does not know is left alone."""
+    there, _ = limits()
+    there.load([("read", ONE), ("of another version", ONE)])
+    assert {each.name for each in there.status() if each.is_set} == {"read"}
+
+
+def test_commands_are_counted_by_connection() -> None:
+    """Another connection of the same client has its own."""
+    there, clock = limits(command=ONE)
+    meter = CommandMeter(there)
+    assert meter.take() is None
+    refusal = meter.take()
+    assert refusal is not None
+    assert refusal.retry_after_s == 10
+    assert CommandMeter(there).take() is None
+    clock.now_ns = 10 * SECOND_NS
+    assert meter.take() is None
+    assert {each.name: each.refused for each in there.status()}["command"] == 1
+
+
+@given(st.lists(st.sampled_from(list(Action)), max_size=60))
+def test_refusals_are_counted_where_they_happen(actions: list[Action]) -> None:
+    """The figures of the profiles add up to what was refused."""
+    there = Limits(LimitSettings(**dict.fromkeys(PROFILES, ONE)), Clock())  # type: ignore[arg-type]
+    rulings = [there.decide(action, "a", "ada", "x") for action in actions]
+    assert sum(each.refused for each in there.status()) == sum(not passes(ruling) for ruling in rulings)
+
+
+def test_by_default_guests_and_logins_are_limited_by_address() -> None:
+    """Without any configuration; and a human's posts are not."""
+    there = Limits(LimitSettings(), Clock())
+    assert PROFILES["guest"] == PROFILES["login"] == PROFILES["sign_up"] == Counted.ADDRESS
+    for action in (Action.GUEST, Action.LOGIN, Action.SIGN_UP):
+        assert not all(passes(there.decide(action, "a")) for _ in range(100))
+    assert all(passes(there.decide(Action.POST, "a", "ada", "x")) for _ in range(40))
+
+
+def test_the_default_room_limit() -> None:
+    """Posts at once with a limit of 5/s and a burst of 10: the 11th is refused, another user's is not (A12)."""
+    there, _ = limits(post=Profile(rate=5, burst=10))
+    assert [passes(there.decide(Action.POST, None, "ada", "x")) for _ in range(11)] == [True] * 10 + [False]
+    assert passes(there.decide(Action.POST, None, "bob", "x"))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"rate": 0}, {"burst": 0}, {"period_s": 0}, {"rate": 1.5}, {"burst": MAX_RATE + 1}, {"on": 1}]
+)
+def test_profiles_have_bounds(fields: dict[str, object]) -> None:
+    """What cannot be meant is refused in the name of its field."""
+    with pytest.raises((ValueError, TypeError), match=next(iter(fields))):
+        Profile(**({"rate": 1, "burst": 1} | fields))  # type: ignore[arg-type]

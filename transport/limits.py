@@ -1,0 +1,387 @@
+"""Limits: what may be asked how often, by whom, and the one place that decides it for every transport.
+
+An action is what a request asks for, as far as limits go; a profile is a rate with a name and says whom it counts. The table
+`_RULES` says which profiles an action is counted on. Profiles have defaults, the configuration may set others, and an admin may
+set any of them for good: those are kept in the database and stand above the configuration.
+
+Invariants:
+- A request that one profile refuses uses up none of the others.
+- Nothing is counted by a path or by any other text of unbounded length or number: buckets are bounded (`engine.core.buckets`).
+- What is changed, by configuration or by an admin, holds for the next request; buckets keep what they have given.
+- Whoever has no address (`address.py`) and no credential is not limited.
+
+Left out: counts of what is open at the same time (`admission.py`), the admin's calls (`limit_calls.py`).
+"""
+
+# ruff: noqa: RUF009  `_profile` makes an attrs field, as the checker would see of `attrs.field`
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import attrs
+import msgspec
+from attrs.validators import ge, instance_of, le
+
+from ..engine.core.buckets import MAX_PERIOD_S, MAX_RATE, SECOND_NS, Buckets, Denied, Limit, Verdict
+from ..engine.core.errors import RateLimited
+from ..engine.log import get_logger
+from .http_message import Quota
+
+_log = get_logger("hubbub.transport.limits")
+
+_MAX_ID_CHARS: Final = 128  # of a conversation; longer ones are refused anyway, and must not become keys
+
+
+class Counted(StrEnum):
+    """Whom a profile counts."""
+
+    ADDRESS = "address"
+    CALLER = "caller"
+    """The principal; the address where there is none."""
+    MEMBER = "caller_in_conversation"
+    CONVERSATION = "conversation"
+    CONNECTION = "connection"
+
+
+class Action(StrEnum):
+    """What a request asks for, as far as limits go."""
+
+    FREE = "free"
+    """Never limited: health must answer whatever happens."""
+    REQUEST = "request"
+    """Anything at all, before it is looked at any closer."""
+    READ = "read"
+    WRITE = "write"
+    POST = "post"
+    CREATE = "create"
+    GUEST = "guest"
+    LOGIN = "login"
+    SIGN_UP = "sign_up"
+    CONNECT = "connect"
+    SUBSCRIBE = "subscribe"
+    ADMIN = "admin"
+
+
+_RULES: Final[Mapping[Action, tuple[str, ...]]] = {
+    Action.FREE: (),
+    Action.REQUEST: ("request",),
+    Action.READ: ("read",),
+    Action.WRITE: ("write",),
+    Action.POST: ("write", "post", "conversation"),
+    Action.CREATE: ("write", "create"),
+    Action.GUEST: ("guest",),
+    Action.LOGIN: ("login",),
+    Action.SIGN_UP: ("sign_up",),
+    Action.CONNECT: ("connect",),
+    Action.SUBSCRIBE: ("subscribe",),
+    Action.ADMIN: ("admin",),
+}
+"""The profiles that an action is counted on. Posts are writes, too: else one caller could try any number of conversations."""
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """How much and how fast; see `engine.core.buckets.Limit`."""
+
+    rate: int = attrs.field(validator=[instance_of(int), ge(1), le(MAX_RATE)], metadata={"help": "requests a period"})
+    period_s: int = attrs.field(
+        default=1, validator=[instance_of(int), ge(1), le(MAX_PERIOD_S)], metadata={"help": "the period, seconds"}
+    )
+    burst: int = attrs.field(
+        validator=[instance_of(int), ge(1), le(MAX_RATE)], metadata={"help": "requests at once after a pause"}
+    )
+    on: bool = attrs.field(
+        default=True, validator=instance_of(bool), metadata={"help": "false lets any number through"}
+    )
+
+    def limit(self, factor: int) -> Limit:
+        """What buckets are judged by, some times larger."""
+        return Limit(
+            rate=min(self.rate * factor, MAX_RATE),
+            period_ns=self.period_s * SECOND_NS,
+            burst=min(self.burst * factor, MAX_RATE),
+        )
+
+
+def _bound(default: int, doc: str) -> Any:
+    return attrs.field(default=default, validator=[instance_of(int), ge(1)], metadata={"help": doc})
+
+
+def _profile(counted: Counted, rate: int, burst: int, doc: str, *, period_s: int = 1, on: bool = True) -> Any:
+    profile = Profile(rate=rate, period_s=period_s, burst=burst, on=on)
+    return attrs.field(default=profile, metadata={"help": doc, "counted": counted})
+
+
+@attrs.frozen(kw_only=True)
+class LimitSettings:
+    """The profiles, what holds for all of them, and bounds of what is open at the same time."""
+
+    on: bool = attrs.field(default=True, metadata={"help": "false limits nothing by rate; bounds still hold"})
+    factor: int = attrs.field(
+        default=1,
+        validator=[ge(1), le(MAX_RATE)],
+        metadata={
+            "help": "makes every rate and burst so many times larger: for load tests, which then pay for limits, too"
+        },
+    )
+    max_buckets: int = attrs.field(
+        default=20_000,
+        validator=[ge(1), le(10_000_000)],
+        metadata={"help": "callers that one profile can tell apart at once; while there are more, late comers share"},
+    )
+    connections_per_address: int = _bound(
+        1_000, "sockets of one address, and WebSockets and event streams of one client"
+    )
+    strangers_per_address: int = _bound(100, "WebSockets of one client that have not authenticated yet")
+    requests_in_flight: int = _bound(4_096, "requests being carried out at once; more are refused with 503")
+    request: Profile = _profile(Counted.ADDRESS, 200, 1000, "requests of any kind, before credentials are looked up")
+    read: Profile = _profile(Counted.CALLER, 50, 200, "reads: pages of messages, lists, presence")
+    write: Profile = _profile(Counted.CALLER, 50, 100, "everything that changes something or is shown to others")
+    post: Profile = _profile(Counted.MEMBER, 20, 40, "posts of one caller in one conversation")
+    conversation: Profile = _profile(
+        Counted.CONVERSATION, 500, 1000, "posts of all callers in one conversation", on=False
+    )
+    create: Profile = _profile(Counted.CALLER, 30, 30, "new conversations", period_s=60)
+    guest: Profile = _profile(Counted.ADDRESS, 10, 30, "new guests", period_s=60)
+    login: Profile = _profile(Counted.ADDRESS, 10, 10, "attempts to log in", period_s=60)
+    sign_up: Profile = _profile(Counted.ADDRESS, 20, 10, "new accounts", period_s=3600)
+    connect: Profile = _profile(Counted.ADDRESS, 20, 200, "WebSockets and event streams opened")
+    subscribe: Profile = _profile(
+        Counted.CALLER, 200, 2000, "conversations followed; a client that returns follows all"
+    )
+    command: Profile = _profile(Counted.CONNECTION, 200, 2000, "commands of one WebSocket")
+    admin: Profile = _profile(Counted.CALLER, 50, 100, "calls of admins, and of the operator's token")
+
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles by name."""
+        return {name: getattr(self, name) for name in PROFILES}
+
+
+PROFILES: Final[Mapping[str, Counted]] = {
+    each.name: each.metadata["counted"] for each in attrs.fields(LimitSettings) if "counted" in each.metadata
+}
+"""Whom each profile counts, by name."""
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What the limits say to one request.
+
+    Attributes:
+        profile: the name of the profile that refuses it, else of the one that is nearest to.
+        limit: that profile's burst.
+        verdict: on its bucket.
+    """
+
+    profile: str
+    limit: int
+    verdict: Verdict
+
+    @property
+    def refusal(self) -> RateLimited | None:
+        """The error for a request that is refused, None for one that is let through."""
+        if isinstance(self.verdict, Denied):
+            return refusal_of(self.profile, self.verdict)
+        return None
+
+    def quota(self) -> Quota:
+        """What the answer says about it, whichever way it went. Times are rounded up: who waits so long is let through."""
+        return Quota(self.limit, self.verdict.remaining, -(-self.verdict.reset_ns // SECOND_NS))
+
+
+def refusal_of(profile: str, denied: Denied) -> RateLimited:
+    """The error for a refused request."""
+    after_s = denied.after_ns / SECOND_NS
+    return RateLimited(f"too often for the limit {profile!r}, try again in {after_s:.3g} s", retry_after_s=after_s)
+
+
+@attrs.frozen(kw_only=True)
+class ProfileStatus:
+    """A profile as an admin sees it.
+
+    Attributes:
+        name, counted: which, and by what.
+        profile: what holds now.
+        configured: what holds when no admin has set anything.
+        is_set: an admin has.
+        buckets: who is counted apart now.
+        crowded: requests that had to share a bucket with others, since the start.
+        refused: requests refused since the start.
+    """
+
+    name: str
+    counted: Counted
+    profile: Profile
+    configured: Profile
+    is_set: bool
+    buckets: int
+    crowded: int
+    refused: int
+
+
+@attrs.define(eq=False)
+class _Counter:
+    """The buckets of one profile."""
+
+    name: str
+    counted: Counted
+    buckets: Buckets
+    refused: int = 0
+
+
+class CommandMeter:
+    """Counts the commands of one connection."""
+
+    __slots__ = ("_full_at_ns", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._full_at_ns = 0
+
+    def take(self) -> RateLimited | None:
+        """Count one command, or say why it is refused."""
+        limits = self._limits
+        if not limits.meters_commands:
+            return None
+        now_ns = limits.clock_ns()
+        verdict = limits.command.decide(self._full_at_ns, now_ns)
+        self._full_at_ns = now_ns + verdict.reset_ns
+        if isinstance(verdict, Denied):
+            limits.refused_commands += 1
+            return refusal_of("command", verdict)
+        return None
+
+
+class Limits:
+    """Decides about every request of one server.
+
+    Args:
+        settings: of the start.
+        clock_ns: nanoseconds, never running back.
+
+    Attributes:
+        meters_commands, command, refused_commands: what every connection's `CommandMeter` goes by.
+    """
+
+    def __init__(self, settings: LimitSettings, clock_ns: Callable[[], int]) -> None:
+        self.clock_ns = clock_ns
+        self._settings = settings
+        self._set: dict[str, Profile] = {}  # by an admin
+        self._counters = {
+            name: _Counter(name, counted, Buckets(profile.limit(1), settings.max_buckets))
+            for (name, counted), profile in zip(PROFILES.items(), settings.profiles().values(), strict=True)
+        }
+        self._rules: dict[Action, tuple[_Counter, ...]] = {}
+        self.refused_commands = 0
+        self._compile()
+
+    def apply(self, settings: LimitSettings) -> None:
+        """Take other settings; what admins have set stays above them."""
+        self._settings = settings
+        self._compile()
+
+    def set_profile(self, name: str, profile: Profile | None) -> None:
+        """Set a profile above the configuration, or take that back with None; it is for the caller to keep it.
+
+        Raises:
+            KeyError: there is no such profile.
+        """
+        if name not in PROFILES:
+            raise KeyError(name)
+        if profile is None:
+            self._set.pop(name, None)
+        else:
+            self._set[name] = profile
+        self._compile()
+
+    def load(self, kept: Iterable[tuple[str, Profile]]) -> None:
+        """Take over what admins have set earlier. Names that are no longer known are left alone."""
+        self._set = {name: profile for name, profile in kept if name in PROFILES}
+        self._compile()
+
+    def status(self) -> list[ProfileStatus]:
+        """All profiles, in the order of the settings."""
+        return [
+            ProfileStatus(
+                name=name,
+                counted=counter.counted,
+                profile=self._set.get(name, configured),
+                configured=configured,
+                is_set=name in self._set,
+                buckets=len(counter.buckets),
+                crowded=counter.buckets.statistics().crowded,
+                refused=self.refused_commands if counter.counted is Counted.CONNECTION else counter.refused,
+            )
+            for (name, configured), counter in zip(
+                self._settings.profiles().items(), self._counters.values(), strict=True
+            )
+        ]
+
+    def decide(
+        self, action: Action, address: str | None, caller: str | None = None, conversation: str = ""
+    ) -> Ruling | None:
+        """Count a request, or refuse it.
+
+        Args:
+            action: what it asks for.
+            address: the client's key; None for whom limits by address do not hold.
+            caller: the id of the principal, None where there is none.
+            conversation: the conversation that it is about, "" for none.
+
+        Returns:
+            None where nothing limits it.
+        """
+        rules = self._rules[action]
+        if not rules:
+            return None
+        if len(conversation) > _MAX_ID_CHARS:
+            conversation = ""
+        now_ns = self.clock_ns()
+        nearest: Ruling | None = None
+        for counter in rules:
+            key = _key(counter.counted, address, caller, conversation)
+            if key is None:
+                continue
+            buckets = counter.buckets
+            verdict = buckets.take(key, now_ns)
+            if isinstance(verdict, Denied):
+                counter.refused += 1
+                for earlier in rules[: rules.index(counter)]:
+                    paid = _key(earlier.counted, address, caller, conversation)
+                    if paid is not None:
+                        earlier.buckets.give_back(paid)
+                return Ruling(counter.name, buckets.limit.burst, verdict)
+            if nearest is None or verdict.remaining < nearest.verdict.remaining:
+                nearest = Ruling(counter.name, buckets.limit.burst, verdict)
+        return nearest
+
+    def _compile(self) -> None:
+        """Put settings and what admins have set in force."""
+        settings = self._settings
+        active: dict[str, _Counter] = {}
+        for name, configured in settings.profiles().items():
+            profile, counter = self._set.get(name, configured), self._counters[name]
+            limit = profile.limit(settings.factor)
+            if limit != counter.buckets.limit:
+                counter.buckets.change(limit, self.clock_ns())
+            counter.buckets.max_buckets = settings.max_buckets
+            if settings.on and profile.on:
+                active[name] = counter
+        self._rules = {
+            action: tuple(active[each] for each in names if each in active) for action, names in _RULES.items()
+        }
+        self.meters_commands = "command" in active
+        self.command = self._counters["command"].buckets.limit
+
+
+def _key(counted: Counted, address: str | None, caller: str | None, conversation: str) -> str | tuple[str, str] | None:
+    """What a request is counted by, None where it is not. Addresses stand in another form than ids: nobody is both."""
+    if counted is Counted.CONVERSATION:
+        return conversation or None
+    if counted is Counted.ADDRESS:
+        return address
+    if caller is None:
+        return None if address is None else ("", address)
+    return (caller, conversation) if counted is Counted.MEMBER else caller
