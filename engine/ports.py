@@ -21,6 +21,7 @@ from .core.authors import Author
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
 from .core.messages import Event, Message, Record
+from .limit_store import LimitStore
 
 
 @attrs.frozen
@@ -58,9 +59,11 @@ class Store(Protocol):
 
     Attributes:
         audit: keeps who changed what of the server.
+        limits: keeps the rates that admins have set.
     """
 
     audit: AuditStore
+    limits: LimitStore
 
     def actor(self) -> ChildSpec[Any]:
         """The storage actor, to be supervised by the engine; it outlives the conversations and drains when stopped."""

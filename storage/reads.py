@@ -14,6 +14,7 @@ from ..engine.ports import TokenRecord
 from . import sql
 from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
+from .limits import PostgresLimits
 
 PRUNED_TOKENS = 10_000
 _END = 2**63 - 1
@@ -31,6 +32,7 @@ class PostgresReads:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.limits = PostgresLimits(pool)
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""

@@ -13,8 +13,10 @@ from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.limit_store import LimitStore
 from ..engine.ports import StoreHealth, TokenRecord
 from .audit import MemoryAudit
+from .limits import MemoryLimits
 from .ports import Backend
 from .writer import Writer, WriterStatistics
 
@@ -30,17 +32,26 @@ class WriterStore:
         settings: bounds and pace of the writer.
         drain_s: how long stopping the actor may take, seconds.
         audit: keeps the audit log; in memory where the backend's keeper brings none.
+        limits: where the rates are kept that admins set; by default they last as long as this store.
 
     Attributes:
         audit: the audit log.
+        limits: the rates that admins have set.
         reads: questions about conversations and their logs so far; what the tails answer does not come here.
     """
 
     def __init__(
-        self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S, audit: AuditStore | None = None
+        self,
+        backend: Backend,
+        settings: WriterSettings,
+        *,
+        drain_s: float = DRAIN_S,
+        audit: AuditStore | None = None,
+        limits: LimitStore | None = None,
     ) -> None:
         self.reads = 0
         self.audit: AuditStore = audit or MemoryAudit()
+        self.limits: LimitStore = limits or MemoryLimits()
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
 

@@ -151,7 +151,7 @@ def named(response: Response, request_id: str) -> Response:
     if PROBLEM_TYPE not in response.headers:
         return response
     body = b'%b,"request_id":"%b"}' % (response.body[:-1], request_id.encode())
-    return Response(response.status, response.headers, body, response.quota)
+    return msgspec.structs.replace(response, body=body)
 
 
 def encode(response: Response, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:

@@ -9,7 +9,7 @@ of a broken connection refuses commits until `revive` (an assertion tells of a w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 
 import trio
@@ -18,6 +18,8 @@ from ..engine import OutcomeUnknown, StoreFenced, StoreUnavailable, TokenRecord,
 from ..engine.core.batch import Batch, Repeat, Result, Row
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.limit_store import LimitRecord
+from ..storage.limits import MemoryLimits
 from ..storage.memory import MemoryBackend
 from ..storage.ports import RowsRefused
 from ..storage.store import WriterStore
@@ -158,6 +160,29 @@ class FaultyBackend(MemoryBackend):
         return [] if log is None else log.events
 
 
+class _FaultyLimits(MemoryLimits):
+    """Rates that cannot be reached while the store is away."""
+
+    def __init__(self, reach: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._reach = reach
+
+    async def profiles(self) -> list[LimitRecord]:
+        """All of them."""
+        await self._reach()
+        return await super().profiles()
+
+    async def set_profile(self, record: LimitRecord) -> None:
+        """Keep one."""
+        await self._reach()
+        await super().set_profile(record)
+
+    async def unset_profile(self, name: str) -> bool:
+        """Forget one."""
+        await self._reach()
+        return await super().unset_profile(name)
+
+
 class FaultyStore(WriterStore):
     """A `Store` over a `FaultyBackend`, whose reads and `submit` fail on demand as well.
 
@@ -178,7 +203,7 @@ class FaultyStore(WriterStore):
         self, script: Sequence[Fault] = (), *, settings: WriterSettings | None = None, drain_s: float = 5.0
     ) -> None:
         self.backend = FaultyBackend(script)
-        super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s)
+        super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s, limits=_FaultyLimits(self._read))
         self.away = False
         self.read_s = 0.0
         self.load_errors: list[Exception] = []

@@ -14,6 +14,7 @@ from ...engine.core.codec import event_json
 from ...engine.core.conversation import event_of
 from ...engine.core.ids import ConversationId
 from ...engine.core.messages import ConversationChange
+from ...engine.limit_store import LimitRecord
 from ..rows import ADA, BOB, OTHER, ROOM, commit, hand_in, message, record, update
 from .opening import PLENTY, OpensStore
 
@@ -230,6 +231,18 @@ class ReadPromises(OpensStore):
             gone += count
         assert gone == 3
         assert [await store.find_token(token.digest) for token in tokens] == [None, None, None, *tokens[3:]]
+
+    async def test_rates_that_admins_set_are_kept(self, store: Store) -> None:
+        """By name, the last one of each; one that is forgotten is gone."""
+        first = LimitRecord(name="read", rate=5, period_s=60, burst=10, on=True)
+        second = LimitRecord(name="post", rate=1_000_000, period_s=604_800, burst=1, on=False)
+        assert await store.limits.profiles() == []
+        for each in (first, second, attrs.evolve(first, burst=11), attrs.evolve(first, burst=11)):
+            await store.limits.set_profile(each)
+        assert await store.limits.profiles() == [second, attrs.evolve(first, burst=11)]
+        assert await store.limits.unset_profile("read") is True
+        assert await store.limits.unset_profile("read") is False
+        assert await store.limits.profiles() == [second]
 
     async def test_what_nobody_made_is_empty(self, store: Store) -> None:
         """Reads of an unknown conversation find nothing, and raise nothing."""
