@@ -267,9 +267,7 @@ class PostgresStore(WriterStore):
             try:
                 await backend.start()
                 audit = PostgresAudit(backend._pool)
-                store = cls(
-                    backend, settings or WriterSettings(), drain_s=drain_s, audit=audit, limits=backend.limits
-                )
+                store = cls(backend, settings or WriterSettings(), drain_s=drain_s, audit=audit, limits=backend.limits)
                 store._notice = notice
                 try:
                     yield store

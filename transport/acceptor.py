@@ -3,7 +3,8 @@
 Invariants:
 - Sockets are accepted when the table says so, which is at the end of a turn only: an event of the turn never meets a reused
   descriptor.
-- Bounded: accepts a turn, and their time; connections; refusals under way. Who is over the last is closed with no ceremony.
+- Bounded: accepts a turn, and their time; connections, in all and of one address (`Gate`); refusals under way. Who is over the
+  last is closed with no ceremony.
 - A listener that cannot be served because the system has no room rests for `accept_pause_s`, and one line is logged.
 
 Left out: what is done with a connection (`connection.py`), the turns (`table.py`).
@@ -17,7 +18,7 @@ import attrs
 
 from ..engine.log import get_logger
 from .connection import TableConnection
-from .ledger import Ledger, TableSettings
+from .ledger import TOO_MANY, Ledger, TableSettings
 from .poller import READABLE
 from .ports import Connection, Machine
 
@@ -120,32 +121,49 @@ class Acceptor:
             self._pause(listener, exc)
             return False
         sock.settimeout(0)
-        full = len(self._ledger.connections) - len(self.turned_away) >= self._ledger.settings.max_connections
-        if full and not self._may_refuse_gently():
+        peer = peer_of(address)
+        refusal, counted = self._judge(peer)
+        if refusal is not None and not self._may_refuse_gently(refusal):
             self.refused += 1
             sock.close()
             return True
         try:
-            conn = TableConnection(sock, peer_of(address), self._ledger)
+            conn = TableConnection(sock, peer, self._ledger)
         except OSError as exc:  # the poller is out of room
             sock.close()
+            self._give_back(counted)
             self._pause(listener, exc)
             return False
-        if full:
-            self._refuse(conn)
+        if refusal is not None:
+            self._refuse(conn, refusal)
         else:
+            if counted is not None:
+                self._ledger.counted[conn] = counted
             self.accepted += 1
             self._equip(conn, listener.make_machine)
         return True
 
-    def _may_refuse_gently(self) -> bool:
-        settings = self._ledger.settings
-        return bool(settings.refusal) and len(self.turned_away) < settings.max_refusals
+    def _judge(self, peer: tuple[str, int] | None) -> tuple[bytes | None, str | None]:
+        """What a socket is told that may not stay, None for one that may; and what the gate has counted it by."""
+        ledger = self._ledger
+        if len(ledger.connections) - len(self.turned_away) >= ledger.settings.max_connections:
+            return ledger.settings.refusal, None
+        if ledger.gate is None:
+            return None, None
+        may_stay, counted = ledger.gate.take_socket(None if peer is None else peer[0])
+        return (None, counted) if may_stay else (TOO_MANY, None)
 
-    def _refuse(self, conn: TableConnection) -> None:
+    def _give_back(self, counted: str | None) -> None:
+        if counted is not None and self._ledger.gate is not None:
+            self._ledger.gate.give_back_socket(counted)
+
+    def _may_refuse_gently(self, refusal: bytes) -> bool:
+        return bool(refusal) and len(self.turned_away) < self._ledger.settings.max_refusals
+
+    def _refuse(self, conn: TableConnection, refusal: bytes) -> None:
         self.refused += 1
         self.turned_away.add(conn)
-        conn.write(self._ledger.settings.refusal)
+        conn.write(refusal)
         conn.close()
 
     def _pause(self, listener: _Listener, exc: OSError) -> None:

@@ -6,6 +6,7 @@ mounted in both lanes: the connection table calls `Api.dispatch` from a machine,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,13 @@ from ..engine.core.permissions import Access, may_call
 from ..engine.core.principals import Scope
 from ..engine.core.session import Session
 from ..engine.log import CONVERSATION, get_logger
+from .admission import Admission
 from .auth import Authenticator, Credential
 from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
 from .jwt import JwtAuthority
+from .limits import Action
 from .live import Live, LiveSettings
 from .manners import Manners
 from .openapi.doc import Doc
@@ -115,6 +118,12 @@ class Call(msgspec.Struct, frozen=True):
 Endpoint = Callable[["Api", Call, Respond], None]
 
 
+def _action_of(route: Route) -> Action:
+    if route.access is Access.ADMIN:
+        return Action.ADMIN
+    return Action.READ if route.method in _READ_METHODS else Action.WRITE
+
+
 @attrs.frozen(kw_only=True)
 class Route:
     """One row of the endpoint table.
@@ -123,6 +132,7 @@ class Route:
         path: with ``{name}`` for a segment.
         access: what a caller must be; every route needs a principal unless this says otherwise.
         scope: what the credential must be good for.
+        action: what limits count it as; by default the calls of admins, reads and writes are told apart.
         stream: it answers with an event stream, so that a lane must give its connection away.
         max_body_bytes: larger bodies are refused before they are read.
         there: says under which settings the route exists; under all of them when left out.
@@ -135,6 +145,7 @@ class Route:
     endpoint: Endpoint
     access: Access = Access.PRINCIPAL
     scope: Scope = Scope.READ
+    action: Action = attrs.field(default=attrs.Factory(_action_of, takes_self=True))
     stream: bool = False
     max_body_bytes: int = 0
     there: Callable[[LiveSettings], bool] | None = None
@@ -213,6 +224,7 @@ class Api:
         operator: the operator's access, and what there is to see; None where nobody looks.
         jwt: checks subscription tokens; `auth` asks it about connection tokens.
         configuration: who reads the settings; None where a program passed them.
+        admission: who may ask now.
     """
 
     engine: Engine
@@ -225,6 +237,7 @@ class Api:
     operator: Operator | None = None
     configuration: Configuration | None = None
     jwt: JwtAuthority | None = None
+    admission: Admission = attrs.field(default=attrs.Factory(lambda api: Admission(api.live), takes_self=True))
     watch: Watch = attrs.field()
 
     @watch.default
@@ -236,17 +249,26 @@ class Api:
         return self.routes.match(method, path)
 
     def dispatch(self, matched: Matched, request: Request, respond: Respond) -> None:
-        """Authenticate a request, admit it and carry it out. `respond` is called once, with an answer or a problem document."""
+        """Admit a request, authenticate it and carry it out. `respond` is called once, with an answer or a problem document."""
         route, settings = matched.route, self.live.current
-        seen = respond = self.watch.begin(matched, request.head, respond)
+        address = self.admission.addresses.of(request.peer, request.head)
+        seen = respond = self.watch.begin(matched, request.head, respond, address or request.peer or "")
         if route.there is not None and not route.there(settings):
             respond(problem_of(NotFound("no such path")))
+            return
+        try:
+            arrival = self.admission.arrive(route.action, address)
+        except Overloaded as error:
+            respond(problem_of(error))
+            return
+        if arrival is not None and (reached := arrival.refusal) is not None:
+            respond(problem_of(reached))
             return
         if route.access is Access.ANYONE:
             if self._is_foreign_write(request.head):
                 respond(problem_of(Forbidden("pages of another origin may not call this")))
             else:
-                self._carry_out(matched, request, None, settings, seen)
+                self._admit(matched, request, None, settings, address, seen)
             return
 
         def authenticated(found: Credential | EngineError) -> None:
@@ -258,7 +280,7 @@ class Api:
             if refusal is not None:
                 respond(problem_of(refusal))
             else:
-                self._carry_out(matched, request, found, settings, seen)
+                self._admit(matched, request, found, settings, address, seen)
 
         if route.access is Access.ADMIN and self._is_operator(request.head):
             authenticated(OPERATOR)
@@ -296,6 +318,31 @@ class Api:
         """A session with the engine's bounds."""
         return Session(self.engine.session_settings, principal)
 
+    def _admit(
+        self,
+        matched: Matched,
+        request: Request,
+        found: Credential | None,
+        settings: LiveSettings,
+        address: str | None,
+        seen: Observed,
+    ) -> None:
+        """Count a request whose sender is known, and carry it out or refuse it. The answer tells what is left of the limit."""
+        admission = self.admission
+        caller = None if found is None else found.principal.id
+        ruling = admission.limits.decide(matched.route.action, address, caller, matched.params.get("id", ""))
+        if ruling is not None and (reached := ruling.refusal) is not None:
+            seen(problem_of(reached))
+            return
+        quota = None if ruling is None else ruling.quota()
+        admission.in_flight += 1
+
+        def answer(response: Response) -> None:
+            admission.in_flight -= 1
+            seen(msgspec.structs.replace(response, quota=quota))
+
+        self._carry_out(matched, request, found, settings, seen, answer)
+
     def _carry_out(
         self,
         matched: Matched,
@@ -303,18 +350,19 @@ class Api:
         found: Credential | None,
         settings: LiveSettings,
         seen: Observed,
+        respond: Respond,
     ) -> None:
         request_token = REQUEST_ID.set(request.head.request_id)
         about_token = CONVERSATION.set(seen.conversation) if seen.conversation else None
         try:
             call = Call(request, matched.params, query_of(request.head), found, settings)
             seen.carries_out()
-            matched.route.endpoint(self, call, seen)
+            matched.route.endpoint(self, call, respond)
         except EngineError as error:
-            seen(problem_of(error))
+            respond(problem_of(error))
         except Exception as error:  # noqa: BLE001  after a look-up nobody stands above who could answer
             _log.error("endpoint failed", error=summary_of(error), exc_info=error)
-            seen(problem_of(EngineBroken()))
+            respond(problem_of(EngineBroken()))
         finally:
             REQUEST_ID.reset(request_token)
             if about_token is not None:
@@ -378,10 +426,10 @@ def problem_of(error: EngineError) -> Response:
         document["reason"] = str(reason)
     if error.retry_after_s is not None:
         document["retry_after_s"] = error.retry_after_s
-        headers += (("retry-after", str(max(1, round(error.retry_after_s)))),)
+        headers += (("retry-after", str(max(1, math.ceil(error.retry_after_s)))),)
     if wire.status == 401:
         headers += (("www-authenticate", 'Bearer realm="hubbub"'),)
-    return Response(wire.status, headers, codec.encode_json(document), error.code)
+    return Response(wire.status, headers, codec.encode_json(document), error.code, getattr(error, "quota", None))
 
 
 def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Response:

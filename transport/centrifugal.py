@@ -22,15 +22,17 @@ from ..engine import EngineError, Overloaded
 from ..engine.core.errors import UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
+from .admission import Visit
 from .api import Api, problem_of
 from .auth import Credential
 from .centrifugal_admission import admit
 from .centrifugal_framing import Framing
 from .centrifugal_tenure import NOBODY, Tenure
 from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_cut_off
-from .centrifugal_verbs import VERBS
+from .centrifugal_verbs import ACTIONS, VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
+from .limits import Action, CommandMeter
 from .meters import Transport
 from .ports import Connection
 
@@ -92,9 +94,11 @@ class CentrifugalConnection(ABC):
         "_handling",
         "_head",
         "_last_pong",
+        "_meter",
         "_owed",
         "_patience",
         "_paused",
+        "_visit",
         "_waiting",
         "_wrap",
         "api",
@@ -130,6 +134,8 @@ class CentrifugalConnection(ABC):
         self._owed = 0
         self._paused = self._ended = False
         self._head: RequestHead | None = head  # until it is accepted
+        self._meter = CommandMeter(api.admission.limits)
+        self._visit: Visit | None = None
         conn.set_deadline(settings.handshake_s)
         self._open(head)
         api.watch.meters.open[self.transport] += 1
@@ -156,10 +162,16 @@ class CentrifugalConnection(ABC):
 
     def _open(self, head: RequestHead) -> None:
         refusal = self._refusal(head)
-        if refusal is None:
-            admit(head, self.api, self._accept, self._refuse)
-        else:
+        if refusal is not None:
             self._refuse(refusal)
+            return
+        peer = self._conn.peer
+        try:
+            self._visit = self.api.admission.enter(None if peer is None else peer[0], head)
+        except EngineError as error:
+            self._refuse(problem_of(error))
+            return
+        admit(head, self.api, self._accept, self._refuse)
 
     def _refuse(self, answer: Response) -> None:
         if self._head is not None and not self._ended:
@@ -169,6 +181,12 @@ class CentrifugalConnection(ABC):
     def _accept(self, found: Credential | None) -> None:
         if self._ended or self._head is None:
             return  # given up while the credential was looked up
+        if found is None and self._visit is not None:
+            try:
+                self._visit.estrange()
+            except EngineError as error:
+                self._refuse(problem_of(error))
+                return
         self._conn.write(self._opening(self._head))
         principal = "" if found is None else found.principal.id
         self.api.watch.opened(self.transport, self._head, self.opening_status, principal=principal)
@@ -182,6 +200,8 @@ class CentrifugalConnection(ABC):
     def take_credential(self, found: Credential) -> None:
         """From now on this is who the connection is."""
         self.tenure = Tenure(found, self.api.live.current.jwt.refresh_grace_s)
+        if self._visit is not None:
+            self._visit.acquaint()
         self.session.principal = found.principal
 
     def tenure_changed(self) -> None:
@@ -247,6 +267,8 @@ class CentrifugalConnection(ABC):
         self.api.watch.meters.open[self.transport] -= 1
         self._ended = True
         self.leave_all()
+        if self._visit is not None:
+            self._visit.leave()
 
     # -- input and commands -----------------------------------------------------------------------------------------------
 
@@ -336,11 +358,37 @@ class CentrifugalConnection(ABC):
             if request is not None:
                 self._owed += 1
                 try:
+                    self._count(ACTIONS.get(name, Action.WRITE), request)
                     verb(self, command.id, request)
                 except EngineError as error:
                     self.answer(self.refusal(command.id, error))
                 return
         self.say(self.refusal(command.id, UnknownMethod("no such command")))
+
+    def _count(self, action: Action, request: Any) -> None:
+        """Count a command against the connection's limit and its own; an rpc's own when it is known which method it is.
+
+        Raises:
+            RateLimited.
+        """
+        refusal = self._meter.take()
+        if refusal is not None:
+            raise refusal
+        if action is not Action.FREE:
+            self.limit(action, getattr(request, "channel", ""))
+
+    def limit(self, action: Action, conversation: str) -> None:
+        """Count what is asked by its caller and its conversation.
+
+        Raises:
+            RateLimited.
+        """
+        visit, limits = self._visit, self.api.admission.limits
+        ruling = limits.decide(
+            action, None if visit is None else visit.address, self.session.require().id, conversation
+        )
+        if ruling is not None and (refusal := ruling.refusal) is not None:
+            raise refusal
 
     # -- connect ----------------------------------------------------------------------------------------------------------
 

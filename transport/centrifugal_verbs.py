@@ -15,6 +15,7 @@ from ..engine.core.principals import Principal
 from ..engine.core.subscriber import Joined, Subscriber
 from . import centrifugal_wire as wire
 from .centrifugal_tokens import client_info, refresh, sub_refresh, subscribe_with_token, with_channel_info, withdraw
+from .limits import Action
 
 if TYPE_CHECKING:
     from .centrifugal import CentrifugalConnection
@@ -122,7 +123,10 @@ def rpc(peer: CentrifugalConnection, command_id: int, request: wire.Rpc) -> None
     method = METHODS.get(request.method)
     if method is None:
         raise UnknownMethod("no such method")
-    method(peer, command_id, wire.object_of(request.data))
+    data = wire.object_of(request.data)
+    name = data.get("conversation")
+    peer.limit(METHOD_ACTIONS.get(request.method, Action.WRITE), name if isinstance(name, str) else "")
+    method(peer, command_id, data)
 
 
 def _data(peer: CentrifugalConnection, command_id: int, make: Callable[[Any], bytes]) -> Callable[[Any], None]:
@@ -192,4 +196,25 @@ METHODS: dict[str, Method] = {
     "history": rpc_history,
     "conversation": rpc_describe,
     "typing": rpc_typing,
+}
+
+ACTIONS: dict[str, Action] = {
+    "publish": Action.POST,
+    "rpc": Action.FREE,
+    "subscribe": Action.SUBSCRIBE,
+    "unsubscribe": Action.FREE,
+    "history": Action.READ,
+    "presence": Action.READ,
+    "presence_stats": Action.READ,
+    "ping": Action.FREE,
+    "refresh": Action.WRITE,
+    "sub_refresh": Action.WRITE,
+}
+"""What limits count each command as, by its channel; a method of `rpc` counts as what it is. What is missing is a write."""
+
+METHOD_ACTIONS: dict[str, Action] = {
+    "post": Action.POST,
+    "history": Action.READ,
+    "conversation": Action.READ,
+    "typing": Action.WRITE,
 }

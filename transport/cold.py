@@ -26,7 +26,7 @@ from .connection import NOBODY
 from .http_message import RequestHead, Response, problem
 from .http_route import MakeMachine
 from .pages import build_pages
-from .ports import Connection, Machine
+from .ports import Connection, Gate, Machine
 from .router import Router
 
 Adopt = Callable[[socket.socket, Callable[[Connection], Machine]], object]
@@ -66,6 +66,7 @@ class ColdLane:
 
     def __init__(self, router: Router, adopt: Adopt, settings: ColdSettings) -> None:
         self._adopt = adopt
+        self._gate: Gate = router.api.admission
         self._settings = settings
         self._pages = cast(AsgiApp, build_pages())
         self._manners = router.api.manners
@@ -76,7 +77,7 @@ class ColdLane:
             lifespan_s=settings.lifespan_s,
             manners=self._manners,
         )
-        self._streams: set[ColdStream] = set()
+        self._streams: dict[ColdStream, str | None] = {}  # with what the gate has counted each by
         self._idle: dict[ColdStream, None] = {}  # ordered: the first has been idle longest
         self._nursery: trio.Nursery | None = None
         self._all_gone = trio.Event()
@@ -108,9 +109,13 @@ class ColdLane:
             conn.write(self._manners.encode(_full(), None, False))
             conn.close()
             return
+        peer = conn.peer
+        _, counted = self._gate.take_socket(
+            None if peer is None else peer[0], always=True
+        )  # the table counts it no longer
         stream = ColdStream(conn.release(), raw, self._settings.stall_s, self._dispose)
         self._entered += 1
-        self._streams.add(stream)
+        self._streams[stream] = counted
         self._nursery.start_soon(self._serve, stream)
 
     async def drain(self, grace_s: float) -> None:
@@ -179,7 +184,9 @@ class ColdLane:
             stream.scope.cancel()
 
     def _forget(self, stream: ColdStream) -> None:
-        self._streams.discard(stream)
+        counted = self._streams.pop(stream, None)
+        if counted is not None:
+            self._gate.give_back_socket(counted)
         self._idle.pop(stream, None)
         if not self._streams:
             self._all_gone.set()

@@ -84,7 +84,9 @@ class ColdCalls:
         match self._route(head):
             case Hot(handler, max_body_bytes):
                 body = await self._body(head, receive, max_body_bytes)
-                await answer.whole(await self._ask(handler, Request(head, body)), self._keeps_alive(head))
+                await answer.whole(
+                    await self._ask(handler, Request(head, body, peer_of(scope))), self._keeps_alive(head)
+                )
             case None:
                 await self._page(head, {**scope, "path": head.path}, receive, answer)
             case Stream(make_machine) | Upgrade(make_machine):
@@ -179,6 +181,8 @@ class _Answer:
         name = self._name
         response = named(response, name)
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
+        if response.quota is not None:
+            headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in response.quota.fields()]
         if response.status not in _BODILESS:
             headers.append((b"content-length", b"%d" % len(response.body)))
         headers += [*self._manners.headers(self.head, name), *_SAFETY]
@@ -192,6 +196,12 @@ class _Answer:
             nursery.start_soon(_discard, receive)
             await self.whole(response, keep_alive=False)
             nursery.cancel_scope.cancel()
+
+
+def peer_of(scope: Scope) -> str | None:
+    """The address at the other end of an ASGI request's socket."""
+    client = scope.get("client")
+    return None if client is None else client[0]
 
 
 def head_of(scope: Scope, settings: CallSettings) -> RequestHead:

@@ -397,4 +397,5 @@ class TableConnection(Timed):
         ledger.wheel.forget(self)
         ledger.poller.unregister(self._fd)
         del ledger.connections[self._fd]
+        ledger.uncount(self)
         self.machine = NOBODY  # the machine knows this connection: no cycle may be left to the collector

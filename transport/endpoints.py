@@ -19,6 +19,8 @@ from .config_calls import CONFIG_ROUTES
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
+from .limit_calls import LIMIT_ROUTES
+from .limits import Action
 from .openapi import shapes
 from .openapi.calls import DOCUMENT_ROUTES
 from .openapi.doc import Answer, Doc
@@ -238,6 +240,7 @@ ROUTES = Routes(
             path="/health",
             endpoint=health,
             access=Access.ANYONE,
+            action=Action.FREE,
             doc=Doc(tag="Server", answer=shapes.Health),
         ),
         Route(
@@ -245,6 +248,7 @@ ROUTES = Routes(
             path="/health/ready",
             endpoint=ready,
             access=Access.ANYONE,
+            action=Action.FREE,
             doc=Doc(
                 tag="Server",
                 answer=shapes.Readiness,
@@ -264,6 +268,7 @@ ROUTES = Routes(
             path="/api/v1/auth/guest",
             endpoint=become_guest,
             access=Access.ANYONE,
+            action=Action.GUEST,
             max_body_bytes=4096,
             doc=Doc(
                 tag="Identity",
@@ -286,6 +291,7 @@ ROUTES = Routes(
             path="/api/v1/conversations",
             endpoint=create_conversation,
             scope=Scope.MANAGE,
+            action=Action.CREATE,
             max_body_bytes=API_BODY_BYTES,
             doc=Doc(
                 tag="Conversations",
@@ -328,6 +334,7 @@ ROUTES = Routes(
             path=_CONVERSATION + "/messages",
             endpoint=post_message,
             scope=Scope.WRITE,
+            action=Action.POST,
             max_body_bytes=API_BODY_BYTES,
             doc=Doc(
                 tag="Messages",
@@ -366,5 +373,6 @@ ROUTES = Routes(
         *AUDIT_ROUTES,
         *CONFIG_ROUTES,
         *WELL_KNOWN_ROUTES,
+        *LIMIT_ROUTES,
     )
 )

@@ -93,6 +93,7 @@ class HttpMachine:
         "_manners",
         "_on_error",
         "_paused",
+        "_peer",
         "_raw",
         "_reader",
         "_router",
@@ -114,6 +115,7 @@ class HttpMachine:
         self.on_closed: Callable[[], None] | None = None
         """Set by a handler that owes an answer: called when the connection goes first. Forgotten with the answer."""
         self._conn = conn
+        self._peer = None if conn.peer is None else conn.peer[0]
         self._router = router
         self._settings = settings
         self._on_error = on_error
@@ -286,7 +288,7 @@ class HttpMachine:
             return False
         self._raw = rest
         self._body = self._handler = None
-        self._hand_over(Request(head, body.take()), handler)
+        self._hand_over(Request(head, body.take(), self._peer), handler)
         return True
 
     # Routing
@@ -317,7 +319,7 @@ class HttpMachine:
     def _start_hot(self, head: RequestHead, end: int, route: Hot) -> None:
         if not head.has_body:
             self._raw = self._raw[end:]
-            self._hand_over(Request(head, b""), route.handler)
+            self._hand_over(Request(head, b"", self._peer), route.handler)
             return
         body = body_for(head, route.max_body_bytes)
         expect = head.header("expect")
@@ -327,7 +329,7 @@ class HttpMachine:
         rest = body.feed(raw) if raw else None
         if rest is not None:  # it came whole: one step, and no deadline for what is here already
             self._raw = rest
-            self._hand_over(Request(head, body.take()), route.handler)
+            self._hand_over(Request(head, body.take(), self._peer), route.handler)
             return
         self._raw = b""
         self._body = body

@@ -24,7 +24,7 @@ from .request_id import accepted
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
-_PASSING = frozenset({408, 503})
+_PASSING = frozenset({408, 429, 503})
 _CODES = {400: "invalid_request", 413: "too_large", 431: "too_large", 500: "internal", 503: "outcome_unknown"}
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -90,6 +90,8 @@ class Request(msgspec.Struct, frozen=True):
 
     head: RequestHead
     body: bytes
+    peer: str | None = None
+    """The address at the other end of the socket; whose request it is, `address` tells."""
 
 
 class Quota(NamedTuple):

@@ -13,6 +13,7 @@ from attrs.validators import ge, gt
 
 from .http_message import encode, problem
 from .poller import Poller
+from .ports import Gate
 from .wheel import Wheel
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ REFUSAL = encode(
     keep_alive=False,
 )
 """Without a request id: nothing was asked yet, and what crowds are told costs no work."""
+TOO_MANY = encode(
+    problem(429, "This address has too many connections.", ("retry-after", "5"), code="limit_exceeded"),
+    keep_alive=False,
+)
+"""What a socket is sent whose address has too many open."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,8 +130,10 @@ class Ledger:
         "clock",
         "closed",
         "connections",
+        "counted",
         "dying",
         "failures",
+        "gate",
         "overflowed",
         "poller",
         "released",
@@ -134,17 +142,27 @@ class Ledger:
         "wheel",
     )
 
-    def __init__(self, settings: TableSettings, poller: Poller, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: TableSettings, poller: Poller, clock: Callable[[], float], gate: Gate | None = None
+    ) -> None:
         self.settings = settings
+        self.gate = gate
         self.poller = poller
         self.clock = clock
         self.wheel: Wheel[TableConnection] = Wheel(settings.tick_s)
         self.connections: dict[int, TableConnection] = {}
+        self.counted: dict[TableConnection, str] = {}  # by the gate
         self.blocked: dict[TableConnection, Blockage] = {}
         self.dying: list[TableConnection] = []
         self.again: deque[TableConnection] = deque()
         self.asleep = False
         self.closed = self.released = self.stalled = self.overflowed = self.failures = 0
+
+    def uncount(self, conn: "TableConnection") -> None:
+        """A connection leaves the table."""
+        counted = self.counted.pop(conn, None)
+        if counted is not None and self.gate is not None:
+            self.gate.give_back_socket(counted)
 
     def stir(self) -> None:
         """See that a turn comes soon: called by whoever leaves work here, which may be another task than the table's."""

@@ -166,6 +166,20 @@ PROFILES: Final[Mapping[str, Counted]] = {
 """Whom each profile counts, by name."""
 
 
+class LimitReached(RateLimited):
+    """Too often for a limit; `quota` is what the answer says about it."""
+
+    def __init__(self, profile: str, limit: int, denied: Denied) -> None:
+        after_s = denied.after_ns / SECOND_NS
+        super().__init__(f"too often for the limit {profile!r}, try again in {after_s:.3g} s", retry_after_s=after_s)
+        self.quota = quota_of(limit, denied)
+
+
+def quota_of(limit: int, verdict: Verdict) -> Quota:
+    """What an answer says about a verdict, whichever way it went. Times are rounded up: who waits so long is let through."""
+    return Quota(limit, verdict.remaining, -(-verdict.reset_ns // SECOND_NS))
+
+
 class Ruling(msgspec.Struct, frozen=True):
     """What the limits say to one request.
 
@@ -180,21 +194,15 @@ class Ruling(msgspec.Struct, frozen=True):
     verdict: Verdict
 
     @property
-    def refusal(self) -> RateLimited | None:
+    def refusal(self) -> LimitReached | None:
         """The error for a request that is refused, None for one that is let through."""
         if isinstance(self.verdict, Denied):
-            return refusal_of(self.profile, self.verdict)
+            return LimitReached(self.profile, self.limit, self.verdict)
         return None
 
     def quota(self) -> Quota:
-        """What the answer says about it, whichever way it went. Times are rounded up: who waits so long is let through."""
-        return Quota(self.limit, self.verdict.remaining, -(-self.verdict.reset_ns // SECOND_NS))
-
-
-def refusal_of(profile: str, denied: Denied) -> RateLimited:
-    """The error for a refused request."""
-    after_s = denied.after_ns / SECOND_NS
-    return RateLimited(f"too often for the limit {profile!r}, try again in {after_s:.3g} s", retry_after_s=after_s)
+        """What the answer says about it."""
+        return quota_of(self.limit, self.verdict)
 
 
 @attrs.frozen(kw_only=True)
@@ -240,7 +248,7 @@ class CommandMeter:
         self._limits = limits
         self._full_at_ns = 0
 
-    def take(self) -> RateLimited | None:
+    def take(self) -> LimitReached | None:
         """Count one command, or say why it is refused."""
         limits = self._limits
         if not limits.meters_commands:
@@ -250,7 +258,7 @@ class CommandMeter:
         self._full_at_ns = now_ns + verdict.reset_ns
         if isinstance(verdict, Denied):
             limits.refused_commands += 1
-            return refusal_of("command", verdict)
+            return LimitReached("command", limits.command.burst, verdict)
         return None
 
 
@@ -339,23 +347,27 @@ class Limits:
         if len(conversation) > _MAX_ID_CHARS:
             conversation = ""
         now_ns = self.clock_ns()
-        nearest: Ruling | None = None
+        nearest: tuple[_Counter, Verdict] | None = None
+        least = MAX_RATE
         for counter in rules:
             key = _key(counter.counted, address, caller, conversation)
             if key is None:
                 continue
-            buckets = counter.buckets
-            verdict = buckets.take(key, now_ns)
+            verdict = counter.buckets.take(key, now_ns)
             if isinstance(verdict, Denied):
                 counter.refused += 1
                 for earlier in rules[: rules.index(counter)]:
                     paid = _key(earlier.counted, address, caller, conversation)
                     if paid is not None:
                         earlier.buckets.give_back(paid)
-                return Ruling(counter.name, buckets.limit.burst, verdict)
-            if nearest is None or verdict.remaining < nearest.verdict.remaining:
-                nearest = Ruling(counter.name, buckets.limit.burst, verdict)
-        return nearest
+                nearest = counter, verdict
+                break
+            if verdict.remaining < least:
+                nearest, least = (counter, verdict), verdict.remaining
+        if nearest is None:
+            return None
+        counter, verdict = nearest
+        return Ruling(counter.name, counter.buckets.limit.burst, verdict)
 
     def _compile(self) -> None:
         """Put settings and what admins have set in force."""
@@ -376,12 +388,18 @@ class Limits:
         self.command = self._counters["command"].buckets.limit
 
 
+_ADDRESS, _CALLER, _MEMBER, _CONVERSATION = Counted.ADDRESS, Counted.CALLER, Counted.MEMBER, Counted.CONVERSATION
+# (names of their own: in Python 3.11 each look at a member of an enum costs as much as the rest of the function)
+
+
 def _key(counted: Counted, address: str | None, caller: str | None, conversation: str) -> str | tuple[str, str] | None:
     """What a request is counted by, None where it is not. Addresses stand in another form than ids: nobody is both."""
-    if counted is Counted.CONVERSATION:
+    if counted is _CALLER and caller is not None:
+        return caller
+    if counted is _MEMBER and caller is not None:
+        return caller, conversation
+    if counted is _CONVERSATION:
         return conversation or None
-    if counted is Counted.ADDRESS:
+    if address is None or counted is _ADDRESS:
         return address
-    if caller is None:
-        return None if address is None else ("", address)
-    return (caller, conversation) if counted is Counted.MEMBER else caller
+    return "", address

@@ -15,8 +15,10 @@ import attrs
 
 from ..actors import summary_of
 from ..engine.log import get_logger
+from .address import ProxySettings
 from .auditor import AuditSettings
 from .jwt_settings import JwtSettings
+from .limits import LimitSettings
 from .manners import HttpManners
 from .security_txt import SecurityTxtSettings
 
@@ -44,6 +46,8 @@ class LiveSettings:
     jwt: JwtSettings = attrs.field(factory=JwtSettings)
     audit: AuditSettings = attrs.field(factory=AuditSettings)
     security_txt: SecurityTxtSettings = attrs.field(factory=SecurityTxtSettings)
+    limits: LimitSettings = attrs.field(factory=LimitSettings)
+    proxies: ProxySettings = attrs.field(factory=ProxySettings)
 
 
 GUESTS_WELCOME: Final = LiveSettings(access=AccessSettings(guests=True))

@@ -43,6 +43,24 @@ class Machine(Protocol):
         """
 
 
+class Gate(Protocol):
+    """Says which sockets may stay; asked by the table when it accepts one."""
+
+    def take_socket(self, peer: str | None, *, always: bool = False) -> tuple[bool, str | None]:
+        """Count a socket, or refuse it.
+
+        Args:
+            peer: the address at its other end.
+            always: it must not be refused.
+
+        Returns:
+            Whether it may stay, and what to give back when it is closed; None for nothing.
+        """
+
+    def give_back_socket(self, counted: str) -> None:
+        """A socket that was counted is closed."""
+
+
 class Connection(Protocol):
     """One socket of the table, as machines and the fan-out see it. No method waits."""
 

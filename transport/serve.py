@@ -17,6 +17,7 @@ from attrs.validators import ge, gt, le, min_len
 
 from ..engine import Engine, Visibility
 from ..engine.log import get_logger
+from .admission import Admission
 from .api import Api
 from .auditor import Auditor
 from .auth import Authenticator, TokenResolver
@@ -28,6 +29,7 @@ from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
 from .jwt import JwtAuthority, first_of
+from .limit_calls import profiles_of
 from .live import Live, LiveSettings
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
@@ -134,6 +136,7 @@ async def serve(
 
     Raises:
         AddressInUse: the port cannot be had.
+        StoreUnavailable: what is kept beside the conversations cannot be read.
     """
     settings = settings or ServeSettings()
     live = live or Live(settings.live)
@@ -141,7 +144,9 @@ async def serve(
     with sock:
         if live.current.access.guests:
             await _open_lobby(engine)
-        table = Table(settings.table)
+        admission = Admission(live)
+        admission.limits.load(profiles_of(await engine.store.limits.profiles()))
+        table = Table(settings.table, gate=admission)
 
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
             table.start_soon(work)
@@ -156,7 +161,16 @@ async def serve(
         )
         watch = Watch(engine.now_ms, auditor)
         api = Api(
-            engine, auth, ROUTES, live, start_soon, operator=access, jwt=jwt, watch=watch, configuration=configuration
+            engine,
+            auth,
+            ROUTES,
+            live,
+            start_soon,
+            operator=access,
+            jwt=jwt,
+            watch=watch,
+            configuration=configuration,
+            admission=admission,
         )
         from .cold import ColdLane
 

@@ -13,9 +13,11 @@ from ..engine.core import framing
 from ..engine.core.errors import EngineError
 from ..engine.core.recovery import Live, Reset
 from ..engine.core.subscriber import Joined, Subscriber
+from .admission import Visit
 from .api import Api, problem_of, query_of
 from .auth import Credential
 from .http_message import RequestHead
+from .limits import Action
 from .ports import Connection
 
 _FORMAT = framing.EventStreamFormat()
@@ -61,6 +63,7 @@ class EventStream:
         "_open",
         "_settings",
         "_subscriber",
+        "_visit",
         "push",
     )
 
@@ -76,9 +79,15 @@ class EventStream:
         self._behind = False
         self._ended = False
         self.push = conn.push
-        conn.set_deadline(settings.join_s)
-        api.authenticate(head, self._authenticated)
+        self._visit: Visit | None = None
         api.watch.meters.open["events"] += 1
+        conn.set_deadline(settings.join_s)
+        try:
+            self._visit = api.admission.enter(None if conn.peer is None else conn.peer[0], head)
+        except EngineError as error:
+            self._refuse(error)
+            return
+        api.authenticate(head, self._authenticated)
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -90,6 +99,10 @@ class EventStream:
             return
         self._expires_at_ms = found.expires_at_ms
         try:
+            address = None if self._visit is None else self._visit.address
+            ruling = self._api.admission.limits.decide(Action.SUBSCRIBE, address, found.principal.id, self._name)
+            if ruling is not None and (refusal := ruling.refusal) is not None:
+                raise refusal
             query = query_of(self._head)
             since = framing.since_of(self._head.header("last-event-id"), query.get("after"), query.get("epoch"))
             session = self._api.session(found.principal)
@@ -173,6 +186,8 @@ class EventStream:
         """Leave the conversation."""
         self._api.watch.meters.open["events"] -= 1
         self._end(b"")
+        if self._visit is not None:
+            self._visit.leave()
 
     # -- what the room calls --------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from .acceptor import Acceptor, MakeMachine, peer_of, tune
 from .connection import TableConnection
 from .ledger import Blockage, Ledger, TableSettings, TableStatistics
 from .poller import EpollPoller, Poller
+from .ports import Gate
 
 __all__ = ["Table", "TableConnection", "TableSettings", "TableStatistics"]
 
@@ -47,7 +48,11 @@ class Table:
     """
 
     def __init__(
-        self, settings: TableSettings, poller: Poller | None = None, clock: Callable[[], float] = trio.current_time
+        self,
+        settings: TableSettings,
+        poller: Poller | None = None,
+        clock: Callable[[], float] = trio.current_time,
+        gate: Gate | None = None,
     ) -> None:
         """Make a table; it owns `poller` from now on.
 
@@ -55,10 +60,11 @@ class Table:
             settings: its bounds.
             poller: an epoll of its own by default.
             clock: seconds, never running backwards.
+            gate: says which sockets may stay, besides the bound of all of them.
         """
         self._settings = settings
         self._poller = EpollPoller() if poller is None else poller
-        self._ledger = Ledger(settings, self._poller, clock)
+        self._ledger = Ledger(settings, self._poller, clock, gate)
         self._acceptor = Acceptor(self._ledger, self._equip)
         self._ready: deque[tuple[TableConnection, int]] = deque()  # reported by the poller, not served yet
         self._nursery: trio.Nursery | None = None
@@ -89,6 +95,10 @@ class Table:
         with contextlib.suppress(OSError):  # the peer may have gone already: reading will tell
             peer = peer_of(sock.getpeername())
         conn = TableConnection(sock, peer, self._ledger)
+        if self._ledger.gate is not None:
+            _, counted = self._ledger.gate.take_socket(None if peer is None else peer[0], always=True)
+            if counted is not None:
+                self._ledger.counted[conn] = counted
         self._equip(conn, make_machine)
         return conn
 

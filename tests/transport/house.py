@@ -98,11 +98,12 @@ class House:
         head = head_of(method, path, f"Authorization: Bearer {self.token}", *headers)
         return await self.dispatch(head, b"" if body is None else json.dumps(body).encode())
 
-    async def operate(self, method: str, path: str) -> Response:
+    async def operate(self, method: str, path: str, body: Any = None) -> Response:
         """As `call`, with the operator's token."""
-        return await self.dispatch(head_of(method, path, f"Authorization: Bearer {OPERATOR_TOKEN}"))
+        head = head_of(method, path, f"Authorization: Bearer {OPERATOR_TOKEN}")
+        return await self.dispatch(head, b"" if body is None else json.dumps(body).encode())
 
-    async def dispatch(self, head: RequestHead, body: bytes = b"") -> Response:
+    async def dispatch(self, head: RequestHead, body: bytes = b"", peer: str | None = None) -> Response:
         """As `call`, for a head that a test made itself."""
         matched = self.api.match(head.method, head.path)
         assert isinstance(matched, Matched)
@@ -113,7 +114,7 @@ class House:
             answers.append(response)
             answered.set()
 
-        self.api.dispatch(matched, Request(head, body), respond)
+        self.api.dispatch(matched, Request(head, body, peer), respond)
         with trio.fail_after(60):
             await answered.wait()
         await wait_all_tasks_blocked()

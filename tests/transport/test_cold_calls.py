@@ -73,7 +73,7 @@ CALLS = [
 
 
 def plain(answer: Answer) -> tuple[object, ...]:
-    """An answer without what is new each time: ids, tokens, times, epochs."""
+    """An answer without what is new each time: ids, tokens, times, epochs, what is left of a limit."""
 
     def forget(text: str) -> str:
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
@@ -83,7 +83,7 @@ def plain(answer: Answer) -> tuple[object, ...]:
         text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
         return re.sub(r'"epoch":"[^"]*"', '"epoch":"E"', text)
 
-    headers = [(name, forget(value)) for name, value in answer.headers]
+    headers = [(name, "N" if name.startswith("ratelimit-") else forget(value)) for name, value in answer.headers]
     return answer.status, headers, forget(answer.body.decode())
 
 

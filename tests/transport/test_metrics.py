@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import NoReturn
 
+import attrs
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
 from hubbub.engine import Draft
 from hubbub.engine._room import Room
+from hubbub.transport.limits import LimitSettings
 from hubbub.transport.loop_lag import BOUNDS_S
 
 from .house import House, head_of, house
@@ -87,6 +89,7 @@ async def busy(there: House, number: int) -> None:
 async def test_the_number_of_series_does_not_grow(autojump_clock: MockClock) -> None:
     """Rooms, users, paths and posts change values, never what there is; no label says who or where."""
     async with house() as there:
+        there.api.live.replace(attrs.evolve(there.api.live.current, limits=LimitSettings(on=False)))
         await busy(there, 0)
         await series(there)
         before = await series(there)

@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine import Engine, Visibility
 from hubbub.storage import MemoryStore
+from hubbub.transport.admission import Admission
 from hubbub.transport.api import Api
 from hubbub.transport.auth import Authenticator
 from hubbub.transport.cold import ColdLane, ColdSettings
@@ -149,9 +150,11 @@ async def serving(
 async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, Any]) -> AsyncIterator[World]:
     async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
         await engine.create("lobby", title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
-        found = Table(table)
+        live = Live(GUESTS_WELCOME)
+        admission = changes.get("admission") or Admission(live)
+        found = Table(table, gate=admission)
         auth = Authenticator(engine.store, engine.now_ms, found.start_soon)
-        made = attrs.evolve(Api(engine, auth, ROUTES, Live(GUESTS_WELCOME), found.start_soon), **changes)
+        made = attrs.evolve(Api(engine, auth, ROUTES, live, found.start_soon, admission=admission), **changes)
         router = Router(made)
         lane = ColdLane(router, found.adopt, cold)
         door = Door(router, lane.leave, HttpSettings())

@@ -17,6 +17,7 @@ import msgspec
 from ...engine.core.errors import WIRE
 from ...engine.core.permissions import Access
 from ..api import COOKIE, Route
+from ..limits import Action
 from ..version import version
 from .doc import JSON, Answer, Doc
 from .parameters import ANSWER_HEADERS, ON_EVERY_ANSWER, PATH, REQUEST_HEADERS, Header
@@ -25,6 +26,7 @@ from .shapes import Problem
 PROBLEM_JSON: Final = "application/problem+json"
 _NAME_IN_PATH: Final = re.compile(r"\{(\w+)\}")
 _REF: Final = "#/components/schemas/{name}"
+_LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 _EVERYBODY: Final = ("invalid_request", "rate_limited", "overloaded", "closed", "internal")
 _STORE: Final = ("store_unavailable", "fenced")
 _CONVERSATION: Final = ("not_found", "quarantined", "outcome_unknown")
@@ -205,7 +207,7 @@ def _header(header: Header, components: _Components) -> dict[str, Any]:
 def _responses(route: Route, doc: Doc, components: _Components) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for answer in doc.answers:
-        found[str(answer.status)] = _good(answer, components)
+        found[str(answer.status)] = _good(answer, () if route.action is Action.FREE else _LIMITS, components)
     codes: dict[int, list[str]] = {}
     for code in dict.fromkeys((*_refusals(route, doc), *doc.problems)):
         codes.setdefault(WIRE[code].status, []).append(code)
@@ -226,6 +228,8 @@ def _refusals(route: Route, doc: Doc) -> Iterable[str]:
         yield from ("unauthenticated", "forbidden", *_STORE)
     elif route.method != "GET":
         yield "forbidden"
+    if route.stream:
+        yield "limit_exceeded"
     if route.max_body_bytes:
         yield from _WITH_BODY
     if "{" in route.path:
@@ -236,10 +240,10 @@ def _refusals(route: Route, doc: Doc) -> Iterable[str]:
         yield "precondition_failed"
 
 
-def _good(answer: Answer, components: _Components) -> dict[str, Any]:
+def _good(answer: Answer, more: tuple[str, ...], components: _Components) -> dict[str, Any]:
     found: dict[str, Any] = {
         "description": answer.text or HTTPStatus(answer.status).phrase,
-        "headers": _header_refs((*answer.headers, *ON_EVERY_ANSWER)),
+        "headers": _header_refs((*answer.headers, *more, *ON_EVERY_ANSWER)),
     }
     if answer.body is not None:
         found["content"] = {answer.media_type or JSON: {"schema": components.of(answer.body)}}
@@ -252,6 +256,8 @@ def _refusal(status: int, codes: list[str], components: _Components) -> dict[str
     headers = list(ON_EVERY_ANSWER)
     if status in {429, 503}:
         headers.append("retry-after")
+    if status == 429:
+        headers += _LIMITS
     if status == 401:
         headers.append("www-authenticate")
     return {

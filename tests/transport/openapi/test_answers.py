@@ -74,6 +74,10 @@ CALLS = [
     Ask("GET", "/api/v1/admin/config", admin=True),
     Ask("PUT", "/api/v1/admin/config", body={"access": {"guests": True}}, admin=True),
     Ask("GET", "/.well-known/security.txt"),
+    Ask("GET", "/api/v1/admin/limits", admin=True),
+    Ask("PUT", "/api/v1/admin/limits/read", 200, {"rate": 90, "period_s": 1, "burst": 90}, admin=True),
+    Ask("PUT", "/api/v1/admin/limits/read", 400, {"rate": 0, "period_s": 1, "burst": 90}, admin=True),
+    Ask("DELETE", "/api/v1/admin/limits/read", admin=True),
 ]  # fmt: skip
 
 
