@@ -27,6 +27,9 @@ from .errors import BenchError
 
 READY_S: Final = 60.0
 STOP_S: Final = 30.0
+WITHOUT_LIMITS: Final = {"HUBBUB_LIMITS__FACTOR": "1000000"}
+"""What a server under load is told by its environment: everything is counted as ever, and nothing is refused for being asked too
+often. The load of a bench comes from a few guests at one address, which is what limits are for."""
 _READY: Final = re.compile(rb"http://127\.0\.0\.1:\d+")
 _POLL_S: Final = 0.02
 
@@ -87,7 +90,7 @@ def running(command: Sequence[str], log: Path, *, what: str = "the server") -> I
     """A server program for the length of a `with` block, from its ready line on (`http://127.0.0.1:PORT` in its output).
 
     Args:
-        command: The program with its arguments.
+        command: The program with its arguments; it gets our environment and `WITHOUT_LIMITS`.
         log: Gets its output.
         what: Its name in errors.
 
@@ -102,6 +105,7 @@ def running(command: Sequence[str], log: Path, *, what: str = "the server") -> I
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C is for the bench, which then stops the server
+            env={**os.environ, **WITHOUT_LIMITS},  # noqa: TID251  a server gets what we have, and this
         )
     try:
         url = _wait_ready(process, log, READY_S, what)

@@ -25,6 +25,8 @@ from pathlib import Path
 import attrs
 import psutil
 
+from hubbub.bench.server import WITHOUT_LIMITS
+
 READY_S = 60.0
 STOP_S = 30.0
 _READY = re.compile(r"^hubbub \S+ ready at (http://\S+:(\d+))", re.MULTILINE)
@@ -95,12 +97,18 @@ def data_folder() -> Iterator[Path]:
 
 
 def start_server(
-    data_dir: Path, *args: str, port: int = 0, guests: bool = True, program: tuple[str, ...] = _HUBBUB
+    data_dir: Path,
+    *args: str,
+    port: int = 0,
+    guests: bool = True,
+    limits: bool = False,
+    program: tuple[str, ...] = _HUBBUB,
 ) -> ServerProcess:
     """Start `python -m hubbub serve` on `data_dir` and wait for its ready line. `close` it at the end.
 
     Args:
         args: further arguments of `serve`.
+        limits: refuse who asks too often, as by default; a test asks as fast as it can.
         port: 0 takes a free one; a restarted server gets the port of the one before.
         program: what stands before `serve`; another one prints the same ready line.
     """
@@ -110,8 +118,11 @@ def start_server(
     command = [*program, "serve", "--port", str(port), "--data", str(data_dir), *args]
     if guests:
         command.append("--guests")
+    environment = {**os.environ, **({} if limits else WITHOUT_LIMITS)}  # noqa: TID251  passed on, not read
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0, env=environment
+        )
     try:
         ready = _wait_ready(process, log, known)
     except BaseException:

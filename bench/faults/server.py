@@ -6,6 +6,7 @@ anything that works in its data directory.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from typing import Final
 import trio
 
 from ..errors import BenchError
+from ..server import WITHOUT_LIMITS
 from . import processes
 
 READY_S: Final = 60.0
@@ -40,7 +42,8 @@ class Server:
         self.home: Final = home
         self.port = 0
         self._arguments: Final = tuple(arguments)
-        self._environment = environment
+        ours = os.environ if environment is None else environment  # noqa: TID251  passed on, not read
+        self._environment = {**ours, **WITHOUT_LIMITS}
         self._process: trio.Process | None = None
         self._log: Final = home / "server.log"
         self._read = 0

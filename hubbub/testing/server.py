@@ -32,12 +32,16 @@ async def open_test_server(
     Yields:
         The server's URL, for example ``http://127.0.0.1:43210``.
 
+    Nobody is refused for asking too often: a test asks as fast as it can.
+
     Leaving the block drains and returns when the port is closed.
     """
+    from ..transport.limits import LimitSettings  # as below
     from ..transport.live import AccessSettings, LiveSettings  # as below
     from ..transport.serve import ServeSettings, serve  # only those who serve load the server
 
-    settings = ServeSettings(port=0, live=LiveSettings(access=AccessSettings(guests=guests)), drain_s=5.0)
+    live = LiveSettings(access=AccessSettings(guests=guests), limits=LimitSettings(on=False))
+    settings = ServeSettings(port=0, live=live, drain_s=5.0)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         serving = await nursery.start(partial(serve, authenticate=authenticate), engine, settings)
