@@ -2,7 +2,7 @@
 
     suite           all benchmarks, in the order shown
     benchmark       the description of one
-    events ... posts, protocols, requests, rooms, timers   the benchmarks, by subject
+    events, limits, posts, protocols, requests, rooms, timers   the benchmarks, by subject
     inputs          what they work on: texts, messages, stand-ins for a connection and an engine
     timing          CPU time: calibrated loops, interleaved rounds
     instructions    executed bytecode instructions: the same on every machine

@@ -5,6 +5,7 @@ The stand-ins answer at once and keep nothing, so that the machine under test is
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from collections.abc import Callable, Coroutine
@@ -13,6 +14,7 @@ from typing import Any, Final, cast
 from ...engine import Engine
 from ...engine.core.authors import Author
 from ...engine.core.batch import Row
+from ...engine.core.buckets import SECOND_NS
 from ...engine.core.commands import Command, Join, Submit, digest_of
 from ...engine.core.compose import Stamp
 from ...engine.core.conversation import message_of
@@ -25,6 +27,7 @@ from ...engine.core.recovery import decide
 from ...engine.core.session import SessionSettings
 from ...engine.core.subscriber import Joined, Subscriber
 from ...engine.core.tail import Tail
+from ...transport.admission import Admission
 from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.endpoints import ROUTES
@@ -211,10 +214,14 @@ class KnowingAuthenticator:
 
 def api() -> Api:
     """What transports share, on the stand-ins."""
+    live = Live(GUESTS_WELCOME)
     return Api(
         cast("Engine", AnsweringEngine()),
         cast("Authenticator", KnowingAuthenticator()),
         ROUTES,
-        Live(GUESTS_WELCOME),
+        live,
         lambda _: None,
+        admission=Admission(
+            live, itertools.count(0, 10 * SECOND_NS).__next__
+        ),  # a clock under which nothing is ever refused
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Final
 
-from . import events, posts, protocols, requests, rooms, timers
+from . import events, limits, posts, protocols, requests, rooms, timers
 from .benchmark import Benchmark, Call
 
 
@@ -23,6 +23,7 @@ SUITE: Final = (
     *posts.BENCHMARKS,
     *protocols.BENCHMARKS,
     *requests.BENCHMARKS,
+    *limits.BENCHMARKS,
     *rooms.BENCHMARKS,
     *timers.BENCHMARKS,
 )
