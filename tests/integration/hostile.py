@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine import Engine
 from hubbub.engine.core.config import EngineSettings
@@ -335,6 +336,7 @@ async def world(
         async with Engine.open(store=MemoryStore(), settings=bounds) as running, trio.open_nursery() as nursery:
             serving = await nursery.start(serve, running, settings)
             made = World(running, int(serving.url.rpartition(":")[2]), nursery)
+            await wait_all_tasks_blocked()  # all of the server has started
             base = made.count()
             if guests:
                 answer = await made.ask(request("POST", "/api/v1/auth/guest", {"name": "Eve"}))
