@@ -2,6 +2,7 @@
 
 from ._engine import Engine
 from ._handles import Conversation, Subscription
+from ._invites import Invites, MadeInvite, Offer
 from ._membership import Membership
 from ._quarantine import QuarantinedConversation
 from ._statistics import EngineStatistics, RoomStatistics
@@ -19,6 +20,7 @@ from .core.errors import (
     Forbidden,
     InvalidCommand,
     LimitExceeded,
+    NoLongerValid,
     NotFound,
     OutcomeUnknown,
     Overloaded,
@@ -35,6 +37,7 @@ from .core.errors import (
     Unauthenticated,
     Unprocessable,
 )
+from .core.invites import Invite
 from .core.kinds import ConversationKind, EventType, Visibility
 from .core.members import Member, Members, Role
 from .core.messages import Ack, ConversationChange, Draft, Event, Message, MessagePage, Record
@@ -64,13 +67,18 @@ __all__ = [
     "EventType",
     "Forbidden",
     "InvalidCommand",
+    "Invite",
+    "Invites",
     "LimitExceeded",
+    "MadeInvite",
     "Member",
     "Members",
     "Membership",
     "Message",
     "MessagePage",
+    "NoLongerValid",
     "NotFound",
+    "Offer",
     "OutcomeUnknown",
     "Overloaded",
     "PayloadTooLarge",

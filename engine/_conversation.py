@@ -285,7 +285,8 @@ class ConversationActor(Actor[Command | Nudge]):
         if isinstance(command, Signal):
             check(command.principal, Verb.SIGNAL, machine.record, command.at_ms)
         else:
-            check(command.principal, Verb.READ, machine.record)
+            verb = command.verb if isinstance(command, Describe) else Verb.READ
+            check(command.principal, verb, machine.record)
         match command:
             case Join():
                 self._join(machine, command)

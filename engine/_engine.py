@@ -22,6 +22,7 @@ from ..actors import Slot as ActorSlot
 from ._answers import log_failure, refuse
 from ._conversation import ConversationActor, on_crash
 from ._handles import Conversation
+from ._invites import Invites
 from ._keeper import Keeper
 from ._meters import Meters
 from ._quarantine import QuarantinedConversation, Quarantines
@@ -78,6 +79,7 @@ class Engine:
         self._rooms: dict[ConversationId, Room] = {}
         self._meters = Meters(clock)
         self._quarantines = Quarantines(wall)
+        self.invites = Invites(self)
         self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
         self._draining = False
         self._drain_by = float("inf")

@@ -19,6 +19,7 @@ from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
 from .core.ids import ConversationId
 from .core.kinds import Visibility
 from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Record
+from .core.permissions import Verb
 from .core.principals import SYSTEM, Principal
 from .core.recovery import Reset, Since
 from .core.session import Session
@@ -110,10 +111,18 @@ class Conversation:
         assert isinstance(record, Record)
         return record
 
-    async def describe(self) -> Record:
-        """The conversation with its current head."""
+    async def describe(self, *, by: Principal = SYSTEM, verb: Verb = Verb.READ) -> Record:
+        """The conversation with its current head, and its members.
+
+        Args:
+            by: who asks; the embedding program itself when left out.
+            verb: what `by` must be allowed here, for who needs the record to do that.
+
+        Raises:
+            NotFound, Forbidden: `by` may not.
+        """
         waiting: Waiting[Record] = Waiting()
-        return await self._ask(Describe(waiting.reply, SYSTEM), waiting)
+        return await self._ask(Describe(waiting.reply, by, verb), waiting)
 
     async def history(
         self,

@@ -52,6 +52,14 @@ class Membership:
         """Have a principal join a public conversation."""
         return await self._change(MemberChange(user=principal.author, action=MemberAction.JOIN), principal)
 
+    async def admit(self, user: Author, role: Role) -> Members:
+        """Bring in somebody who was invited, in that person's own name, into a private conversation too.
+
+        Who belongs already stays what it is; a ban stands (Conflict).
+        """
+        wish = MemberChange(user=user, action=MemberAction.JOIN, role=role)
+        return await self._change(wish, Principal(user, all_powerful=True))
+
     async def remove(self, user: Author | str, *, by: Principal = SYSTEM) -> Members:
         """End a membership. Its subscriptions end with the event, where the conversation is private."""
         return await self._change(MemberChange(user=as_author(user), action=MemberAction.REMOVE), by)

@@ -21,6 +21,7 @@ from .core.authors import Author
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
 from .core.messages import Event, Message, Record
+from .invite_store import InviteStore
 from .limit_store import LimitStore
 
 
@@ -64,6 +65,11 @@ class Store(Protocol):
 
     audit: AuditStore
     limits: LimitStore
+
+    @property
+    def invites(self) -> InviteStore:
+        """Invites into conversations."""
+        ...
 
     def actor(self) -> ChildSpec[Any]:
         """The storage actor, to be supervised by the engine; it outlives the conversations and drains when stopped."""

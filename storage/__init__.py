@@ -7,6 +7,7 @@ Who wants to keep rows elsewhere writes a `Backend` and puts a `WriterStore` ove
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.members import after as members_after
 from .body import decode_actor, decode_event, decode_members, encode_actor, encode_body, encode_members
+from .invites import MemoryInvites
 from .memory import MemoryBackend, MemoryStore
 from .ports import Backend, RowsRefused, SchemaRefused, StoreInUse
 from .postgres import PostgresStore
@@ -17,6 +18,7 @@ __all__ = [
     "Backend",
     "Committed",
     "MemoryBackend",
+    "MemoryInvites",
     "MemoryStore",
     "PostgresStore",
     "Rejected",

@@ -18,6 +18,7 @@ from ..engine.core.ids import ConversationId
 from ..engine.core.kinds import Visibility
 from ..engine.core.messages import Event, Message, Record
 from ..engine.ports import TokenRecord
+from .invites import MemoryInvites
 from .store import DRAIN_S, WriterStore
 
 
@@ -45,6 +46,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
         self._tokens: dict[bytes, TokenRecord] = {}
+        self.invites = MemoryInvites()
 
     async def revive(self) -> None:
         """Nothing to mend."""

@@ -11,6 +11,7 @@ from ..engine.core.batch import Repeat, Result, Row
 from ..engine.core.errors import EngineBroken, EngineError, StoreError, StoreUnavailable
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.invite_store import InviteStore
 from ..engine.ports import TokenRecord
 
 
@@ -42,6 +43,11 @@ class SchemaRefused(StoreError):
 
 class Reads(Protocol):
     """What can be asked of a backend besides commits; each method is as in `engine.ports.Store`."""
+
+    @property
+    def invites(self) -> InviteStore:
+        """Invites into conversations."""
+        ...
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""

@@ -14,6 +14,7 @@ from ..engine.ports import TokenRecord
 from . import sql
 from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
+from .invites import PostgresInvites
 from .limits import PostgresLimits
 
 PRUNED_TOKENS = 10_000
@@ -25,6 +26,9 @@ class PostgresReads:
 
     Args:
         pool: where statements run.
+
+    Attributes:
+        invites: into conversations, over the same pool.
     """
 
     term: int | None = None
@@ -33,6 +37,7 @@ class PostgresReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.limits = PostgresLimits(pool)
+        self.invites = PostgresInvites(pool)
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""

@@ -13,6 +13,7 @@ from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.invite_store import InviteStore
 from ..engine.limit_store import LimitStore
 from ..engine.ports import StoreHealth, TokenRecord
 from .audit import MemoryAudit
@@ -54,6 +55,11 @@ class WriterStore:
         self.limits: LimitStore = limits or MemoryLimits()
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
+
+    @property
+    def invites(self) -> InviteStore:
+        """Invites into conversations."""
+        return self._backend.invites
 
     def actor(self) -> ChildSpec[None]:
         """The storage actor."""

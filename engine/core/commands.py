@@ -91,7 +91,13 @@ class Join(Request[Joined]):
 
 @attrs.define(eq=False)
 class Describe(Request[Record]):
-    """Ask for the record with the current head."""
+    """Ask for the record with the current head.
+
+    Attributes:
+        verb: what the principal must be allowed; for those who need the record to do something with it.
+    """
+
+    verb: Verb = Verb.READ
 
 
 @attrs.define(eq=False)

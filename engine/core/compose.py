@@ -26,6 +26,8 @@ from .principals import Principal
 AUTHOR_BYTES: Final = 1024
 SLOW_S: Final = 86_400
 """Slowest slow mode, seconds."""
+LATEST_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, past which RFC 3339 has no words."""
 DIRECT_PREFIX: Final = "direct:"
 
 _MEMBER_VERBS: Final = {
@@ -163,11 +165,13 @@ def compose_member(
 
     Raises:
         InvalidCommand: not a conversation id.
-        Unprocessable: the user or the actor cannot be stored.
+        Unprocessable: the user or the actor cannot be stored, or the time cannot be shown.
     """
     conversation = conversation_id(name)
     check_author(principal.author)
     check_author(wish.user)
+    if not 0 <= wish.until_ms <= LATEST_MS:
+        raise Unprocessable("a mute ends by the year 9999")
     verb = _MEMBER_VERBS[wish.action]
     if wish.action is MemberAction.REMOVE and wish.user.id == principal.id:
         verb = Verb.LEAVE

@@ -8,6 +8,7 @@
     │   │   └── TokenExpired        a token that was good once: fetch another
     │   ├── Forbidden               known, and not allowed
     │   ├── NotFound                absent, or hidden from this principal (the two look alike on purpose)
+    │   ├── NoLongerValid           it was good, and is used, over or taken back
     │   ├── Conflict                it exists already, or the state does not allow it
     │   ├── PreconditionFailed      it has changed since the caller looked at it
     │   ├── PayloadTooLarge         over a documented limit
@@ -90,6 +91,12 @@ class NotFound(ClientError):
     """It does not exist, or this principal may not know that it does."""
 
     code = "not_found"
+
+
+class NoLongerValid(ClientError):
+    """It was good once, and is used up, over or taken back: an invite."""
+
+    code = "no_longer_valid"
 
 
 class Conflict(ClientError):
@@ -268,6 +275,7 @@ WIRE: dict[str, Wire] = {
     "token_expired": Wire(401, "Token expired", 109),
     "forbidden": Wire(403, "Not allowed", 103),
     "not_found": Wire(404, "Not found", 102),
+    "no_longer_valid": Wire(410, "No longer valid", 410),
     "conflict": Wire(409, "Conflict", 409),
     "precondition_failed": Wire(412, "Precondition failed", 412),
     "too_large": Wire(413, "Too large", 413),

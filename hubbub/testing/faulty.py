@@ -19,6 +19,7 @@ from ..engine.core.batch import Batch, Repeat, Result, Row
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.limit_store import LimitRecord
+from ..storage.invites import MemoryInvites
 from ..storage.limits import MemoryLimits
 from ..storage.memory import MemoryBackend
 from ..storage.ports import RowsRefused
@@ -203,6 +204,7 @@ class FaultyStore(WriterStore):
         self, script: Sequence[Fault] = (), *, settings: WriterSettings | None = None, drain_s: float = 5.0
     ) -> None:
         self.backend = FaultyBackend(script)
+        self.backend.invites = MemoryInvites(self._read)
         super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s, limits=_FaultyLimits(self._read))
         self.away = False
         self.read_s = 0.0

@@ -20,8 +20,11 @@ from hubbub.engine import (
     RateLimited,
     Role,
     StoreUnavailable,
+    Unprocessable,
     Visibility,
 )
+from hubbub.engine.core.codec import event_json
+from hubbub.engine.core.compose import LATEST_MS
 from hubbub.storage import MemoryStore
 
 from .world import ADA, BOB, ROOM, FaultyStore, Outlet, join, poison, post, subscriber_of, until
@@ -246,3 +249,15 @@ async def test_a_change_of_membership_while_the_store_is_away(autojump_clock: Mo
             await room.members.put(BOB.author)
         store.come_back()
         assert list(await room.members.put(EVE.author)) == ["ada", "eve"]
+
+
+async def test_a_mute_ends_when_its_end_can_be_told(autojump_clock: MockClock) -> None:
+    """A time that no clock shows is refused, and costs the conversation nothing."""
+    async with Engine.open(store=MemoryStore()) as engine:
+        room = await engine.create(ROOM, owner=ADA.author)
+        for until_ms in (2**50, 2**80, LATEST_MS + 1, -1):
+            with pytest.raises(Unprocessable):
+                await room.members.mute(BOB.author, until_ms=until_ms)
+        await room.members.mute(BOB.author, until_ms=LATEST_MS)
+        async with room.subscribe(since=0) as events:
+            assert b"9999-12-31T23:59:59.999Z" in event_json(await anext(events))
