@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -44,11 +44,14 @@ from .live import Live, LiveSettings
 from .manners import Manners
 from .openapi.doc import Doc
 from .operator import OPERATOR, Operator
+from .people import People, Strangers
 from .request_id import REQUEST_ID
 from .watch import Observed, Watch
 
 if TYPE_CHECKING:
     from .config_calls import Configuration
+
+A = TypeVar("A")
 
 _log = get_logger("hubbub.transport.api")
 
@@ -225,6 +228,7 @@ class Api:
         jwt: checks subscription tokens; `auth` asks it about connection tokens.
         configuration: who reads the settings; None where a program passed them.
         admission: who may ask now.
+        people: who has an id, and what a principal is known by.
     """
 
     engine: Engine
@@ -243,6 +247,8 @@ class Api:
     @watch.default
     def _watch_only(self) -> Watch:
         return Watch(self.engine.now_ms)
+
+    people: People = attrs.field(factory=Strangers)
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
         """The route of a request, or the methods that its path has."""
@@ -369,25 +375,28 @@ class Api:
                 CONVERSATION.reset(about_token)
 
     def later(self, work: Callable[[], Awaitable[Response]], respond: Respond) -> None:
-        """Carry out an endpoint that has to wait, and answer for it whatever happens. So many at once, others are refused:
-        a call outlives the connection it came by."""
+        """Carry out an endpoint that has to wait, and answer for it whatever happens; see `eventually`."""
+        self.eventually(work, answering(respond, lambda response: response))
 
+    def eventually(self, work: Callable[[], Awaitable[A]], done: Callable[[A | EngineError], None]) -> None:
+        """Carry out what has to wait, and tell `done` once what it came to, whatever happens. So many at once, others are
+        refused: a call outlives the connection it came by."""
         if self.waits.count >= WAITS:
-            respond(problem_of(Overloaded("too many calls wait for the store")))
+            done(Overloaded("too many calls wait for the store"))
             return
         self.waits.count += 1
 
         async def run() -> None:
-            answer = problem_of(EngineBroken())
+            answer: A | EngineError = EngineBroken()
             try:
                 answer = await work()
             except EngineError as error:
-                answer = problem_of(error)
+                answer = error
             except Exception as error:  # noqa: BLE001  a bug in one call must not end the others
                 _log.error("endpoint failed", error=summary_of(error), exc_info=error)
             finally:
                 self.waits.count -= 1
-                respond(answer)
+                done(answer)
 
         self.start_soon(run)
 

@@ -14,6 +14,7 @@ from ..engine.core.messages import Ack, Record
 from ..engine.core.principals import Principal
 from ..engine.core.subscriber import Joined, Subscriber
 from . import centrifugal_wire as wire
+from .centrifugal_members import MEMBER_METHODS
 from .centrifugal_tokens import client_info, refresh, sub_refresh, subscribe_with_token, with_channel_info, withdraw
 from .limits import Action
 
@@ -196,6 +197,7 @@ METHODS: dict[str, Method] = {
     "history": rpc_history,
     "conversation": rpc_describe,
     "typing": rpc_typing,
+    **MEMBER_METHODS,
 }
 
 ACTIONS: dict[str, Action] = {

@@ -5,8 +5,20 @@ from __future__ import annotations
 import platform
 from http import HTTPStatus
 
-from ..engine import Ack, EngineError, Forbidden, InvalidCommand, MessagePage, Record, Roster
+from ..engine import (
+    Ack,
+    Author,
+    Conflict,
+    EngineError,
+    Forbidden,
+    InvalidCommand,
+    MessagePage,
+    NotFound,
+    Record,
+    Roster,
+)
 from ..engine.core import codec
+from ..engine.core.compose import direct_id
 from ..engine.core.ids import conversation_id, idempotency_key
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
@@ -19,8 +31,10 @@ from .config_calls import CONFIG_ROUTES
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
+from .invite_calls import INVITE_ROUTES
 from .limit_calls import LIMIT_ROUTES
 from .limits import Action
+from .member_calls import MEMBER_ROUTES
 from .openapi import shapes
 from .openapi.calls import DOCUMENT_ROUTES
 from .openapi.doc import Answer, Doc
@@ -127,15 +141,33 @@ def list_conversations(api: Api, call: Call, respond: Respond) -> None:
 
 
 def create_conversation(api: Api, call: Call, respond: Respond) -> None:
-    """Make a conversation. The caller owns it."""
+    """Make a conversation. The caller owns it.
+
+    A direct one (``{"kind": "direct", "with": user id}``) is made once for two users: 200 with the one that they have already.
+    """
     fields = call.body()
+    other_id = codec.get_text(fields, "with")
 
     async def create() -> Response:
-        record = await api.engine.create_record(fields, call.principal)
+        other = None if other_id is None else await _known(api, other_id)
+        try:
+            record, status = await api.engine.create_record(fields, call.principal, other=other), CREATED
+        except Conflict:
+            known = None if other is None else await api.engine.store.load(direct_id(call.principal.id, other.id))
+            if known is None:
+                raise
+            record, status = known, OK
         location = ("location", f"/api/v1/conversations/{record.id}")
-        return json_response(CREATED, codec.record_json(record), location, ("etag", quoted(version_of(record))))
+        return json_response(status, codec.record_json(record), location, ("etag", quoted(version_of(record))))
 
     api.later(create, respond)
+
+
+async def _known(api: Api, user_id: str) -> Author:
+    found = await api.people.find(user_id)
+    if found is None:
+        raise NotFound("no such user")
+    return found
 
 
 def show_conversation(api: Api, call: Call, respond: Respond) -> None:
@@ -299,7 +331,10 @@ ROUTES = Routes(
                 answer=shapes.Conversation,
                 status=201,
                 answer_headers=("Location", "ETag"),
-                problems=("conflict", "outcome_unknown"),
+                also=(
+                    Answer(body=shapes.Conversation, headers=("Location", "ETag"), text="The two have one already."),
+                ),
+                problems=("conflict", "outcome_unknown", "not_found"),
             ),
         ),
         Route(
@@ -369,6 +404,8 @@ ROUTES = Routes(
                 tag="Streams", media_type="text/event-stream", query=shapes.StreamQuery, headers=("Last-Event-ID",)
             ),
         ),
+        *MEMBER_ROUTES,
+        *INVITE_ROUTES,
         *ADMIN_ROUTES,
         *AUDIT_ROUTES,
         *CONFIG_ROUTES,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from .parameters import ConversationId, Offset, RequestId, ServerId, Timestamp, UserId, Whole
 
@@ -63,6 +63,9 @@ class NewConversation(Struct):
     title: Title | UnsetType = UNSET
     visibility: Annotated[Visibility, Meta(description="private when left out")] | UnsetType = UNSET
     kind: Kind | UnsetType = UNSET
+    with_: Annotated[UserId, Meta(description="The other one, of a direct conversation.")] | UnsetType = field(
+        default=UNSET, name="with"
+    )
 
 
 class ConversationPatch(Struct):

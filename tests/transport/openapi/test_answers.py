@@ -11,13 +11,17 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import attrs
 import jsonschema
 import pytest
 
+from hubbub.engine import Role, Visibility
+from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Access
+from hubbub.testing.store_contract.invites import invite
 from hubbub.transport.api import Matched, Route
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
@@ -28,6 +32,8 @@ from ..configuration import Written
 from ..house import OPERATOR_TOKEN, House, head_of, house, quarantine
 
 DEN = "/api/v1/conversations/den"
+MADE = invite(conversation=ConversationId("den"), role=Role.VIEWER, expires_at_ms=2**42)
+OFFER = invite(conversation=ConversationId("club"), digest=sha256(b"token").digest(), made_as=None, expires_at_ms=2**42)
 MESSAGE = {"text": "hi", "meta": {"a": 1}, "reply_to": "01890000-0000-7000-8000-000000000000"}
 
 
@@ -65,6 +71,29 @@ CALLS = [
     Ask("POST", DEN + "/messages", 422, {"text": ""}),
     Ask("GET", DEN + "/presence"),
     Ask("POST", DEN + "/typing", 204),
+    Ask("GET", DEN + "/members?limit=5&after=a"),
+    Ask("GET", DEN + "/members"),
+    Ask("GET", DEN + "/members/bob"),
+    Ask("PUT", DEN + "/members/bob", 200, {"role": "viewer"}),
+    Ask("PUT", DEN + "/members/bob", 400, {"role": "king"}),
+    Ask("PUT", DEN + "/members/bob/mute", 200, {"seconds": 60}),
+    Ask("PUT", DEN + "/members/bob/mute", 204, {"seconds": 0}),
+    Ask("DELETE", DEN + "/members/bob/mute", 204),
+    Ask("DELETE", DEN + "/members/bob", 204),
+    Ask("PUT", DEN + "/bans/bob", 200),
+    Ask("PUT", DEN + "/members/bob", 409, {"role": "viewer"}),
+    Ask("GET", DEN + "/bans?limit=5"),
+    Ask("DELETE", DEN + "/bans/bob", 204),
+    Ask("POST", "/api/v1/conversations/lobby/join"),
+    Ask("POST", "/api/v1/conversations/lobby/leave", 204),
+    Ask("POST", DEN + "/leave", 409),
+    Ask("POST", DEN + "/invites", 201, {"role": "viewer", "ttl_s": 60, "bound_to": "bob"}),
+    Ask("POST", DEN + "/invites", 422, {"ttl_s": 1}),
+    Ask("GET", DEN + "/invites?limit=5"),
+    Ask("DELETE", f"{DEN}/invites/{MADE.id}", 204),
+    Ask("GET", "/api/v1/invites/token"),
+    Ask("POST", "/api/v1/invites/token/accept"),
+    Ask("GET", "/api/v1/invites/token", 410),
     Ask("GET", "/metrics", admin=True),
     Ask("GET", "/api/v1/admin/tree", admin=True),
     Ask("GET", "/api/v1/admin/rooms?limit=2", admin=True),
@@ -124,6 +153,10 @@ async def furnished() -> AsyncIterator[House]:
         for body in ({"id": "den"}, {"id": "ill"}):
             assert (await there.call("POST", "/api/v1/conversations", body)).status == 201
         assert (await there.call("POST", DEN + "/messages", MESSAGE)).status == 201
+        await there.engine.create("club", visibility=Visibility.PRIVATE)
+        await there.engine.conversation("den").members.put("bob")
+        for made in (MADE, OFFER):
+            await there.store.invites.add(made, most=1)
         await quarantine(there.engine, "ill")
         there.api = attrs.evolve(there.api, configuration=Written())
         contact = SecurityTxtSettings(contact=("mailto:a@example.org",), expires=datetime(2030, 1, 1, tzinfo=UTC))

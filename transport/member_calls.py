@@ -1,0 +1,392 @@
+"""Calls on the members of a conversation. Each is one operation, behind a REST route here and an RPC method in
+`centrifugal_members`: same fields, same answers.
+
+What is allowed the conversation decides (`engine.core.permissions`); here fields are read, and users are looked up who are not
+known to the conversation yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from heapq import nsmallest
+from http import HTTPStatus
+from typing import Any, Final
+
+import attrs
+
+from ..engine import (
+    Author,
+    InvalidCommand,
+    Member,
+    Members,
+    Membership,
+    NotFound,
+    Principal,
+    Record,
+    Role,
+    Unprocessable,
+)
+from ..engine.core import codec
+from ..engine.core.permissions import Verb
+from ..engine.core.principals import Scope
+from .api import Api, Call, Route, json_response
+from .http_message import Response
+from .http_route import Respond
+from .openapi import shapes_members as shapes
+from .openapi.doc import Answer, Doc
+
+MUTE_S: Final = 366 * 86_400
+"""Longest mute, seconds; who shall never speak is banned, or made a viewer."""
+BODY_BYTES: Final = 4096
+
+_ROLES: Final = tuple(role.value for role in Role)
+
+
+@attrs.frozen
+class Ask:
+    """One call, decoded and authenticated, whichever way it came.
+
+    Attributes:
+        conversation: the id, from outside.
+        fields: what path, query and body say, or the data of an RPC.
+    """
+
+    api: Api
+    principal: Principal
+    conversation: str
+    fields: Mapping[str, Any]
+
+    @property
+    def members(self) -> Membership:
+        """The conversation's members.
+
+        Raises:
+            InvalidCommand: not a conversation id.
+        """
+        return self.api.engine.conversation(self.conversation).members
+
+    def user(self) -> str:
+        """The id of the user whom it is about.
+
+        Raises:
+            InvalidCommand: it is missing.
+        """
+        return codec.require_text(self.fields, "user")
+
+    async def record(self, verb: Verb) -> Record:
+        """The conversation, for one who is allowed the verb there."""
+        return await self.api.engine.conversation(self.conversation).describe(by=self.principal, verb=verb)
+
+
+Operation = Callable[[Ask], Awaitable[bytes]]
+"""Carries a call out and gives the answer's JSON, or nothing where there is nothing to say."""
+
+
+# -- operations -------------------------------------------------------------------------------------------------------
+
+
+async def list_members(ask: Ask) -> bytes:
+    """Those who belong, by id."""
+    record = await ask.record(Verb.READ)
+    return _page(ask, record.members, b"members", lambda member: member.belongs)
+
+
+async def list_bans(ask: Ask) -> bytes:
+    """Those who are banned, by id."""
+    record = await ask.record(Verb.MODERATE)
+    return _page(ask, record.members, b"bans", lambda member: member.banned)
+
+
+def _page(ask: Ask, members: Members, name: bytes, wanted: Callable[[Member], bool]) -> bytes:
+    after, limit = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
+    settings = ask.api.engine.settings
+    limit = settings.page_default_items if limit is None else limit
+    if not 1 <= limit <= settings.page_items:
+        raise InvalidCommand(f"'limit' must be from 1 to {settings.page_items}")
+    ids = (user for user, member in members.items() if wanted(member) and (after is None or user > after))
+    page = nsmallest(limit, ids)
+    following = codec.encode_json(page[-1] if len(page) == limit else None)
+    return b'{"%b":[%b],"next":%b}' % (name, b",".join(codec.member_json(members[user]) for user in page), following)
+
+
+async def show_member(ask: Ask) -> bytes:
+    """One row: who belongs, or is muted; a ban is shown in the list of bans."""
+    record, user_id = await ask.record(Verb.READ), ask.user()
+    member = record.members.get(user_id)
+    if member is None or member.banned:
+        raise NotFound("no such member")
+    return codec.member_json(member)
+
+
+async def put_member(ask: Ask) -> bytes:
+    """Make a member, or give a member another role."""
+    role = _role(codec.require_text(ask.fields, "role"))
+    user_id = ask.user()
+    user = await _known(ask, await ask.record(Verb.INVITE), user_id)
+    if user is None:
+        raise NotFound("no such user")
+    return _row(await ask.members.put(user, role, by=ask.principal), user_id)
+
+
+async def remove_member(ask: Ask) -> bytes:
+    """End a membership, one's own or another's."""
+    user_id = ask.user()
+    await ask.members.remove(_named(user_id), by=ask.principal)
+    return b""
+
+
+async def join(ask: Ask) -> bytes:
+    """Become a member of a public conversation."""
+    return _row(await ask.members.join(ask.principal), ask.principal.id)
+
+
+async def leave(ask: Ask) -> bytes:
+    """End one's own membership."""
+    await ask.members.remove(ask.principal.author, by=ask.principal)
+    return b""
+
+
+async def mute(ask: Ask) -> bytes:
+    """Keep somebody from speaking for some seconds, or until a time."""
+    user_id, until_ms = ask.user(), _until_ms(ask)
+    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or _named(user_id)
+    members = await ask.members.mute(user, until_ms=until_ms, by=ask.principal)
+    return _row(members, user_id) if until_ms else b""
+
+
+async def unmute(ask: Ask) -> bytes:
+    """End a mute."""
+    await ask.members.mute(_named(ask.user()), until_ms=0, by=ask.principal)
+    return b""
+
+
+async def ban(ask: Ask) -> bytes:
+    """Keep somebody out: an id that nobody knows, too, since a ban is about an id."""
+    user_id = ask.user()
+    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or _named(user_id)
+    return _row(await ask.members.ban(user, by=ask.principal), user_id)
+
+
+async def unban(ask: Ask) -> bytes:
+    """Forget a ban; it gives no membership."""
+    await ask.members.unban(_named(ask.user()), by=ask.principal)
+    return b""
+
+
+async def _known(ask: Ask, record: Record, user_id: str) -> Author | None:
+    """Somebody by id: as accounts know the user today, else as the conversation does."""
+    found = await ask.api.people.find(user_id)
+    if found is not None:
+        return found
+    member = record.members.get(user_id)
+    return None if member is None else member.user
+
+
+def _named(user_id: str) -> Author:
+    return Author(user_id, user_id)
+
+
+def _row(members: Members, user_id: str) -> bytes:
+    member = members.get(user_id)
+    return b"{}" if member is None else codec.member_json(member)  # gone again, by the time the answer was made
+
+
+def _role(text: str) -> Role:
+    if text not in _ROLES:
+        raise InvalidCommand(f"'role' must be one of {', '.join(_ROLES)}")
+    return Role(text)
+
+
+def _until_ms(ask: Ask) -> int:
+    """``seconds`` from now, or ``until`` a time (RFC 3339); 0 for no mute."""
+    seconds, until = codec.get_int(ask.fields, "seconds"), codec.get_text(ask.fields, "until")
+    if (seconds is None) == (until is None):
+        raise InvalidCommand("give 'seconds' or 'until'")
+    now_ms = ask.api.engine.now_ms()
+    if until is not None:
+        end_ms = _instant_ms(until)
+    else:
+        assert seconds is not None
+        end_ms = now_ms + 1000 * seconds
+    if end_ms - now_ms > 1000 * MUTE_S:
+        raise Unprocessable(f"a mute lasts at most {MUTE_S} seconds")
+    return end_ms if end_ms > now_ms else 0
+
+
+def _instant_ms(text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidCommand("'until' must be a time as in RFC 3339") from None
+    if found.tzinfo is None:
+        raise InvalidCommand("'until' must name its offset from UTC, as in RFC 3339")
+    return round(found.timestamp() * 1000)
+
+
+# -- REST -------------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(api: Api, call: Call, respond: Respond, operation: Operation, fields: Mapping[str, Any]) -> None:
+    ask = Ask(api, call.principal, call.params["id"], fields)
+
+    async def run() -> Response:
+        found = await operation(ask)
+        return json_response(HTTPStatus.OK.value, found) if found else Response(HTTPStatus.NO_CONTENT.value)
+
+    api.later(run, respond)
+
+
+def get_members(api: Api, call: Call, respond: Respond) -> None:
+    """List the members, by user id. For whoever may read."""
+    _carry_out(api, call, respond, list_members, {"after": call.query.get("after"), "limit": call.number("limit")})
+
+
+def get_member(api: Api, call: Call, respond: Respond) -> None:
+    """Describe one membership. For whoever may read."""
+    _carry_out(api, call, respond, show_member, {"user": call.params["user"]})
+
+
+def set_member(api: Api, call: Call, respond: Respond) -> None:
+    """Make somebody a member, or give a member another role. For owners and moderators, below their own role."""
+    _carry_out(api, call, respond, put_member, call.body() | {"user": call.params["user"]})
+
+
+def delete_member(api: Api, call: Call, respond: Respond) -> None:
+    """End a membership. One's own, or that of somebody below, by owners and moderators.
+
+    In a private conversation the person's open streams end with the event.
+    """
+    _carry_out(api, call, respond, remove_member, {"user": call.params["user"]})
+
+
+def post_join(api: Api, call: Call, respond: Respond) -> None:
+    """Become a member of a public conversation."""
+    _carry_out(api, call, respond, join, {})
+
+
+def post_leave(api: Api, call: Call, respond: Respond) -> None:
+    """End one's own membership. The last owner stays."""
+    _carry_out(api, call, respond, leave, {})
+
+
+def set_mute(api: Api, call: Call, respond: Respond) -> None:
+    """Keep somebody from speaking for a time. For owners and moderators."""
+    _carry_out(api, call, respond, mute, call.body() | {"user": call.params["user"]})
+
+
+def delete_mute(api: Api, call: Call, respond: Respond) -> None:
+    """End a mute. For owners and moderators."""
+    _carry_out(api, call, respond, unmute, {"user": call.params["user"]})
+
+
+def get_bans(api: Api, call: Call, respond: Respond) -> None:
+    """List the bans, by user id. For owners and moderators."""
+    _carry_out(api, call, respond, list_bans, {"after": call.query.get("after"), "limit": call.number("limit")})
+
+
+def set_ban(api: Api, call: Call, respond: Respond) -> None:
+    """Ban a user, member or not. For owners and moderators.
+
+    The person's membership and open streams end with the event.
+    """
+    _carry_out(api, call, respond, ban, {"user": call.params["user"]})
+
+
+def delete_ban(api: Api, call: Call, respond: Respond) -> None:
+    """End a ban. For owners and moderators; it gives no membership back."""
+    _carry_out(api, call, respond, unban, {"user": call.params["user"]})
+
+
+_CONVERSATION: Final = "/api/v1/conversations/{id}"
+_MEMBER: Final = _CONVERSATION + "/members/{user}"
+_BAN: Final = _CONVERSATION + "/bans/{user}"
+_TAG: Final = "Members"
+_CHANGE: Final = ("conflict", "limit_exceeded")
+"""What a change of the members may meet."""
+_REMOVAL: Final = ("conflict", "unprocessable")
+_ENDED: Final = "The time is over already: the mute is ended."
+
+MEMBER_ROUTES: Final = (
+    Route(
+        method="GET",
+        path=_CONVERSATION + "/members",
+        endpoint=get_members,
+        doc=Doc(tag=_TAG, query=shapes.MemberQuery, answer=shapes.MemberPage),
+    ),
+    Route(method="GET", path=_MEMBER, endpoint=get_member, doc=Doc(tag=_TAG, answer=shapes.Member)),
+    Route(
+        method="PUT",
+        path=_MEMBER,
+        endpoint=set_member,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        doc=Doc(tag=_TAG, body=shapes.NewRole, answer=shapes.Member, problems=_CHANGE),
+    ),
+    Route(
+        method="DELETE",
+        path=_MEMBER,
+        endpoint=delete_member,
+        scope=Scope.MANAGE,
+        doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
+    ),
+    Route(
+        method="POST",
+        path=_CONVERSATION + "/join",
+        endpoint=post_join,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        doc=Doc(tag=_TAG, answer=shapes.Member, problems=_CHANGE),
+    ),
+    Route(
+        method="POST",
+        path=_CONVERSATION + "/leave",
+        endpoint=post_leave,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
+    ),
+    Route(
+        method="PUT",
+        path=_MEMBER + "/mute",
+        endpoint=set_mute,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        doc=Doc(
+            tag=_TAG,
+            body=shapes.NewMute,
+            answer=shapes.Member,
+            also=(Answer(status=204, text=_ENDED),),
+            problems=_CHANGE,
+        ),
+    ),
+    Route(
+        method="DELETE",
+        path=_MEMBER + "/mute",
+        endpoint=delete_mute,
+        scope=Scope.MANAGE,
+        doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
+    ),
+    Route(
+        method="GET",
+        path=_CONVERSATION + "/bans",
+        endpoint=get_bans,
+        scope=Scope.MANAGE,
+        doc=Doc(tag=_TAG, query=shapes.MemberQuery, answer=shapes.BanPage),
+    ),
+    Route(
+        method="PUT",
+        path=_BAN,
+        endpoint=set_ban,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        doc=Doc(tag=_TAG, answer=shapes.Member, problems=_CHANGE),
+    ),
+    Route(
+        method="DELETE",
+        path=_BAN,
+        endpoint=delete_ban,
+        scope=Scope.MANAGE,
+        doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
+    ),
+)
