@@ -288,12 +288,13 @@ def end_subscriptions(peer: CentrifugalConnection, channels: Iterable[Conversati
 
 
 def tell_cut_off(peer: CentrifugalConnection, subscriber: Subscriber, channel: ConversationId, code: str) -> None:
-    """A room has ended a subscription: the client takes it up again, or connects again where that is all that it can do."""
+    """A room has ended a subscription: the client takes it up again, unless it would be refused, or connects again where that
+    is all that it can do."""
     withdraw(peer, channel)
-    if not isinstance(subscriber, PlacedSubscriber):
-        peer.notify(wire.unsubscribe_push(channel, wire.RESUBSCRIBE, code))
-    elif code in wire.TERMINAL:
+    if code in wire.TERMINAL:
         peer.notify(wire.unsubscribe_push(channel, wire.UNSUBSCRIBED, code))
+    elif not isinstance(subscriber, PlacedSubscriber):
+        peer.notify(wire.unsubscribe_push(channel, wire.RESUBSCRIBE, code))
     else:
         peer.disconnect(Disconnect.INSUFFICIENT_STATE)
 

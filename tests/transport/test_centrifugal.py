@@ -429,15 +429,26 @@ async def test_a_quarantined_room_keeps_its_sockets(autojump_clock: MockClock) -
         assert [said["push"]["pub"]["offset"] for said in other.said() if "pub" in said.get("push", {})] == [1]
 
 
-async def test_a_room_that_ends_a_subscription_says_so(autojump_clock: MockClock) -> None:
-    """An unsubscribe push with a code that lets the client subscribe again; the connection stays."""
+@pytest.mark.parametrize(
+    ("why", "number"),
+    [
+        ("slow", 2500),
+        ("closed", 2500),
+        ("quarantined", 2500),
+        ("internal", 2500),
+        ("not_found", 2000),
+        ("forbidden", 2000),
+    ],
+)
+async def test_a_room_that_ends_a_subscription_says_so(why: str, number: int, autojump_clock: MockClock) -> None:
+    """An unsubscribe push, by whose code the client knows whether to subscribe again; the connection stays."""
     async with house() as there:
         client = await connected(there)
         await client.ask(SUBSCRIBE)
         [subscriber] = client.machine.session.following.values()
-        client.machine.cut_off(subscriber, "slow")
+        client.machine.cut_off(subscriber, why)
         [push] = client.said()
-        assert push == {"push": {"channel": "lobby", "unsubscribe": {"code": 2500, "reason": "slow"}}}
+        assert push == {"push": {"channel": "lobby", "unsubscribe": {"code": number, "reason": why}}}
         assert there.subscribers == 0
         assert "subscribe" in (await client.ask({**SUBSCRIBE, "id": 9}))[0]
 
