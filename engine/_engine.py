@@ -381,10 +381,11 @@ class Engine:
         self._meters.quarantines += 1
         if slot.served:
             return
+        room = self._room(slot.key)
         for command in refused:
             if not isinstance(command, Nudge):
-                refuse(command, ConversationQuarantined())
-        self._room(slot.key).cut_all(ConversationQuarantined())
+                refuse(command, room.refusal_to(command, ConversationQuarantined()))
+        room.cut_all(ConversationQuarantined())
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         if self._read_nursery is None:

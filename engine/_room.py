@@ -22,7 +22,7 @@ from .core.batch import Batch, Result
 from .core.commands import Command, Roster
 from .core.config import ConversationSettings
 from .core.conversation import ConversationMachine, Pending, overdue
-from .core.errors import EngineBroken, EngineError, OutcomeUnknown
+from .core.errors import ConversationQuarantined, EngineBroken, EngineError, OutcomeUnknown
 from .core.ids import ConversationId
 from .core.messages import Event, Record
 from .core.permissions import Verb, check
@@ -88,6 +88,7 @@ class Room:
 
     Attributes:
         machine: the running actor's, or None.
+        known: the conversation as it was when an actor last crashed, or None: for when it cannot be loaded any more.
         loading: the scope of the load that its actor waits for, or None.
         meters: what is counted over all rooms.
         settled_s: when the last batch was settled, on the engine's clock.
@@ -104,6 +105,7 @@ class Room:
         "flying",
         "groups",
         "id",
+        "known",
         "loading",
         "machine",
         "members",
@@ -129,6 +131,7 @@ class Room:
         self._pager = pager
         self.meters = meters
         self.machine: ConversationMachine | None = None
+        self.known: Record | None = None
         self.loading: trio.CancelScope | None = None
         self._sent_from: Record | None = None
         self.groups: dict[str, dict[Subscriber, None]] = {}
@@ -149,11 +152,22 @@ class Room:
         Raises:
             Overloaded: the mailbox is full, or too many conversations are live; nothing was kept.
             ConversationQuarantined, EngineClosed.
+            NotFound, Forbidden: it is quarantined, and who asks may not know.
         """
         try:
             self.slot.put(command)
         except ActorError as error:
-            raise refusal_of(error) from None
+            raise self.refusal_to(command, refusal_of(error)) from None
+
+    def refusal_to(self, command: Command, error: EngineError) -> EngineError:
+        """What a command is refused with that no actor will see: who may not read there must not learn of a quarantine, as far
+        as it is known who may (of a conversation that could not be loaded since the start nothing is)."""
+        if self.known is not None and isinstance(error, ConversationQuarantined):
+            try:
+                check(command.principal, Verb.READ, self.known)
+            except EngineError as hidden:
+                return hidden
+        return error
 
     def nudge(self) -> None:
         """Wake the actor, if it can be woken. A full mailbox wakes it anyway; a closed one means that it is draining."""
@@ -251,6 +265,8 @@ class Room:
     def crashed(self, error: EngineError) -> None:
         """The actor died: what waited is certainly not stored and told `error`, what flies is answered when it lands."""
         machine, self.machine = self.machine, None
+        if machine is not None:
+            self.known = machine.record
         self.spread.clear()
         if self.settled is not None:
             self._answer_orphans(self.settled)

@@ -127,6 +127,29 @@ async def test_a_hidden_conversation_stays_hidden(autojump_clock: MockClock) -> 
         assert isinstance(await post(engine, "x", by=ADA).wait(), ConversationQuarantined)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_hidden_conversation_stays_hidden_when_it_cannot_be_loaded(
+    is_known: bool, autojump_clock: MockClock
+) -> None:
+    """What was known of it before the crash decides who is told of the quarantine; without that everybody is."""
+    store = FaultyStore()
+    async with Engine.open(store=store) as engine:
+        room = await engine.create(ROOM, owner=ADA.author, visibility=Visibility.PRIVATE)
+        if is_known:
+            await room.describe()
+        store.load_errors.extend(RuntimeError("spoiled") for _ in range(100))
+        if is_known:
+            await poison(engine).wait()
+        waiting = [post(engine, "x", by=who) for who in (ADA, BOB)]
+        await until(lambda: bool(engine.quarantined()) and not engine.quarantined()[0].readable)
+        told = [type(await replies.wait()) for replies in waiting]
+        to_strangers = NotFound if is_known else ConversationQuarantined
+        assert told == [ConversationQuarantined, to_strangers]
+        for who, expected in ((ADA, ConversationQuarantined), (BOB, to_strangers)):
+            with pytest.raises(expected):
+                post(engine, "x", by=who)
+
+
 async def test_an_event_that_cannot_be_loaded_hides_no_other(autojump_clock: MockClock) -> None:
     """With a spoiled event in the log the conversation is served from the store, without a tail; only its pages are refused."""
     store = SpoiledStore()

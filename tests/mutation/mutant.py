@@ -54,11 +54,12 @@ class Mutant:
 
     Attributes:
         name: for `--only` and the table.
-        promise: of `docs/guarantees.md`, G1 to G10.
+        promise: of `docs/guarantees.md`, G1 to G10; or `access`, of `docs/permissions.md`.
         breaks: what a user would see.
         story: how a real bug like this comes about.
         edits: at least one; those of one file are applied in this order.
         tests: test files that may catch it, cheapest first; they run when the simulation has had its turn.
+        is_simulated: whether the simulation has anything to say about it; it asks for nothing that is refused.
     """
 
     name: str
@@ -67,11 +68,12 @@ class Mutant:
     story: str
     edits: tuple[Edit, ...]
     tests: tuple[str, ...]
+    is_simulated: bool = True
 
     @property
     def simulated(self) -> bool:
         """Whether the simulation runs any of the changed code."""
-        return any(edit.file not in _BEYOND_SIMULATION for edit in self.edits)
+        return self.is_simulated and any(edit.file not in _BEYOND_SIMULATION for edit in self.edits)
 
     def mutated(self, root: Path) -> dict[Path, str]:
         """The changed files below `root` with their new text.

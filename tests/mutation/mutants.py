@@ -8,6 +8,7 @@ from .delivery import DELIVERY
 from .mutant import Mutant
 from .order import ORDER
 from .outcomes import OUTCOMES
+from .permissions import PERMISSIONS
 from .readers import READERS
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*COMMITS, *OUTCOMES, *ORDER, *DELIVERY, *READERS, *BOUNDS)
+MUTANTS: Final[tuple[Mutant, ...]] = (*COMMITS, *OUTCOMES, *ORDER, *DELIVERY, *READERS, *BOUNDS, *PERMISSIONS)
