@@ -146,6 +146,7 @@ GET /health                                ok  ok    ok       ok    ok        ok
 GET /health/ready                          ok  ok    ok       ok    ok        ok       ok       ok
 GET /api/v1/version                        ok  ok    ok       ok    ok        ok       ok       ok
 GET /openapi.json                          ok  ok    ok       ok    ok        ok       ok       ok
+GET /.well-known/security.txt              ok  ok    ok       ok    ok        ok       ok       ok
 POST /api/v1/auth/guest                    ok  ok    ok       ok    ok        ok       ok       ok
 GET /api/v1/auth/me                       401 401    ok       ok    ok        ok       ok      401
 GET /api/v1/conversations                 401 401    ok       ok    ok        ok       ok      401
@@ -155,13 +156,20 @@ GET /api/v1/admin/tree                    401 401   403      403    ok       403
 GET /api/v1/admin/rooms                   401 401   403      403    ok       403      403       ok
 GET /api/v1/admin/quarantined             401 401   403      403    ok       403      403       ok
 DELETE /api/v1/admin/quarantined/{ill}    401 401   403      403    ok       403      403       ok
+GET /api/v1/admin/config                  401 401   403      403    ok       403      403       ok
+PUT /api/v1/admin/config                  401 401   403      403    ok       403      403       ok
+GET /api/v1/admin/audit                   401 401   403      403    ok       403      403       ok
 GET /connection/websocket                  ok 401    ok       ok    ok        ok       ok      401
 command connect                           401 401    ok       ok    ok        ok       ok      401
 command ping                              401 401    ok       ok    ok        ok       ok      401
 command unsubscribe                       401 401    ok       ok    ok        ok       ok      401
 """
 
-BODIES: Final[dict[str, Any]] = {"POST /api/v1/auth/guest": {"name": "Gus"}, "POST /api/v1/conversations": {}}
+BODIES: Final[dict[str, Any]] = {
+    "POST /api/v1/auth/guest": {"name": "Gus"},
+    "POST /api/v1/conversations": {},
+    "PUT /api/v1/admin/config": {},
+}
 """What is sent with a call of `SERVER`; nothing with the others."""
 
 ELSEWHERE: Final = {

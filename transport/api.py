@@ -242,13 +242,12 @@ class Api:
     configuration: Configuration | None = None
     jwt: JwtAuthority | None = None
     admission: Admission = attrs.field(default=attrs.Factory(lambda api: Admission(api.live), takes_self=True))
+    people: People = attrs.field(factory=Strangers)
     watch: Watch = attrs.field()
 
     @watch.default
     def _watch_only(self) -> Watch:
         return Watch(self.engine.now_ms)
-
-    people: People = attrs.field(factory=Strangers)
 
     def match(self, method: str, path: str) -> Matched | frozenset[str]:
         """The route of a request, or the methods that its path has."""

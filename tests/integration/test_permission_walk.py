@@ -12,6 +12,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -37,9 +38,11 @@ from hubbub.transport.centrifugal_verbs import METHODS, VERBS
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.live import GUESTS_WELCOME
 from hubbub.transport.operator import OperatorKey
+from hubbub.transport.security_txt import SecurityTxtSettings
 from hubbub.transport.serve import ServeSettings, serve
 
 from ..permission_table import ANNOUNCEMENT, DIRECT, ELSEWHERE, PEOPLE, PRIVATE, PUBLIC, Cell, cells, told
+from ..transport.configuration import Written
 from .hostile import UPGRADE, Answer, Closed, Peer, Socket, request
 
 OPERATOR_TOKEN = "hbo_" + "w" * 43
@@ -49,6 +52,7 @@ UNAUTHENTICATED = {3500, 3501}
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "moderator": Role.MODERATOR, "owner": Role.OWNER}
 SERVER_ROLES = {"guest": ServerRole.GUEST, "admin": ServerRole.ADMIN, "admin-key": ServerRole.ADMIN}
 SCOPES = {"admin-key": ALL_SCOPES - {Scope.ADMIN}, "read-key": frozenset({Scope.READ})}
+CONTACT = SecurityTxtSettings(contact=("mailto:a@example.org",), expires=datetime(2100, 1, 1, tzinfo=UTC))
 CELLS = cells()
 
 
@@ -233,9 +237,9 @@ async def walking() -> AsyncIterator[Walk]:
 
     async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
         serving = await nursery.start(
-            partial(serve, operator=OperatorKey.of(OPERATOR_TOKEN), authenticate=resolve),
+            partial(serve, operator=OperatorKey.of(OPERATOR_TOKEN), authenticate=resolve, configuration=Written()),
             engine,
-            ServeSettings(port=0, live=GUESTS_WELCOME),
+            ServeSettings(port=0, live=attrs.evolve(GUESTS_WELCOME, security_txt=CONTACT)),
         )
         walk = Walk(engine, int(serving.url.rpartition(":")[2]))
         try:
