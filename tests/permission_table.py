@@ -167,7 +167,7 @@ command unsubscribe                       401 401    ok       ok    ok        ok
 
 BODIES: Final[dict[str, Any]] = {
     "POST /api/v1/auth/guest": {"name": "Gus"},
-    "POST /api/v1/conversations": {},
+    "POST /api/v1/conversations": {"kind": "direct", "with": "somebody"},
     "PUT /api/v1/admin/config": {},
 }
 """What is sent with a call of `SERVER`; nothing with the others."""

@@ -33,6 +33,7 @@ from .limit_calls import profiles_of
 from .live import Live, LiveSettings
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
+from .people import People, Strangers
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
@@ -121,6 +122,7 @@ async def serve(
     authenticate: TokenResolver | None = None,
     live: Live | None = None,
     configuration: Configuration | None = None,
+    people: People | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
@@ -132,6 +134,7 @@ async def serve(
         authenticate: knows tokens of the embedding program's own, besides the session tokens of guests.
         live: what may change while it serves; made from ``settings.live`` when left out.
         configuration: who reads the settings, for health and for admins; left out where a program passes them.
+        people: who has an id, of an embedding program whose users are its own: whom others may make members, and write to.
         task_status: for ``nursery.start``: gives the `Serving` when the port answers.
 
     Raises:
@@ -171,6 +174,7 @@ async def serve(
             watch=watch,
             configuration=configuration,
             admission=admission,
+            people=people or Strangers(),
         )
         from .cold import ColdLane
 

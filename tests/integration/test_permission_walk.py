@@ -43,6 +43,7 @@ from hubbub.transport.serve import ServeSettings, serve
 
 from ..permission_table import ANNOUNCEMENT, DIRECT, ELSEWHERE, PEOPLE, PRIVATE, PUBLIC, Cell, cells, told
 from ..transport.configuration import Written
+from ..transport.town import Directory
 from .hostile import UPGRADE, Answer, Closed, Peer, Socket, request
 
 OPERATOR_TOKEN = "hbo_" + "w" * 43
@@ -237,7 +238,13 @@ async def walking() -> AsyncIterator[Walk]:
 
     async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
         serving = await nursery.start(
-            partial(serve, operator=OperatorKey.of(OPERATOR_TOKEN), authenticate=resolve, configuration=Written()),
+            partial(
+                serve,
+                operator=OperatorKey.of(OPERATOR_TOKEN),
+                authenticate=resolve,
+                configuration=Written(),
+                people=Directory({"somebody": author("somebody")}),
+            ),
             engine,
             ServeSettings(port=0, live=attrs.evolve(GUESTS_WELCOME, security_txt=CONTACT)),
         )
