@@ -131,7 +131,7 @@ class Walk:
                 if cell.expected == "ok":
                     await self._quarantine()
                 return {"ill": "ill", "id": "ill"}
-            return {"id": "lobby"}
+            return {"id": "lobby", "name": "admin"}  # the name of a limit profile
         record = record_of(cell)
         await self.engine.store.create(record)
         token = f"hbi_{record.id}"
