@@ -172,6 +172,7 @@ BODIES: Final[dict[str, Any]] = {
     "POST /api/v1/auth/guest": {"name": "Gus"},
     "POST /api/v1/conversations": {"kind": "direct", "with": "somebody"},
     "PUT /api/v1/admin/config": {},
+    "PUT /api/v1/admin/limits/{name}": {"rate": 1000, "period_s": 1, "burst": 2000},
 }
 """What is sent with a call of `SERVER`; nothing with the others."""
 
