@@ -163,6 +163,9 @@ GET /api/v1/admin/limits                  401 401   403      403    ok       403
 PUT /api/v1/admin/limits/{name}           401 401   403      403    ok       403      403       ok
 DELETE /api/v1/admin/limits/{name}        401 401   403      403    ok       403      403       ok
 GET /connection/websocket                  ok 401    ok       ok    ok        ok       ok      401
+GET /connection/sse                       401 401    ok       ok    ok        ok       ok      401
+POST /connection/http_stream              401 401    ok       ok    ok        ok       ok      401
+POST /emulation                           401 401   403       ok   403       403      403      401
 command connect                           401 401    ok       ok    ok        ok       ok      401
 command ping                              401 401    ok       ok    ok        ok       ok      401
 command unsubscribe                       401 401    ok       ok    ok        ok       ok      401
@@ -173,8 +176,9 @@ BODIES: Final[dict[str, Any]] = {
     "POST /api/v1/conversations": {"kind": "direct", "with": "somebody"},
     "PUT /api/v1/admin/config": {},
     "PUT /api/v1/admin/limits/{name}": {"rate": 1000, "period_s": 1, "burst": 2000},
+    "POST /emulation": {"session": "{session}", "data": "{}"},
 }
-"""What is sent with a call of `SERVER`; nothing with the others."""
+"""What is sent with a call of `SERVER`; nothing with the others. `{session}` is a stream over HTTP that the stranger opened."""
 
 ELSEWHERE: Final = {
     "command refresh": "for signed tokens alone: tests/transport/test_centrifugal_tokens.py",

@@ -35,6 +35,7 @@ from ..engine.core.session import Session
 from ..engine.log import CONVERSATION, get_logger
 from .admission import Admission
 from .auth import Authenticator, Credential
+from .emulation import Sessions
 from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
@@ -222,6 +223,7 @@ class Api:
         live: the settings of now.
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
+        emulated: connections whose commands come by other requests.
         manners: what answers carry besides their content.
         watch: notes every request; by default without an audit log.
         operator: the operator's access, and what there is to see; None where nobody looks.
@@ -237,6 +239,7 @@ class Api:
     live: Live
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
+    emulated: Sessions = attrs.field(factory=Sessions)
     manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
     configuration: Configuration | None = None
@@ -294,7 +297,7 @@ class Api:
 
     def _is_foreign_write(self, head: RequestHead) -> bool:
         """Whether a page of an origin that nobody has named wants to change something."""
-        return head.method not in _READ_METHODS and foreign_origin(head) and not self.manners.admits_page(head)
+        return head.method not in _READ_METHODS and not self.lets_in(head)
 
     def _is_operator(self, head: RequestHead) -> bool:
         """Whether the operator's own token came: it opens what admins may call and nothing else, also while the store is away."""
@@ -318,6 +321,10 @@ class Api:
             done(Forbidden("calls by cookie must come from this origin"))
         else:
             self.auth.check(cookie, done)
+
+    def lets_in(self, head: RequestHead) -> bool:
+        """Whether a page may ask for what needs no credential in the request: ours, one of a named origin, or no page at all."""
+        return not foreign_origin(head) or self.manners.admits_page(head)
 
     def session(self, principal: Principal | None = None) -> Session:
         """A session with the engine's bounds."""

@@ -1,6 +1,8 @@
 """Who may open a connection of the Centrifugal protocol, decided from its request alone: a refusal is an HTTP answer.
 
 A credential in the request is checked before it is accepted. Without one the connection opens, and its first command brings one.
+A browser lets pages of any origin open WebSockets, so the origin is checked here. Our own page may come with the session cookie.
+Pages of origins that the operator has named bring a token; their cookie counts only where that was allowed, too. Others get 403.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ def admit(
         accept: gets the credential that came along, if any.
         refuse: gets the answer.
     """
-    if foreign_origin(head):
-        refuse(problem(403, "forbidden", "pages of another origin may not connect"))
+    if not api.lets_in(head):
+        refuse(problem(403, "forbidden", "pages of this origin may not connect"))
         return
 
     def checked_bearer(found: Credential | EngineError) -> None:
@@ -44,7 +46,7 @@ def admit(
     bearer, cookie = bearer_of(head), cookie_of(head)
     if bearer is not None:
         api.auth.check(bearer, checked_bearer)
-    elif cookie is not None:
+    elif cookie is not None and (not foreign_origin(head) or api.manners.trusts_page(head)):
         api.auth.check(cookie, checked_cookie)
     else:
         accept(None)

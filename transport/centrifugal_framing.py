@@ -49,4 +49,22 @@ class Framing:
     farewell: Callable[[int, str], bytes]
 
 
+def _event_block(documents: bytes) -> bytes:
+    """An event of an event stream: each document on a line of its own, which is how its reader joins them again."""
+    return b"data: %b\n\n" % documents.replace(b"\n", b"\ndata: ")
+
+
+def _line(documents: bytes) -> bytes:
+    return documents + b"\n"
+
+
+def _pushed(name: str, wrap: Callable[[bytes], bytes]) -> Framing:
+    """A framing without close codes of its own: they are said in a last push."""
+    return Framing(
+        PushFormat(name, wrap), wrap, wrap(wire.PING), lambda code, reason: wrap(wire.disconnect_push(code, reason))
+    )
+
+
 WEBSOCKET = Framing(PushFormat("centrifugal", text_frame), text_frame, text_frame(wire.PING), close_frame)
+EVENT_SOURCE = _pushed("centrifugal-sse", _event_block)
+HTTP_STREAM = _pushed("centrifugal-http-stream", _line)

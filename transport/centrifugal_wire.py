@@ -235,6 +235,11 @@ def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:
     return codec.encode_json({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
 
 
+def disconnect_push(code: int, reason: str) -> bytes:
+    """Tell a client that its connection ends, on a transport that has no close codes."""
+    return codec.encode_json({"push": {"disconnect": {"code": code, "reason": reason}}})
+
+
 def object_of(raw: msgspec.Raw) -> dict[str, Any]:
     """The data of a publish or an rpc as an object; a missing one is empty.
 

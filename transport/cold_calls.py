@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 import trio
 
@@ -21,7 +22,7 @@ from .cold_settings import CallSettings
 from .cold_stream import ColdStream
 from .http_body import MAX_CHUNKS
 from .http_message import SAFETY, HeadReader, Refused, Request, RequestHead, Response, named, problem
-from .http_route import Handler, Hot, MakeMachine, Served, Stream, Upgrade
+from .http_route import Handler, Hot, MakeMachine, Posted, Served, Stream, Upgrade
 from .manners import Manners
 from .request_id import REQUEST_ID, fresh
 
@@ -90,8 +91,12 @@ class ColdCalls:
             case None:
                 await self._page(head, {**scope, "path": head.path}, receive, answer)
             case Stream(make_machine) | Upgrade(make_machine):
-                self._give_back(stream, head, make_machine)
-                await trio.sleep_forever()  # all that served the connection is being cancelled, this too
+                if head.has_body:
+                    raise Refused(problem(400, "No body is allowed here."))
+                await self._give_back(stream, head, make_machine)
+            case Posted(make_posted, max_body_bytes):
+                request = Request(head, await self._body(head, receive, max_body_bytes))
+                await self._give_back(stream, head, lambda conn, _: make_posted(conn, request))
 
     async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Have the pages answer. They read no body: one that comes all the same is thrown away, and ends the connection."""
@@ -107,12 +112,11 @@ class ColdCalls:
     def _keeps_alive(self, head: RequestHead) -> bool:
         return head.keep_alive and head.version == "1.1" and not self.draining
 
-    def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> None:
-        if head.has_body:
-            raise Refused(problem(400, "No body is allowed here."))
+    async def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> NoReturn:
         if self.draining:
             raise Refused(problem(503, "The server is stopping."))
         self._take_back(stream, head, make)
+        await trio.sleep_forever()  # all that served the connection is being cancelled, this too
 
     async def _body(self, head: RequestHead, receive: Receive, max_body_bytes: int) -> bytes:
         if not head.has_body:

@@ -27,6 +27,7 @@ from .admin import ADMIN_ROUTES
 from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
 from .audit_calls import AUDIT_ROUTES
 from .auth import GUEST_DAYS, Credential
+from .centrifugal_http import EMULATION_ROUTES
 from .config_calls import CONFIG_ROUTES
 from .entity_tag import quoted, required_versions
 from .http_message import Response
@@ -406,6 +407,7 @@ ROUTES = Routes(
         ),
         *MEMBER_ROUTES,
         *INVITE_ROUTES,
+        *EMULATION_ROUTES,
         *ADMIN_ROUTES,
         *AUDIT_ROUTES,
         *CONFIG_ROUTES,

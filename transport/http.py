@@ -23,9 +23,9 @@ from attrs.validators import ge, gt
 
 from .http_body import ChunkedBody, LengthBody, body_for
 from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
-from .http_route import Cold, Handler, Hot, MakeMachine, Route
+from .http_route import Cold, Handler, Hot, MakeMachine, MakePosted, Posted, Respond, Route
 from .manners import Manners
-from .ports import Connection
+from .ports import Connection, Machine
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PLAIN = Manners()
@@ -313,6 +313,8 @@ class HttpMachine:
                 self._conn.set_deadline(None)  # from here the table's stall time counts
             else:
                 self._leave()
+        elif isinstance(route, Posted):
+            self._start_hot(head, end, Hot(partial(self._swap_posted, route.make_machine), route.max_body_bytes))
         else:
             self._swap(head, end, route.make_machine)
 
@@ -349,10 +351,17 @@ class HttpMachine:
     def _swap(self, head: RequestHead, end: int, make_machine: MakeMachine) -> None:
         if head.has_body:
             raise Refused(problem(400, "No body is allowed here."))
-        conn, rest, eof = self._conn, self._raw[end:], self._eof
+        self._become(lambda conn: make_machine(conn, head), self._raw[end:])
+
+    def _swap_posted(self, make_machine: MakePosted, request: Request, respond: Respond) -> None:
+        """As a handler: the new machine answers."""
+        self._become(lambda conn: make_machine(conn, request), self._raw)
+
+    def _become(self, make: Callable[[Connection], Machine], rest: bytes) -> None:
+        conn, eof = self._conn, self._eof
         conn.set_deadline(None)
         try:
-            machine = make_machine(conn, head)
+            machine = make(conn)
         except Exception as error:  # noqa: BLE001 - as in _route
             self._fail(error)
             return

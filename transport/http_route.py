@@ -17,6 +17,7 @@ Respond = Callable[[Response], None]
 """Answers one request, now or later, exactly once; ignored when the connection has gone."""
 Handler = Callable[[Request, Respond], None]
 MakeMachine = Callable[[Connection, RequestHead], Machine]
+MakePosted = Callable[[Connection, Request], Machine]
 
 
 class Hot(msgspec.Struct, frozen=True):
@@ -47,6 +48,14 @@ class Stream:
     make_machine: MakeMachine
 
 
-Served = Hot | Upgrade | Stream
+@attrs.frozen
+class Posted:
+    """As `Stream`, for a stream that a body opens: that is collected first."""
+
+    make_machine: MakePosted
+    max_body_bytes: int
+
+
+Served = Hot | Upgrade | Stream | Posted
 """In the connection table."""
 Route = Served | Cold

@@ -63,6 +63,8 @@ class Action(StrEnum):
     CONNECT = "connect"
     SUBSCRIBE = "subscribe"
     ADMIN = "admin"
+    EMULATE = "emulate"
+    """Commands of a stream over HTTP: each is counted as what it asks for when it is taken up."""
 
 
 _RULES: Final[Mapping[Action, tuple[str, ...]]] = {
@@ -78,6 +80,7 @@ _RULES: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.CONNECT: ("connect",),
     Action.SUBSCRIBE: ("subscribe",),
     Action.ADMIN: ("admin",),
+    Action.EMULATE: (),
 }
 """The profiles that an action is counted on. Posts are writes, too: else one caller could try any number of conversations."""
 

@@ -11,12 +11,16 @@ import attrs
 
 from .api import Api, Matched, problem
 from .centrifugal import SocketSettings
+from .centrifugal_http import event_source, http_stream
 from .centrifugal_websocket import WebSocketConnection
 from .http_message import Refused, RequestHead, Response
-from .http_route import Hot, Served, Stream, Upgrade
+from .http_route import Hot, Posted, Served, Stream, Upgrade
 from .sse import EventStream, StreamSettings
 
 WEBSOCKET_PATH = "/connection/websocket"
+EVENT_SOURCE_PATH = "/connection/sse"
+HTTP_STREAM_PATH = "/connection/http_stream"
+_STREAM_METHODS = {EVENT_SOURCE_PATH: "GET", HTTP_STREAM_PATH: "POST"}
 _KNOWN_PATHS = 4096
 _KNOWN_CHARS = 256
 
@@ -46,11 +50,11 @@ class Router:
             return known
         if head.path == WEBSOCKET_PATH:
             return Upgrade(lambda conn, head: WebSocketConnection(conn, head, self.api, self.socket))
+        if head.path in _STREAM_METHODS:
+            return self._connection(head, _STREAM_METHODS[head.path])
         found = self.api.match(head.method, head.path)
-        if head.method == "OPTIONS" and isinstance(found, frozenset) and found and not head.has_body:
-            granted = self.api.manners.preflight(head, found)
-            if granted is not None:
-                return Hot(lambda _, respond: respond(granted))
+        if isinstance(found, frozenset) and found and (granted := self._preflight(head, found)):
+            return granted
         if not isinstance(found, Matched):
             return lost(head, found) if found or head.path.startswith("/api/") else None
         if not found.route.stream:
@@ -59,6 +63,24 @@ class Router:
             return lost(head, frozenset(found.route.methods))
         name = found.params["id"]
         return Stream(lambda conn, head: EventStream(conn, head, self.api, name, self.stream))
+
+    def _connection(self, head: RequestHead, method: str) -> Served:
+        """A connection of the Centrifugal protocol over plain HTTP."""
+        if head.method != method:
+            allowed = frozenset({method})
+            return self._preflight(head, allowed) or lost(head, allowed)
+        if method == "GET":
+            return Stream(lambda conn, head: event_source(conn, head, self.api, self.socket))
+        return Posted(
+            lambda conn, request: http_stream(conn, request, self.api, self.socket), self.socket.max_frame_bytes
+        )
+
+    def _preflight(self, head: RequestHead, allowed: frozenset[str]) -> Hot | None:
+        """The answer to a browser that asks what a page of another origin may send."""
+        if head.method != "OPTIONS" or head.has_body:
+            return None
+        granted = self.api.manners.preflight(head, allowed)
+        return None if granted is None else Hot(lambda _, respond: respond(granted))
 
     def _remember(self, head: RequestHead, found: Matched) -> Hot:
         """Routes are looked up once for each path that is asked again and again (3 us became 0.2), within bounds."""

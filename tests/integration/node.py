@@ -25,6 +25,8 @@ class NodeClient:
         self.journal = journal
         self.acks: list[Ack] = []
         self.failed = ""
+        self.transports: list[str] = []
+        """By which way each of its connections came about."""
 
     async def post_all(self, within_s: float) -> list[Ack]:
         """Have it post, and wait for all acks."""
@@ -44,7 +46,13 @@ class NodeClient:
                 self.journal.take(document["event"])
             elif "ack" in document:
                 self.acks.append(Ack(**document["ack"]))
+            elif "connected" in document:
+                self.transports.append(document["connected"]["transport"])
             elif "subscribed" in document:
+                subscribed = document["subscribed"]
+                if subscribed["wasRecovering"]:
+                    self.journal.resumed += subscribed["recovered"]
+                    self.journal.resets += not subscribed["recovered"]
                 self.journal.ready.set()
             else:
                 self.failed = document["failed"]
@@ -53,11 +61,15 @@ class NodeClient:
 
 @asynccontextmanager
 async def node_client(
-    websocket_url: str, token: str, conversation: str, journal: Journal, posts: int
+    websocket_url: str, token: str, conversation: str, journal: Journal, posts: int, transports: str = ""
 ) -> AsyncIterator[NodeClient]:
-    """The program, subscribed, for as long as the context is open."""
+    """The program, subscribed, for as long as the context is open.
+
+    Args:
+        transports: those that it may use, in their order; none for WebSocket alone.
+    """
     process = await asyncio.create_subprocess_exec(
-        "node", str(HERE / "client.mjs"), websocket_url, token, conversation, str(posts),
+        "node", str(HERE / "client.mjs"), websocket_url, token, conversation, str(posts), transports,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20,
     )  # fmt: skip
     client = NodeClient(process, journal, posts)

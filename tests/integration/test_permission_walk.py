@@ -17,6 +17,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -49,6 +50,7 @@ from .hostile import UPGRADE, Answer, Closed, Peer, Socket, request
 OPERATOR_TOKEN = "hbo_" + "w" * 43
 STATUS_OF = {wire.reply_code: wire.status for wire in WIRE.values()}
 HANDSHAKE = "GET /connection/websocket"
+STREAMS = ("GET /connection/sse", "POST /connection/http_stream")
 UNAUTHENTICATED = {3500, 3501}
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "moderator": Role.MODERATOR, "owner": Role.OWNER}
 SERVER_ROLES = {"guest": ServerRole.GUEST, "admin": ServerRole.ADMIN, "admin-key": ServerRole.ADMIN}
@@ -120,6 +122,8 @@ class Walk:
         kind, _, name = call.partition(" ")
         if call == HANDSHAKE:
             return await self._shake_hands(cell.who)
+        if call in STREAMS:
+            return (await self._open_stream(cell.who, call))[0]
         if kind in {"command", "rpc"}:
             return await self._command(cell.who, kind, name, names["id"], body)
         return _outcome(await self._rest(cell.who, kind, name, body))
@@ -131,7 +135,10 @@ class Walk:
                 if cell.expected == "ok":
                     await self._quarantine()
                 return {"ill": "ill", "id": "ill"}
-            return {"id": "lobby", "name": "admin"}  # the name of a limit profile
+            names = {"id": "lobby", "name": "admin"}  # the name of a limit profile
+            if cell.call == "POST /emulation":
+                names["session"] = (await self._open_stream("stranger", STREAMS[1]))[1]
+            return names
         record = record_of(cell)
         await self.engine.store.create(record)
         token = f"hbi_{record.id}"
@@ -176,6 +183,22 @@ class Walk:
         await socket.send(UPGRADE + credential + b"\r\n")
         answer = await socket.answer()
         return "ok" if answer.status == 101 else _outcome(answer)
+
+    async def _open_stream(self, who: str, call: str) -> tuple[str, str]:
+        """Open a connection over HTTP by the credential of its request; the outcome, and its session."""
+        method, _, path = call.partition(" ")
+        hello = {"id": 1, "connect": {}}
+        query = f"?cf_connect={quote(json.dumps(hello))}" if method == "GET" else ""
+        peer = await self._connect(Peer)
+        await peer.send(request(method, path + query, None if query else hello, token=_token(who)))
+        status = int((await peer.until(b"\r\n\r\n")).split()[1])
+        if status != 200:
+            return str(status), ""
+        first = json.loads((await peer.until(b"}\n")).removeprefix(b"data: "))
+        if "connect" in first:
+            return "ok", first["connect"]["session"]
+        assert first["push"]["disconnect"]["code"] in UNAUTHENTICATED, first
+        return "401", ""
 
     async def _command(self, who: str, kind: str, name: str, channel: str, body: Any) -> str:
         if who not in self.sockets:
@@ -258,7 +281,7 @@ async def walking() -> AsyncIterator[Walk]:
 
 def test_every_call_has_its_line() -> None:
     """Routes, RPC methods and commands: a new one fails here until the table says who may."""
-    served = {f"{route.method} {route.path}" for route in ROUTES.routes} | {HANDSHAKE, "command connect"}
+    served = {f"{route.method} {route.path}" for route in ROUTES.routes} | {HANDSHAKE, *STREAMS, "command connect"}
     served |= {f"rpc {name}" for name in METHODS} | {f"command {name}" for name in VERBS}
     assert told() == served
     assert not {cell.call for cell in CELLS} & set(ELSEWHERE)

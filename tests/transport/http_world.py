@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hubbub.transport.http import HttpMachine, HttpSettings
 from hubbub.transport.http_message import Request, RequestHead, Response
-from hubbub.transport.http_route import Cold, Hot, Respond, Route, Stream, Upgrade
+from hubbub.transport.http_route import Cold, Hot, Posted, Respond, Route, Stream, Upgrade
 from hubbub.transport.ports import Connection
 
 from .fakes import FakeConnection, NoMachine, as_connection
@@ -60,6 +60,7 @@ class World:
             "/cold": lambda: Cold(self.leave),
             "/ws": lambda: Upgrade(self.swap),
             "/events": lambda: Stream(self.swap),
+            "/posted": lambda: Posted(self.swap_posted, MAX_BODY),
             "/badroute": lambda: 1 // 0,  # type: ignore[dict-item, return-value]
         }
         return routes.get(head.path, lambda: Hot(self.answer, MAX_BODY))()
@@ -84,6 +85,10 @@ class World:
 
     def swap(self, conn: Connection, head: RequestHead) -> Recorder:
         return Recorder(head)
+
+    def swap_posted(self, conn: Connection, request: Request) -> Recorder:
+        self.requests.append(request)
+        return Recorder(request.head)
 
     def send(self, *chunks: bytes) -> World:
         for chunk in chunks:

@@ -41,6 +41,7 @@ async def test_every_route_but_the_open_ones_needs_a_principal(autojump_clock: M
             "/api/v1/version",
             "/api/v1/auth/guest",
             "/openapi.json",
+            "/emulation",
             "/.well-known/security.txt",
         }
 

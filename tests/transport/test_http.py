@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hubbub.transport.http_message import SAFETY, Request, Response, encode
 from hubbub.transport.http_route import Respond
 
-from .http_world import GET, Recorder, World, cut, only, responses
+from .http_world import GET, MAX_BODY, Recorder, World, cut, only, responses
 
 
 @pytest.mark.parametrize(
@@ -301,6 +301,29 @@ def test_swap(path: bytes) -> None:
     assert (machine.head.upgrade, machine.data) == (True, b"\x81\x80more")
     assert world.conn.deadline_s is None
     assert len(responses(world.conn.take(), ["GET"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "body"), [(b"Content-Length: 2", b"hi"), (b"Transfer-Encoding: chunked", b"2\r\nhi\r\n0\r\n\r\n")]
+)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_swap_behind_a_body(length: bytes, body: bytes, pieces: int) -> None:
+    """The machine that takes over is given the whole request first, then the bytes behind it."""
+    wire = b"POST /posted HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n%bmore" % (length, body)
+    cut = len(wire) - 6
+    world = World().send(GET, *([wire] if pieces == 1 else [wire[:9], wire[9:cut], wire[cut:]]))
+    machine = world.conn.machine
+    assert isinstance(machine, Recorder)
+    assert (world.requests[-1].body, machine.data) == (b"hi", b"more")
+    assert world.conn.deadline_s is None
+    assert len(responses(world.conn.take(), ["GET"])) == 1
+
+
+def test_swap_behind_a_body_that_is_too_long() -> None:
+    """It is refused before it is read, and no machine is made."""
+    world = World().send(b"POST /posted HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1))
+    assert world.requests == []
+    assert [each.status for each in responses(world.conn.take(), ["POST"])] == [413]
 
 
 def test_h2c_upgrade_is_ignored() -> None:

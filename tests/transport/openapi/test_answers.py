@@ -18,7 +18,7 @@ import attrs
 import jsonschema
 import pytest
 
-from hubbub.engine import Role, Visibility
+from hubbub.engine import Principal, Role, Visibility
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Access
 from hubbub.testing.store_contract.invites import invite
@@ -40,7 +40,7 @@ MESSAGE = {"text": "hi", "meta": {"a": 1}, "reply_to": "01890000-0000-7000-8000-
 @attrs.frozen
 class Ask:
     """One call and the status that it ends with; `admin` calls with the operator's token. The house has a room `den` of the
-    caller's, with a message in it, and the room `ill`, which is quarantined."""
+    caller's, with a message in it, and the room `ill`, which is quarantined. A `body` may be made from the house."""
 
     method: str
     path: str
@@ -48,6 +48,24 @@ class Ask:
     body: Any = None
     headers: tuple[str, ...] = ()
     admin: bool = False
+
+
+@attrs.frozen
+class Listener:
+    """A stream over HTTP that takes every command."""
+
+    principal: Principal
+    by_request: bool = False
+
+    def offer(self, commands: bytes) -> None:
+        """Do nothing."""
+
+
+def a_command(there: House) -> dict[str, str]:
+    """For a stream of the caller's that is open."""
+    found: list[Any] = []
+    there.api.auth.check(there.token, found.append)  # remembered, so answered at once
+    return {"session": there.api.emulated.open(Listener(found[0].principal)), "data": "{}"}
 
 
 CALLS = [
@@ -94,6 +112,7 @@ CALLS = [
     Ask("GET", "/api/v1/invites/token"),
     Ask("POST", "/api/v1/invites/token/accept"),
     Ask("GET", "/api/v1/invites/token", 410),
+    Ask("POST", "/emulation", 204, a_command),
     Ask("GET", "/metrics", admin=True),
     Ask("GET", "/api/v1/admin/tree", admin=True),
     Ask("GET", "/api/v1/admin/rooms?limit=2", admin=True),
@@ -170,7 +189,8 @@ async def ask(there: House, each: Ask) -> tuple[Route, Response]:
     if each.admin:
         head = head_of(each.method, each.path, f"Authorization: Bearer {OPERATOR_TOKEN}", *each.headers)
         return matched.route, await there.dispatch(head, b"" if each.body is None else json.dumps(each.body).encode())
-    return matched.route, await there.call(each.method, each.path, each.body, *each.headers)
+    body = each.body(there) if callable(each.body) else each.body
+    return matched.route, await there.call(each.method, each.path, body, *each.headers)
 
 
 async def test_real_answers_are_as_the_document_says(autojump_clock) -> None:
