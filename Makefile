@@ -6,13 +6,14 @@ ARGS ?=
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 
-.PHONY: serve test lint types contracts unit browser peers simulate mutate clean help
+.PHONY: serve test lint types contracts unit browser proxies peers simulate mutate clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve   install what is needed and start the server (lobby open to guests); ARGS='--port 9000' adds flags"
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
+	@echo "make proxies install Debian's nginx and Caddy and run the tests of a server behind them"
 	@echo "make peers   install what hubbub bench peers compares with: Python and npm packages"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
@@ -45,13 +46,17 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest -m "not browser and not node" $(ARGS)
+	$(BIN)/pytest -m "not browser and not node and not proxy" $(ARGS)
 
 browser: $(VENV)/.dev
 	.ci/browser
 	# Two runs: Playwright drives an asyncio loop of its own in the process.
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 	$(BIN)/pytest -m node tests/page tests/integration $(ARGS)
+
+proxies: $(VENV)/.dev
+	.ci/proxies
+	$(BIN)/pytest -m proxy tests/integration $(ARGS)
 
 peers: $(VENV)/.dev
 	cd bench/peers/node && npm ci --no-audit --no-fund --silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -94,10 +95,12 @@ class Guest:
 
 
 @asynccontextmanager
-async def guest(url: str, name: str) -> AsyncIterator[Guest]:
+async def guest(url: str, name: str, verify: ssl.SSLContext | bool = True) -> AsyncIterator[Guest]:
     """A guest with a connection pool of its own."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30.0), limits=limits, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=url, timeout=httpx.Timeout(30.0), limits=limits, trust_env=False, verify=verify
+    ) as http:
         answer = await http.post("/api/v1/auth/guest", json={"name": name})
         assert answer.status_code == 201, answer.text
         yield Guest(http, answer.json()["token"])

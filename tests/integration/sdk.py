@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,10 +33,16 @@ class _Follow(SubscriptionEventHandler):
 
 
 @asynccontextmanager
-async def sdk(websocket_url: str, token: str) -> AsyncIterator[Client]:
+async def sdk(websocket_url: str, token: str, trusting: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
     """A connected client that comes back soon after it was cut."""
     client = Client(
-        websocket_url, token=token, proxy=None, min_reconnect_delay=0.05, max_reconnect_delay=0.5, timeout=15.0
+        websocket_url,
+        token=token,
+        proxy=None,
+        ssl_context=trusting,
+        min_reconnect_delay=0.05,
+        max_reconnect_delay=0.5,
+        timeout=15.0,
     )
     await client.connect()
     try:
