@@ -6,7 +6,7 @@ ARGS ?=
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 
-.PHONY: serve test lint types contracts unit browser proxies peers simulate mutate clean help
+.PHONY: serve test lint types contracts unit browser fuzz proxies peers simulate mutate clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
 	@echo "make proxies install Debian's nginx and Caddy and run the tests of a server behind them"
+	@echo "make fuzz    send the real server generated requests, by everybody who may come (schemathesis; about a minute)"
 	@echo "make peers   install what hubbub bench peers compares with: Python and npm packages"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
@@ -46,7 +47,7 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest -m "not browser and not node and not proxy" $(ARGS)
+	$(BIN)/pytest -m "not browser and not node and not fuzz and not proxy" $(ARGS)
 
 browser: $(VENV)/.dev
 	.ci/browser
@@ -57,6 +58,9 @@ browser: $(VENV)/.dev
 proxies: $(VENV)/.dev
 	.ci/proxies
 	$(BIN)/pytest -m proxy tests/integration $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/pytest -m fuzz tests/fuzz $(ARGS)
 
 peers: $(VENV)/.dev
 	cd bench/peers/node && npm ci --no-audit --no-fund --silent

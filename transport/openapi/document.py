@@ -54,6 +54,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """
     rows = [(route, _doc_of(route)) for route in routes]
     components = _Components(_types_of(rows))
+    for _, doc in rows:
+        components.let_null_stand_for_nothing(doc.body)
     paths: dict[str, dict[str, Any]] = {}
     seen: set[str] = set()
     for route, doc in rows:
@@ -114,6 +116,13 @@ class _Components:
         """The schema of a type that was given at the beginning."""
         return next(schema for known, schema in self._found if known == type_)
 
+    def let_null_stand_for_nothing(self, body: Any) -> None:
+        """Say of a body that null is taken where a field may be left out, as `codec` reads every body."""
+        schema = self.schemas.get(getattr(getattr(body, "__origin__", body), "__name__", ""), {})
+        for name, each in schema.get("properties", {}).items():
+            if name not in schema.get("required", ()):
+                schema["properties"][name] = _or_null(each)
+
     def refusal(self, status: int, codes: list[str]) -> dict[str, str]:
         """A reference to the answer with these codes, which many routes share."""
         name = ".".join([str(status), *codes])
@@ -125,6 +134,13 @@ class _Components:
         """The properties of a struct, and which of them must be there."""
         whole = self.schemas[struct.__name__]
         return whole["properties"], whole.get("required", [])
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    null = {"type": "null"}
+    if null in schema.get("anyOf", ()):
+        return schema
+    return {"anyOf": [schema, null]}
 
 
 def _doc_of(route: Route) -> Doc:

@@ -61,6 +61,7 @@ def _table(*headers: Header) -> dict[str, Header]:
 
 Whole = Annotated[int, Meta(ge=0)]
 RequestId = Annotated[str, Meta(pattern="^[A-Za-z0-9._~:/+=@-]{1,128}$")]
+EntityTags = Annotated[str, Meta(pattern=r'^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*"){0,31})$', examples=["*"])]
 
 REQUEST_HEADERS: Final = _table(
     Header(
@@ -71,12 +72,12 @@ REQUEST_HEADERS: Final = _table(
     ),
     Header(
         "If-Match",
-        Annotated[str, Meta(min_length=1, max_length=1024)],
+        EntityTags,
         "Change it only if it still has one of these ETags; otherwise the answer is 412.",
     ),
     Header(
         "If-None-Match",
-        Annotated[str, Meta(min_length=1, max_length=1024)],
+        EntityTags,
         "Send it only if it has none of these ETags; otherwise the answer is 304.",
     ),
     Header(

@@ -19,6 +19,12 @@ JsonObject = Annotated[dict[str, Any], Meta(description="An object of the applic
 Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
 
 
+def one_of_these_at_least(*names: str) -> Meta:
+    """What an object must have where each of its fields may be left out, but not all of them. Null counts for left out."""
+    there = ({"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names)
+    return Meta(extra_json_schema={"anyOf": list(there)})
+
+
 class Problem(Struct):
     """A refusal (RFC 9457). `code` is for programs and stays; `detail` is for people and may change."""
 
@@ -69,12 +75,15 @@ class NewConversation(Struct):
 
 
 class ConversationPatch(Struct):
-    """What to change; what is left out stays as it is."""
+    """What to change, one thing at least; what is left out stays as it is."""
 
     title: Title | UnsetType = UNSET
     visibility: Visibility | UnsetType = UNSET
     archived: bool | UnsetType = UNSET
     slow_s: SlowMode | UnsetType = UNSET
+
+
+ConversationChange = Annotated[ConversationPatch, one_of_these_at_least(*ConversationPatch.__struct_fields__)]
 
 
 class Conversation(Struct):
@@ -113,10 +122,7 @@ class NewMessage(Struct):
     reply_to: ServerId | UnsetType = UNSET
     meta: JsonObject | UnsetType = UNSET
     idempotency_key: (
-        Annotated[
-            str, Meta(pattern="^[!-~]{1,255}$", description="Where the header cannot be set; the header beats it.")
-        ]
-        | UnsetType
+        Annotated[str, Meta(pattern="^[!-~]{1,255}$", description="Where the header cannot be set.")] | UnsetType
     ) = UNSET
 
 
