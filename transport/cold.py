@@ -68,7 +68,7 @@ class ColdLane:
         self._adopt = adopt
         self._gate: Gate = router.api.admission
         self._settings = settings
-        self._pages = cast(AsgiApp, build_pages())
+        self._pages = cast(AsgiApp, build_pages(lambda: router.api.live.current.http.docs))
         self._manners = router.api.manners
         self._calls = ColdCalls(router.route, self._pages, self._take_back, self._manners, settings.calls)
         self._hypercorn = Hypercorn(

@@ -1,4 +1,4 @@
-"""The pages: a Quart-Trio application with the built-in chat page and its files.
+"""The pages: a Quart-Trio application with the built-in chat page, the description of the API at /docs, and their files.
 
 The files are read from the installed package once, so that a path names an entry of a table and never a place on disk.
 Every file has an ETag and is asked for again each time (a new version of hubbub must not meet yesterday's modules).
@@ -11,7 +11,9 @@ Left out: endpoints (`cold_calls`), compression, the page itself (`static/`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import attrs
 from quart import Response, request
@@ -47,8 +49,11 @@ class _File:
     etag: str
 
 
-def build_pages() -> QuartTrio:
+def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
     """Make the application; reads the files.
+
+    Args:
+        has_docs: whether the description of the API is shown now.
 
     Raises:
         RuntimeError: the package is incomplete.
@@ -61,6 +66,11 @@ def build_pages() -> QuartTrio:
     async def index() -> Response:
         return _answer(found["index.html"])
 
+    async def docs() -> Response:
+        if not has_docs():
+            raise NotFound
+        return _answer(found["docs/index.html"])
+
     async def icon() -> Response:
         return _answer(found["favicon.svg"], max_age_s=86_400)
 
@@ -70,7 +80,14 @@ def build_pages() -> QuartTrio:
         except KeyError:
             raise NotFound from None
 
-    for path, view in (("/", index), ("/favicon.ico", icon), ("/favicon.svg", icon), ("/static/<path:name>", static)):
+    views: dict[str, Callable[..., Awaitable[Response]]] = {
+        "/": index,
+        "/docs": docs,
+        "/favicon.ico": icon,
+        "/favicon.svg": icon,
+        "/static/<path:name>": static,
+    }
+    for path, view in views.items():
         app.add_url_rule(path, view_func=view, endpoint=path, methods=["GET"], provide_automatic_options=False)
     app.register_error_handler(HTTPException, _refuse)
     app.after_request(_protect)
@@ -78,14 +95,20 @@ def build_pages() -> QuartTrio:
 
 
 def _load() -> dict[str, _File]:
+    root = files(__package__).joinpath("static")
+    found = _files_in(root, "") | _files_in(root.joinpath("docs"), "docs/")
+    if not {"index.html", "favicon.svg", "docs/index.html"} <= found.keys():
+        raise RuntimeError("this installation of hubbub lacks the files of its pages")
+    return found
+
+
+def _files_in(folder: Traversable, prefix: str) -> dict[str, _File]:
     found = {}
-    for entry in files(__package__).joinpath("static").iterdir():
+    for entry in folder.iterdir():
         content_type = _TYPES.get(entry.name.rpartition(".")[2])
         if content_type is not None and entry.is_file():
             body = entry.read_bytes()
-            found[entry.name] = _File(body, content_type, hashlib.sha256(body).hexdigest()[:32])
-    if not {"index.html", "favicon.svg"} <= found.keys():
-        raise RuntimeError("this installation of hubbub lacks the files of its page")
+            found[prefix + entry.name] = _File(body, content_type, hashlib.sha256(body).hexdigest()[:32])
     return found
 
 

@@ -6,7 +6,10 @@ import re
 import subprocess
 import sys
 
+import attrs
 import pytest
+
+from hubbub.transport.manners import HttpManners
 
 from ..logs import capture_logs
 from .world import serving
@@ -44,9 +47,32 @@ async def test_page_and_all_that_it_names(autojump_clock):
         assert len(seen) > 5
 
 
+async def test_docs_and_all_that_they_name(autojump_clock):
+    """The description of the API has its own page, whose files are all ours; switched off, it is not there."""
+    async with serving() as world, world.client() as client:
+        page = await client.ask("GET", "/docs")
+        assert (page.status, page.header("content-type")) == (200, "text/html; charset=utf-8")
+        wanted = set(re.findall(r'(?:href|src)="(/[^"#]+)"', page.body.decode()))
+        assert {"/static/docs/docs.js", "/static/docs/docs.css", "/static/palette.css", "/openapi.json"} <= wanted
+        wanted |= {"/static/docs/model.js", "/static/docs/view.js"}
+        for path in sorted(wanted):
+            assert (await client.ask("GET", path)).status == 200, path
+        current = world.api.live.current
+        world.api.live.replace(attrs.evolve(current, http=HttpManners(docs=False)))
+        assert (await client.ask("GET", "/docs")).json["code"] == "not_found"
+        world.api.live.replace(current)
+        assert (await client.ask("GET", "/docs")).status == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 200), ("GET", "/static/style.css", 200), ("GET", "/nope", 404), ("POST", "/", 405)],
+    [
+        ("GET", "/", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/static/style.css", 200),
+        ("GET", "/nope", 404),
+        ("POST", "/", 405),
+    ],
 )
 async def test_every_answer_is_protected(autojump_clock, method, path, status):
     """What the pages answer carries the policy, refusals included."""
@@ -97,6 +123,10 @@ async def test_head_has_the_length_and_no_body(autojump_clock):
         "/static",
         "/static/",
         "/static/nope.js",
+        "/static/docs",
+        "/static/docs/",
+        "/static/docs/nope.js",
+        "/docs/",
         "/static/../pages.py",
         "/static/%2e%2e/pages.py",
         "/static/..%2fpages.py",

@@ -76,6 +76,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in tags],
         "paths": paths,
+        "x-problems": {code: {"title": wire.title, "status": wire.status} for code, wire in WIRE.items()},
         "components": {
             "schemas": components.schemas,
             "responses": components.responses,

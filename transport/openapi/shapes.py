@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from .parameters import ConversationId, Offset, RequestId, ServerId, Timestamp, UserId, Whole
 
 Key = Annotated[str, Meta(pattern="^[!-~]{1,255}$")]
-Name = Annotated[str, Meta(min_length=1, max_length=64, description="A name that people see.")]
-Title = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(min_length=1, description="UTF-8 without NUL, at most 64 KiB.")]
+Name = Annotated[str, Meta(min_length=1, max_length=64, description="A name that people see.", examples=["Ada"])]
+Title = Annotated[str, Meta(min_length=1, max_length=200, examples=["The den"])]
+Text = Annotated[str, Meta(min_length=1, description="UTF-8 without NUL, at most 64 KiB.", examples=["hello"])]
 JsonObject = Annotated[dict[str, Any], Meta(description="An object of the application's own, at most 8 KiB.")]
 Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
 
