@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..engine import InvalidCommand
+from ..engine import InvalidCommand, Unprocessable
 from ..engine.audit import AuditRow
 from ..engine.core import codec
 from ..engine.core.ids import message_id
@@ -23,7 +23,7 @@ _MAX_ACTOR_CHARS: Final = 128
 
 
 def list_audit(api: Api, call: Call, respond: Respond) -> None:
-    """Rows, the newest first; `before` a row's id, `limit` at most 500, `actor` a principal's id. `next` leads on."""
+    """Read the audit log, the newest rows first."""
     limit = call.number("limit")
     limit = DEFAULT_ROWS if limit is None else limit
     if not 1 <= limit <= MAX_ROWS:
@@ -31,8 +31,10 @@ def list_audit(api: Api, call: Call, respond: Respond) -> None:
     before, actor = call.query.get("before"), call.query.get("actor")
     if before is not None:
         message_id(before)  # the same form: a lower-case UUID
-    if actor is not None and not (len(actor) <= _MAX_ACTOR_CHARS and actor.isprintable()):
+    if actor is not None and len(actor) > _MAX_ACTOR_CHARS:
         raise InvalidCommand(f"'actor' is a principal's id of at most {_MAX_ACTOR_CHARS} characters")
+    if actor is not None and not actor.isprintable():
+        raise Unprocessable("'actor' holds characters that no principal's id has")
 
     async def read() -> Response:
         rows = await api.engine.store.audit.page(before=before, limit=limit, actor=actor)
@@ -64,6 +66,8 @@ AUDIT_ROUTES: Final = (
         endpoint=list_audit,
         access=Access.ADMIN,
         scope=Scope.ADMIN,
-        doc=Doc(tag="Administration", query=shapes_admin.AuditQuery, answer=shapes_admin.Audit),
+        doc=Doc(
+            tag="Administration", query=shapes_admin.AuditQuery, answer=shapes_admin.Audit, problems=("unprocessable",)
+        ),
     ),
 )

@@ -99,7 +99,7 @@ def show_config(api: Api, call: Call, respond: Respond) -> None:
 
 
 def change_config(api: Api, call: Call, respond: Respond) -> None:
-    """Change live settings by a merge patch -> 200 with all settings.
+    """Change live settings by a merge patch.
 
     They are in force and on the disk when the answer comes. With `If-Match` nothing is changed that one has not seen.
     """
