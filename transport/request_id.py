@@ -15,7 +15,8 @@ MAX_CHARS: Final = 128
 _GIVEN = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,%d}" % MAX_CHARS)
 
 # 96 bits, drawn without a call into the system: two of a billion ids are equal with a probability below 10**-11. A generator of
-# our own, so that a seeded program that embeds the server draws what it would have drawn without one.
+# our own, so that a seeded program that embeds the server draws what it would have drawn without one. A count behind a prefix
+# would cost as much (0.11 us) and tell everybody how many requests come.
 _bits: Final = random.Random().getrandbits  # noqa: S311  a name, not a secret
 
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("structlog_request_id")
@@ -25,7 +26,7 @@ here directly because structlog's own way costs ten times as much."""
 
 def fresh() -> str:
     """An id for a request that brought none: 24 hexadecimal digits."""
-    return "%024x" % _bits(96)  # noqa: UP031  a third cheaper than an f-string, and asked for with every request
+    return _bits(96).to_bytes(12, "big").hex()  # 0.13 us; formatting the number takes 0.22
 
 
 def accepted(given: bytes | None) -> str:
@@ -35,5 +36,5 @@ def accepted(given: bytes | None) -> str:
         given: the value of its header, None without one. Repeated headers are joined by a comma, which no id has.
     """
     if given is None or _GIVEN.fullmatch(given) is None:
-        return "%024x" % _bits(96)  # noqa: UP031  as above; not `fresh`, which would be a call more
+        return _bits(96).to_bytes(12, "big").hex()  # not `fresh`, which would be a call more
     return given.decode("ascii")
