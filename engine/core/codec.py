@@ -232,7 +232,7 @@ def require_text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def get_int(fields: Mapping[str, Any], name: str) -> int | None:
-    """An optional whole number from 0 to 2**63 - 1.
+    """An optional whole number from 0 to 2**63 - 1; 5.0 is one, as in JSON Schema, since some encoders write it so.
 
     Raises:
         InvalidCommand: it is there and not one.
@@ -240,6 +240,8 @@ def get_int(fields: Mapping[str, Any], name: str) -> int | None:
     value = fields.get(name)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise InvalidCommand(f"{name!r} must be a whole number from 0 upwards")
     return value

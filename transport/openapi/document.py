@@ -25,6 +25,7 @@ from .shapes import Problem
 
 PROBLEM_JSON: Final = "application/problem+json"
 _NAME_IN_PATH: Final = re.compile(r"\{(\w+)\}")
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f]*$"  # what any path may hold, once it is percent-decoded
 _REF: Final = "#/components/schemas/{name}"
 _LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 _EVERYBODY: Final = ("invalid_request", "rate_limited", "overloaded", "closed", "internal")
@@ -199,6 +200,8 @@ def _texts(route: Route) -> tuple[str, str]:
 def _in_path(route: Route, doc: Doc, components: _Components) -> Iterable[dict[str, Any]]:
     for name in _NAME_IN_PATH.findall(route.path):
         schema = components.of(doc.params.get(name) or PATH[name])
+        if schema.get("type") == "string" and "pattern" not in schema:
+            schema = {**schema, "pattern": _NO_CONTROLS}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
