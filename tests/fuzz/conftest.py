@@ -3,7 +3,7 @@ than all the cases of a call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,28 +14,49 @@ from hubbub.operator_token import load
 
 from ..serverproc import ServerProcess, data_folder, running_server
 
+Known = Mapping[str, tuple[str, ...]]
+"""By the name that a path gives them, ids of what is there."""
+
+
+@attrs.frozen
+class Caller:
+    """Somebody who makes calls.
+
+    Attributes:
+        token: None for nobody.
+        known: what they may name; among it what is their own.
+    """
+
+    token: str | None
+    known: Known
+
 
 @attrs.frozen
 class House:
-    """A server, and tokens of those who call it.
-
-    Attributes:
-        known: by the name that a path gives them, ids of what is there.
-    """
+    """A server, and who calls it."""
 
     server: ServerProcess
-    known: dict[str, list[str]]
-    _tokens: dict[tuple[str, str], str] = attrs.field(factory=dict, repr=False)
+    _callers: dict[tuple[str, str], Caller] = attrs.field(factory=dict, repr=False)
 
-    def token_of(self, who: str, call: str) -> str | None:
-        """The token with which somebody makes a call: one for each call, so that one's logout is no other's. None for nobody."""
-        if who == "nobody":
-            return None
-        if who == "operator":
-            return load(self.server.data_dir)
-        if (who, call) not in self._tokens:
-            self._tokens[who, call] = self.ask("POST", "/api/v1/auth/guest", {"name": "Fuzz"})["token"]
-        return self._tokens[who, call]
+    def caller(self, who: str, call: str) -> Caller:
+        """Who makes one kind of call: a guest of its own for each, so that one's logout or ban is no other's."""
+        if (who, call) not in self._callers:
+            self._callers[who, call] = self._made(who)
+        return self._callers[who, call]
+
+    def _made(self, who: str) -> Caller:
+        if who == "guest":
+            return self._guest()
+        token = load(self.server.data_dir) if who == "operator" else None
+        return Caller(token, {"id": ("lobby",)})
+
+    def _guest(self) -> Caller:
+        """Somebody with a conversation of their own, and a message in it."""
+        issued = self.ask("POST", "/api/v1/auth/guest", {"name": "Fuzz"})
+        token = issued["token"]
+        room = self.ask("POST", "/api/v1/conversations", {}, token)["id"]
+        posted = self.ask("POST", f"/api/v1/conversations/{room}/messages", {"text": "hello"}, token)
+        return Caller(token, {"id": (room, "lobby"), "message": (posted["id"],), "user": (issued["user"]["id"],)})
 
     def ask(self, method: str, path: str, body: object = None, token: str | None = None) -> dict[str, Any]:
         """A call that goes well."""
@@ -47,13 +68,9 @@ class House:
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    """A server with a conversation and a message in it; it is well at the end."""
+    """A server that is well at the end."""
     with data_folder() as data, running_server(data) as server:
-        there = House(server, {"id": ["lobby"]})
-        posted = there.ask(
-            "POST", "/api/v1/conversations/lobby/messages", {"text": "hello"}, there.token_of("guest", "")
-        )
-        there.known["message"] = [posted["id"]]
+        there = House(server)
         yield there
         assert there.ask("GET", "/health/ready")["status"] == "ready"
         assert "Traceback" not in server.output()

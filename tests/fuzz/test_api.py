@@ -2,8 +2,7 @@
 real server, over the document that it serves.
 
 The cases follow from the document alone, so a run can be repeated, and what fails is printed as a curl command. A new route is
-called without a line here. Names in paths that exist are in `House.known`; most paths get one, since nothing but 404 would follow
-from names that were made up.
+called without a line here. Most paths get names of what is there (`Caller.known`): made-up ones would lead to nothing but 404.
 
 Left out: event streams, which do not end (`tests/transport/test_sse.py`), and what follows from the order of calls
 (`tests/simulation`).
@@ -29,7 +28,7 @@ from hubbub.transport.live import LiveSettings
 from hubbub.transport.openapi.calls import served
 from hubbub.transport.openapi.document import document
 
-from .conftest import House
+from .conftest import House, Known
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.server, pytest.mark.postgres]
 
@@ -77,21 +76,21 @@ def opened_only_to_whom_it_may(who: str) -> schemathesis.CheckFunction:
     return refuses
 
 
-def lead_somewhere(case: schemathesis.Case, known: dict[str, list[str]]) -> None:
+def lead_somewhere(case: schemathesis.Case, known: Known) -> None:
     """Put names of what is there into most paths that were made to be valid."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     for name, made_up in case.path_parameters.items():
-        names = known.get(name, [])
+        names = known.get(name, ())
         choice = crc32(str(made_up).encode("utf-8", "surrogatepass"))
         if names and choice % 4:
             case.path_parameters[name] = names[choice % len(names)]
 
 
 def call(case: schemathesis.Case, house: House, who: str) -> None:
-    lead_somewhere(case, house.known)
-    token = house.token_of(who, case.operation.label)
-    headers: dict[str, Any] = {} if token is None else {"Authorization": f"Bearer {token}"}
+    caller = house.caller(who, case.operation.label)
+    lead_somewhere(case, caller.known)
+    headers: dict[str, Any] = {} if caller.token is None else {"Authorization": f"Bearer {caller.token}"}
     promises = [*PROMISES, opened_only_to_whom_it_may(who)]
     if has_valid_headers(case):
         promises.append(checks.positive_data_acceptance)
