@@ -35,6 +35,7 @@ from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_members as shapes
 from .openapi.doc import Answer, Doc
+from .openapi.parameters import USER_ID_CHARS
 
 MUTE_S: Final = 366 * 86_400
 """Longest mute, seconds; who shall never speak is banned, or made a viewer."""
@@ -100,6 +101,8 @@ async def list_bans(ask: Ask) -> bytes:
 
 def _page(ask: Ask, members: Members, name: bytes, wanted: Callable[[Member], bool]) -> bytes:
     after, limit = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
+    if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
+        raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
     settings = ask.api.engine.settings
     limit = settings.page_default_items if limit is None else limit
     if not 1 <= limit <= settings.page_items:

@@ -254,12 +254,19 @@ async def test_a_conversation_of_many_members_is_paged(there: Town) -> None:
     for number in range(60):
         await room.members.put(f"user {number:03}")
     seen: list[str] = []
-    after = ""
-    while after is not None:
-        page = body(await there.call("bob", "GET", f"{DEN}/members?limit=25&after={after.replace(' ', '%20')}"))
+    path: str | None = f"{DEN}/members?limit=25"
+    while path is not None:
+        page = body(await there.call("bob", "GET", path))
         seen += [row["user"]["id"] for row in page["members"]]
-        after = page["next"]
+        following = page["next"]
+        path = following and f"{DEN}/members?limit=25&after={following.replace(' ', '%20')}"
     assert seen == sorted(member.user.id for member in (await room.members.all()).values() if member.belongs)
+
+
+@pytest.mark.parametrize("after", ["", "x" * 256])
+async def test_a_page_begins_behind_a_user(there: Town, after: str) -> None:
+    """What can be no user's id is refused."""
+    assert (await status(there, "bob", "GET", f"/members?after={after}")) == 400
 
 
 class Caller:

@@ -33,7 +33,8 @@ Timestamp = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
-UserId = Annotated[str, Meta(min_length=1, max_length=255, description="A user.")]
+USER_ID_CHARS: Final = 255
+UserId = Annotated[str, Meta(min_length=1, max_length=USER_ID_CHARS, description="A user.")]
 Offset = Annotated[int, Meta(ge=0, description="A place in a conversation's log; the first event has offset 1.")]
 
 PATH: Final[dict[str, Any]] = {"id": ConversationId, "message": ServerId, "user": UserId}
