@@ -42,7 +42,7 @@ from .core.kinds import ConversationKind, EventType, Visibility
 from .core.members import Member, Members, Role
 from .core.messages import Ack, ConversationChange, Draft, Event, Message, MessagePage, Record
 from .core.principals import SYSTEM, Principal, Scope, ServerRole
-from .ports import Store, StoreHealth, TokenRecord
+from .ports import Store, StoreHealth
 
 __all__ = [
     "SYSTEM",
@@ -102,7 +102,6 @@ __all__ = [
     "StoreHealth",
     "StoreUnavailable",
     "Subscription",
-    "TokenRecord",
     "Unauthenticated",
     "Unprocessable",
     "Visibility",

@@ -17,10 +17,10 @@ import attrs
 
 from ..actors import ChildSpec
 from .audit import AuditStore
-from .core.authors import Author
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
 from .core.messages import Event, Message, Record
+from .identity.ports import AccountStore
 from .invite_store import InviteStore
 from .limit_store import LimitStore
 
@@ -39,22 +39,6 @@ class StoreHealth:
     away_s: float | None = None
 
 
-@attrs.frozen
-class TokenRecord:
-    """A session token as it is stored: never the token, only its SHA-256 digest.
-
-    Attributes:
-        digest: 32 bytes.
-        author: whom it stands for.
-        created_at_ms, expires_at_ms: milliseconds since the epoch.
-    """
-
-    digest: bytes
-    author: Author
-    created_at_ms: int
-    expires_at_ms: int
-
-
 class Store(Protocol):
     """A durable store with its storage actor. All methods belong to the one trio thread.
 
@@ -69,6 +53,11 @@ class Store(Protocol):
     @property
     def invites(self) -> InviteStore:
         """Invites into conversations."""
+        ...
+
+    @property
+    def accounts(self) -> AccountStore:
+        """Users and their tokens."""
         ...
 
     def actor(self) -> ChildSpec[Any]:
@@ -140,16 +129,4 @@ class Store(Protocol):
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list (public ones and its own; every one when None), ordered by id in code
         point order, ids greater than `after`."""
-        ...
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """Keep a session token."""
-        ...
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest, expired or not, or None."""
-        ...
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """Forget tokens that ended before a time, milliseconds since the epoch. Returns how many; there may be more."""
         ...

@@ -163,6 +163,8 @@ async def _serve(started: Started) -> None:
                 collector.settle()
                 _log.info("listening on %s", stopping.serving.url)
                 click.echo(f"hubbub {program_version()} ready at {stopping.serving.url}{_hint(settings)}")
+                if stopping.serving.setup_url is not None:
+                    click.echo(f"make the first administrator, once: {stopping.serving.setup_url}")
             nursery.cancel_scope.cancel()
             if store.fenced.is_set():
                 raise StoreFenced("another server has taken over the database: this one has stopped")

@@ -1,11 +1,13 @@
 """Durable stores: the writer, Postgres, memory, and the embedded Postgres.
 
 Who wants to keep rows elsewhere writes a `Backend` and puts a `WriterStore` over it: the names below from `Backend` to
-`members_after` are what that takes. `hubbub.testing.store_contract` tests the result, `docs/testing.md` shows one over SQLite.
+`members_after` are what that takes; `MemoryAccounts` will do where accounts need not last. `hubbub.testing.store_contract` tests
+the result, `docs/testing.md` shows one over SQLite.
 """
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.members import after as members_after
+from .accounts.memory import MemoryAccounts
 from .body import decode_actor, decode_event, decode_members, encode_actor, encode_body, encode_members
 from .invites import MemoryInvites
 from .memory import MemoryBackend, MemoryStore
@@ -17,6 +19,7 @@ from .writer import WriterStatistics
 __all__ = [
     "Backend",
     "Committed",
+    "MemoryAccounts",
     "MemoryBackend",
     "MemoryInvites",
     "MemoryStore",

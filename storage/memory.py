@@ -17,7 +17,7 @@ from ..engine.core.errors import Conflict, NotFound
 from ..engine.core.ids import ConversationId
 from ..engine.core.kinds import Visibility
 from ..engine.core.messages import Event, Message, Record
-from ..engine.ports import TokenRecord
+from .accounts.memory import MemoryAccounts
 from .invites import MemoryInvites
 from .store import DRAIN_S, WriterStore
 
@@ -45,7 +45,7 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
-        self._tokens: dict[bytes, TokenRecord] = {}
+        self.accounts = MemoryAccounts()
         self.invites = MemoryInvites()
 
     async def revive(self) -> None:
@@ -155,24 +155,6 @@ class MemoryBackend:
             if (after is None or log.record.id > after) and _lists(principal_id, log.record)
         )
         return [attrs.evolve(_described(self._logs[name]), members={}) for name in ids[:limit]]
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """See `engine.ports.Store`."""
-        await trio.lowlevel.checkpoint()
-        self._tokens[token.digest] = token
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """See `engine.ports.Store`."""
-        await trio.lowlevel.checkpoint()
-        return self._tokens.get(digest)
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """See `engine.ports.Store`."""
-        await trio.lowlevel.checkpoint()
-        over = [digest for digest, token in self._tokens.items() if token.expires_at_ms < before_ms]
-        for digest in over:
-            del self._tokens[digest]
-        return len(over)
 
 
 class MemoryStore(WriterStore):

@@ -11,8 +11,8 @@ from ..engine.core.batch import Repeat, Result, Row
 from ..engine.core.errors import EngineBroken, EngineError, StoreError, StoreUnavailable
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.identity.ports import AccountStore
 from ..engine.invite_store import InviteStore
-from ..engine.ports import TokenRecord
 
 
 class RowsRefused(Exception):
@@ -43,6 +43,11 @@ class SchemaRefused(StoreError):
 
 class Reads(Protocol):
     """What can be asked of a backend besides commits; each method is as in `engine.ports.Store`."""
+
+    @property
+    def accounts(self) -> AccountStore:
+        """Users and their tokens."""
+        ...
 
     @property
     def invites(self) -> InviteStore:
@@ -83,18 +88,6 @@ class Reads(Protocol):
 
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
-        ...
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """Keep a session token."""
-        ...
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest."""
-        ...
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """Forget tokens that ended before a time."""
         ...
 
 

@@ -3,21 +3,19 @@
 Every statement may safely run twice, so a broken connection costs a retry and not an error.
 """
 
-from ..engine.core.authors import Author
 from ..engine.core.batch import Repeat
 from ..engine.core.errors import Conflict, OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable
 from ..engine.core.ids import ConversationId
 from ..engine.core.kinds import ConversationKind, Visibility
 from ..engine.core.members import Members
 from ..engine.core.messages import Event, Message, Record
-from ..engine.ports import TokenRecord
 from . import sql
+from .accounts.postgres import PostgresAccounts
 from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
 from .invites import PostgresInvites
 from .limits import PostgresLimits
 
-PRUNED_TOKENS = 10_000
 _END = 2**63 - 1
 
 
@@ -28,6 +26,7 @@ class PostgresReads:
         pool: where statements run.
 
     Attributes:
+        accounts: users and their tokens, over the same pool.
         invites: into conversations, over the same pool.
     """
 
@@ -36,6 +35,7 @@ class PostgresReads:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.accounts = PostgresAccounts(pool)
         self.limits = PostgresLimits(pool)
         self.invites = PostgresInvites(pool)
 
@@ -106,26 +106,6 @@ class PostgresReads:
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
         return [_record(row) for row in await self._pool.fetch(sql.LIST, principal_id, after or "", limit)]
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """Keep a session token."""
-        author = token.author
-        await self._pool.fetch(  # if it was kept all the same, nobody has the token
-            sql.INSERT_SESSION,
-            *(token.digest, author.id, author.name, author.kind, token.created_at_ms, token.expires_at_ms),
-        )
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest."""
-        rows = await self._pool.fetch(sql.SELECT_SESSION, digest)
-        if not rows:
-            return None
-        author_id, name, kind, created_at_ms, expires_at_ms = rows[0]
-        return TokenRecord(digest, Author(author_id, name, kind), created_at_ms, expires_at_ms)
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """Forget some of the tokens that ended before a time."""
-        return len(await self._pool.fetch(sql.PRUNE_SESSIONS, before_ms, PRUNED_TOKENS))
 
 
 def _record(row: Values, members: Members | None = None) -> Record:

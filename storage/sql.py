@@ -213,21 +213,3 @@ select k."offset", k.id::text, (extract(epoch from k.at) * 1000)::bigint, k.dige
 from keys k join events e on e.conversation = k.conversation and e."offset" = k."offset"
 where k.conversation = $1 and k.author = $2 and k.key = $3
 """
-
-INSERT_SESSION: Final = """
-insert into tokens (digest, author_id, name, kind, created_at, expires_at)
-values ($1, $2, $3, $4, to_timestamp($5::bigint / 1000.0), to_timestamp($6::bigint / 1000.0))
-on conflict (digest) do nothing
-"""
-
-SELECT_SESSION: Final = """
-select author_id, name, kind,
-    (extract(epoch from created_at) * 1000)::bigint, (extract(epoch from expires_at) * 1000)::bigint
-from tokens where digest = $1
-"""
-
-PRUNE_SESSIONS: Final = """
-delete from tokens where digest = any(array(
-    select digest from tokens where expires_at < to_timestamp($1::bigint / 1000.0) limit $2
-)) returning 1
-"""

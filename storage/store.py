@@ -13,9 +13,10 @@ from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
+from ..engine.identity.ports import AccountStore
 from ..engine.invite_store import InviteStore
 from ..engine.limit_store import LimitStore
-from ..engine.ports import StoreHealth, TokenRecord
+from ..engine.ports import StoreHealth
 from .audit import MemoryAudit
 from .limits import MemoryLimits
 from .ports import Backend
@@ -55,6 +56,11 @@ class WriterStore:
         self.limits: LimitStore = limits or MemoryLimits()
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
+
+    @property
+    def accounts(self) -> AccountStore:
+        """Users and their tokens."""
+        return self._backend.accounts
 
     @property
     def invites(self) -> InviteStore:
@@ -141,15 +147,3 @@ class WriterStore:
         """Conversations that a principal may list."""
         self.reads += 1
         return await self._backend.list_conversations(principal_id, after=after, limit=limit)
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """Keep a session token."""
-        await self._backend.add_token(token)
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest."""
-        return await self._backend.find_token(digest)
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """Forget tokens that ended before a time."""
-        return await self._backend.prune_tokens(before_ms)

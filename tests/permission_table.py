@@ -147,8 +147,25 @@ GET /health/ready                          ok  ok    ok       ok    ok        ok
 GET /api/v1/version                        ok  ok    ok       ok    ok        ok       ok       ok
 GET /openapi.json                          ok  ok    ok       ok    ok        ok       ok       ok
 GET /.well-known/security.txt              ok  ok    ok       ok    ok        ok       ok       ok
+POST /api/v1/setup                        403 403   403      403   403       403      403      403
+POST /api/v1/auth/signup                  403 403   403      403   403       403      403      403
+POST /api/v1/auth/login                   401 401   401      401   401       401      401      401
+GET /api/v1/auth/session                   ok  ok    ok       ok    ok        ok       ok       ok
+POST /api/v1/auth/upgrade                 401 401   403      403   403       403      403      401
+POST /api/v1/auth/refresh                 401 401   403      403   403       403      403      401
+POST /api/v1/auth/logout                  401 401   403      403   403       403      403      401
 POST /api/v1/auth/guest                    ok  ok    ok       ok    ok        ok       ok       ok
 GET /api/v1/auth/me                       401 401    ok       ok    ok        ok       ok      401
+PATCH /api/v1/auth/me                     401 401   403      403   403       403      403      401
+DELETE /api/v1/auth/me                    401 401   403      403   403       403      403      401
+GET /api/v1/auth/sessions                 401 401    ok       ok    ok        ok      403      401
+DELETE /api/v1/auth/sessions              401 401    ok       ok    ok        ok      403      401
+DELETE /api/v1/auth/sessions/{id}         401 401   404      404   404       404      403      401
+GET /api/v1/auth/keys                     401 401   403       ok    ok        ok      403      401
+POST /api/v1/auth/keys                    401 401   403      403   403       403      403      401
+GET /api/v1/auth/keys/{id}                401 401   403      404   404       404      403      401
+DELETE /api/v1/auth/keys/{id}             401 401   403      404   404       404      403      401
+POST /api/v1/auth/keys/{id}/rotate        401 401   403      403   403       403      403      401
 GET /api/v1/conversations                 401 401    ok       ok    ok        ok       ok      401
 POST /api/v1/conversations                401 401    ok       ok    ok        ok      403      401
 GET /metrics                              401 401   403      403    ok       403      403       ok
@@ -162,6 +179,15 @@ GET /api/v1/admin/audit                   401 401   403      403    ok       403
 GET /api/v1/admin/limits                  401 401   403      403    ok       403      403       ok
 PUT /api/v1/admin/limits/{name}           401 401   403      403    ok       403      403       ok
 DELETE /api/v1/admin/limits/{name}        401 401   403      403    ok       403      403       ok
+GET /api/v1/admin/users                   401 401   403      403    ok       403      403       ok
+POST /api/v1/admin/users                  401 401   403      403    ok       403      403       ok
+GET /api/v1/admin/users/{id}              401 401   403      403   404       403      403      404
+PATCH /api/v1/admin/users/{id}            401 401   403      403   404       403      403      404
+DELETE /api/v1/admin/users/{id}           401 401   403      403   404       403      403      404
+DELETE /api/v1/admin/users/{id}/sessions   401 401   403      403   404       403      403      404
+GET /api/v1/admin/invitations             401 401   403      403    ok       403      403       ok
+POST /api/v1/admin/invitations            401 401   403      403    ok       403      403       ok
+DELETE /api/v1/admin/invitations/{id}     401 401   403      403   404       403      403      404
 GET /connection/websocket                  ok 401    ok       ok    ok        ok       ok      401
 GET /connection/sse                       401 401    ok       ok    ok        ok       ok      401
 POST /connection/http_stream              401 401    ok       ok    ok        ok       ok      401
@@ -172,13 +198,25 @@ command unsubscribe                       401 401    ok       ok    ok        ok
 """
 
 BODIES: Final[dict[str, Any]] = {
+    "POST /api/v1/setup": {"token": "not printed", "username": "root", "password": "correct horse"},
+    "POST /api/v1/auth/signup": {"username": "gus", "password": "correct horse"},
+    "POST /api/v1/auth/login": {"username": "gus", "password": "correct horse"},
+    "POST /api/v1/auth/upgrade": {"username": "gus", "password": "correct horse"},
+    "PATCH /api/v1/auth/me": {"name": "Gus"},
+    "DELETE /api/v1/auth/me": {"password": "correct horse"},
+    "POST /api/v1/auth/keys": {},
+    "POST /api/v1/admin/users": {"username": "made.by.{who}", "password": "correct horse"},
+    "PATCH /api/v1/admin/users/{id}": {"disabled": True},
     "POST /api/v1/auth/guest": {"name": "Gus"},
     "POST /api/v1/conversations": {"kind": "direct", "with": "somebody"},
     "PUT /api/v1/admin/config": {},
     "PUT /api/v1/admin/limits/{name}": {"rate": 1000, "period_s": 1, "burst": 2000},
     "POST /emulation": {"session": "{session}", "data": "{}"},
 }
-"""What is sent with a call of `SERVER`; nothing with the others. `{session}` is a stream over HTTP that the stranger opened."""
+"""What is sent with a call of `SERVER`; nothing with the others. `{session}` is a stream over HTTP that the stranger opened.
+
+People of the walk are the embedding program's own: they have no session here, no key, and no account that could be changed; what
+those get is in tests/integration/test_identity.py."""
 
 ELSEWHERE: Final = {
     "command refresh": "for signed tokens alone: tests/transport/test_centrifugal_tokens.py",

@@ -39,6 +39,8 @@ from .emulation import Sessions
 from .http_message import PROBLEM_HEADERS, Request, RequestHead, Response
 from .http_message import problem as bare_problem
 from .http_route import Respond
+from .identity import secret
+from .identity.accounts import Accounts
 from .jwt import JwtAuthority
 from .limits import Action
 from .live import Live, LiveSettings
@@ -57,6 +59,7 @@ A = TypeVar("A")
 _log = get_logger("hubbub.transport.api")
 
 COOKIE = "hubbub_session"
+CSRF_HEADER = "x-csrf-token"
 WAITS = 256
 """Calls that may wait for the store at once."""
 MAX_QUERY_FIELDS = 50
@@ -231,6 +234,7 @@ class Api:
         configuration: who reads the settings; None where a program passed them.
         admission: who may ask now.
         people: who has an id, and what a principal is known by.
+        accounts: who has one, and how to get one.
     """
 
     engine: Engine
@@ -246,7 +250,12 @@ class Api:
     jwt: JwtAuthority | None = None
     admission: Admission = attrs.field(default=attrs.Factory(lambda api: Admission(api.live), takes_self=True))
     people: People = attrs.field(factory=Strangers)
+    accounts: Accounts = attrs.field(repr=False)
     watch: Watch = attrs.field()
+
+    @accounts.default
+    def _accounts_without_setup(self) -> Accounts:
+        return Accounts.over(self.engine, self.auth, self.start_soon, lambda: self.live.current.identity)
 
     @watch.default
     def _watch_only(self) -> Watch:
@@ -308,7 +317,8 @@ class Api:
     def authenticate(self, head: RequestHead, done: Callable[[Credential | EngineError], None]) -> None:
         """Find out who sends a request, by bearer token or by cookie. `done` is called once, now or later.
 
-        A cookie is sent by browsers without asking, so a call that changes something must show an Origin that is this host.
+        A cookie is sent by browsers without asking, so a call that changes something must show an Origin that is this host, and
+        the session's CSRF token, which no page of another origin can read.
         """
         bearer = bearer_of(head)
         if bearer is not None:
@@ -317,10 +327,15 @@ class Api:
         cookie = cookie_of(head)
         if cookie is None:
             done(Unauthenticated("a token is needed, in Authorization or in the session cookie"))
-        elif head.method not in _READ_METHODS and not same_origin(head) and not self.manners.trusts_page(head):
-            done(Forbidden("calls by cookie must come from this origin"))
-        else:
+        elif head.method in _READ_METHODS:
             self.auth.check(cookie, done)
+        elif not same_origin(head) and not self.manners.trusts_page(head):
+            done(Forbidden("calls by cookie must come from this origin"))
+        elif secret.csrf_fits(cookie, head.header(CSRF_HEADER)):
+            self.auth.check(cookie, done)
+        else:  # who has no session any more is told so, and not that a token of it is missing
+            forged = Forbidden("calls by cookie must show the session's CSRF token in X-CSRF-Token")
+            self.auth.check(cookie, lambda found: done(found if isinstance(found, EngineError) else forged))
 
     def lets_in(self, head: RequestHead) -> bool:
         """Whether a page may ask for what needs no credential in the request: ours, one of a named origin, or no page at all."""
@@ -472,10 +487,10 @@ def query_of(head: RequestHead) -> dict[str, str]:
 
 
 def bearer_of(head: RequestHead) -> str | None:
-    """The token of an Authorization header (RFC 6750), or None."""
+    """The token of an Authorization header (RFC 6750), else of the headers in which SDKs of models send their keys, or None."""
     value = head.header("authorization")
     if value is None:
-        return None
+        return head.header("x-api-key") or head.header("x-goog-api-key")
     if value.startswith("Bearer "):
         return value[7:].strip()
     scheme, _, token = value.partition(" ")

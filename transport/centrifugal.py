@@ -19,7 +19,7 @@ import msgspec
 from attrs.validators import gt
 
 from ..engine import EngineError, Overloaded
-from ..engine.core.errors import UnknownMethod, Unprocessable
+from ..engine.core.errors import CredentialChanged, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
 from .admission import Visit
@@ -98,6 +98,7 @@ class CentrifugalConnection(ABC):
         "_owed",
         "_patience",
         "_paused",
+        "_unwatch",
         "_visit",
         "_waiting",
         "_wrap",
@@ -120,6 +121,7 @@ class CentrifugalConnection(ABC):
         self.client = ""
         self.tenure: Tenure = NOBODY  # until there is a credential
         self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
+        self._unwatch: Callable[[], None] | None = None  # the credential, as it is
         self.push = conn.push
         self._framing = framing
         self._wrap = framing.wrap
@@ -203,6 +205,18 @@ class CentrifugalConnection(ABC):
         if self._visit is not None:
             self._visit.acquaint()
         self.session.principal = found.principal
+        self._stop_watching()
+        self._unwatch = self.api.auth.watch(found, self._credential_ended)
+
+    def _stop_watching(self) -> None:
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
+
+    def _credential_ended(self, error: EngineError) -> None:
+        """The token was revoked, or its account is another one now: what was allowed before is no longer."""
+        changed = isinstance(error, CredentialChanged)
+        self.disconnect(Disconnect.ACCOUNT_CHANGED if changed else Disconnect.INVALID_TOKEN)
 
     def tenure_changed(self) -> None:
         """Another token came, or one went."""
@@ -469,7 +483,8 @@ class CentrifugalConnection(ABC):
         self._conn.close()
 
     def leave_all(self) -> None:
-        """Leave every room."""
+        """Leave every room, and watch no credential."""
+        self._stop_watching()
         self._behind = None
         following = list(self.session.following.values())
         self.session.following.clear()

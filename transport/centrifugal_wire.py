@@ -36,6 +36,7 @@ class Disconnect(Enum):
     INVALID_TOKEN = (3500, "invalid token")
     BAD_REQUEST = (3501, "bad request")
     STALE = (3502, "stale")
+    ACCOUNT_CHANGED = (4002, "account changed")
     STORE_AWAY = (4001, "authentication is not possible just now")
 
     @property

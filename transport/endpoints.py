@@ -10,7 +10,6 @@ from ..engine import (
     Author,
     Conflict,
     EngineError,
-    Forbidden,
     InvalidCommand,
     MessagePage,
     NotFound,
@@ -23,22 +22,24 @@ from ..engine.core.ids import conversation_id, idempotency_key
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
 from ..engine.core.version import version_of
+from .account_calls import ACCOUNT_ROUTES
 from .admin import ADMIN_ROUTES
-from .api import COOKIE, Api, Call, Route, Routes, answering, json_response
+from .api import Api, Call, Route, Routes, answering, json_response
 from .audit_calls import AUDIT_ROUTES
-from .auth import GUEST_DAYS, Credential
 from .centrifugal_http import EMULATION_ROUTES
 from .config_calls import CONFIG_ROUTES
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
 from .invite_calls import INVITE_ROUTES
+from .key_calls import KEY_ROUTES
 from .limit_calls import LIMIT_ROUTES
 from .limits import Action
 from .member_calls import MEMBER_ROUTES
 from .openapi import shapes
 from .openapi.calls import DOCUMENT_ROUTES
 from .openapi.doc import Answer, Doc
+from .user_calls import USER_ROUTES
 from .version import version
 from .well_known import WELL_KNOWN_ROUTES
 
@@ -46,12 +47,6 @@ API_BODY_BYTES = 1024 * 1024
 
 CREATED = HTTPStatus.CREATED.value
 OK = HTTPStatus.OK.value
-
-
-def user_json(credential: Credential) -> dict[str, str]:
-    """A principal as auth calls show it."""
-    author = credential.principal.author
-    return {"id": author.id, "name": author.name, "kind": author.kind}
 
 
 # -- health -----------------------------------------------------------------------------------------------------------
@@ -84,39 +79,6 @@ def show_version(api: Api, call: Call, respond: Respond) -> None:
         "python": platform.python_version(),
         "guests": call.settings.access.guests,
     }
-    respond(json_response(OK, codec.encode_json(body)))
-
-
-# -- identity ---------------------------------------------------------------------------------------------------------
-
-
-def become_guest(api: Api, call: Call, respond: Respond) -> None:
-    """Become a guest.
-
-    The token is shown this once; the same comes in an HttpOnly cookie for browsers.
-    """
-    if not call.settings.access.guests:
-        raise Forbidden("guests are not admitted here")
-    name = codec.require_text(call.body(), "name")
-
-    async def issue() -> Response:
-        issued = await api.auth.issue_guest(name)
-        body = {
-            "token": issued.token,
-            "user": user_json(issued.credential),
-            "expires_at": codec.rfc3339(issued.credential.expires_at_ms),
-        }
-        cookie = f"{COOKIE}={issued.token}; Path=/; Max-Age={GUEST_DAYS * 86_400}; HttpOnly; SameSite=Strict"
-        return json_response(CREATED, codec.encode_json(body), ("set-cookie", cookie))
-
-    api.later(issue, respond)
-
-
-def me(api: Api, call: Call, respond: Respond) -> None:
-    """Who the credential stands for."""
-    credential = call.credential
-    assert credential is not None
-    body = {"user": user_json(credential), "expires_at": codec.rfc3339(credential.expires_at_ms)}
     respond(json_response(OK, codec.encode_json(body)))
 
 
@@ -296,23 +258,8 @@ ROUTES = Routes(
             doc=Doc(tag="Server", answer=shapes.Version),
         ),
         *DOCUMENT_ROUTES,
-        Route(
-            method="POST",
-            path="/api/v1/auth/guest",
-            endpoint=become_guest,
-            access=Access.ANYONE,
-            action=Action.GUEST,
-            max_body_bytes=4096,
-            doc=Doc(
-                tag="Identity",
-                body=shapes.NewGuest,
-                answer=shapes.Issued,
-                status=201,
-                answer_headers=("Set-Cookie",),
-                problems=("store_unavailable", "outcome_unknown"),
-            ),
-        ),
-        Route(method="GET", path="/api/v1/auth/me", endpoint=me, doc=Doc(tag="Identity", answer=shapes.Me)),
+        *ACCOUNT_ROUTES,
+        *KEY_ROUTES,
         Route(
             method="GET",
             path="/api/v1/conversations",
@@ -413,5 +360,6 @@ ROUTES = Routes(
         *CONFIG_ROUTES,
         *WELL_KNOWN_ROUTES,
         *LIMIT_ROUTES,
+        *USER_ROUTES,
     )
 )

@@ -17,6 +17,7 @@ from ..actors import summary_of
 from ..engine.log import get_logger
 from .address import ProxySettings
 from .auditor import AuditSettings
+from .identity.settings import IdentitySettings, SignUp
 from .jwt_settings import JwtSettings
 from .limits import LimitSettings
 from .manners import HttpManners
@@ -30,6 +31,9 @@ class AccessSettings:
     """Who gets in at all."""
 
     guests: bool = attrs.field(default=False, metadata={"help": "anyone who reaches the port may become a guest"})
+    sign_up: SignUp = attrs.field(
+        default=SignUp.OFF, converter=SignUp, metadata={"help": "who may make an account: open (anyone), invite, off"}
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +46,7 @@ class LiveSettings:
 
     generation: int = attrs.field(default=1, metadata={"internal": True})
     access: AccessSettings = attrs.field(factory=AccessSettings)
+    identity: IdentitySettings = attrs.field(factory=IdentitySettings)
     http: HttpManners = attrs.field(factory=HttpManners)
     jwt: JwtSettings = attrs.field(factory=JwtSettings)
     audit: AuditSettings = attrs.field(factory=AuditSettings)

@@ -17,7 +17,7 @@ import attrs
 
 from ..engine import Author, Principal
 from ..engine.core.principals import Scope, ServerRole
-from .auth import Credential
+from .auth import NEVER_MS, Credential
 from .ledger import TableStatistics
 from .loop_lag import LoopLag
 
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     from .cold import ColdStatistics
 
 _DIGEST_BYTES: Final = 32
-_NEVER_MS: Final = 253_402_300_799_000
-"""The last second that RFC 3339 can say."""
 
 OPERATOR: Final = Credential(
-    Principal(Author("operator", "operator", "bot"), role=ServerRole.ADMIN, scopes=frozenset({Scope.ADMIN})), _NEVER_MS
+    Principal(Author("operator", "operator", "bot"), role=ServerRole.ADMIN, scopes=frozenset({Scope.ADMIN})), NEVER_MS
 )
 """Whom the token stands for."""
 

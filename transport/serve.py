@@ -28,12 +28,15 @@ from .config_calls import Configuration
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .identity.accounts import Accounts
+from .identity.people import AccountPeople
+from .identity.setup import Setup
 from .jwt import JwtAuthority, first_of
 from .limit_calls import profiles_of
 from .live import Live, LiveSettings
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
-from .people import People, Strangers
+from .people import People
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
@@ -78,10 +81,12 @@ class Serving:
     Attributes:
         url: where it answers.
         stop: set it to drain and end; `serve` returns when that is done.
+        setup_url: the one-time link that makes the first administrator; None where there is one. A secret: for the operator.
     """
 
     url: str
     stop: trio.Event
+    setup_url: str | None = attrs.field(default=None, repr=False)
 
 
 def listen(settings: ServeSettings) -> socket.socket:
@@ -139,7 +144,7 @@ async def serve(
 
     Raises:
         AddressInUse: the port cannot be had.
-        StoreUnavailable: what is kept beside the conversations cannot be read.
+        StoreUnavailable: the store cannot be reached; where it goes away later, what is known goes on.
     """
     settings = settings or ServeSettings()
     live = live or Live(settings.live)
@@ -158,7 +163,10 @@ async def serve(
         access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
         jwt = JwtAuthority(live.current.jwt, engine.now_ms)
         live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
-        auth = Authenticator(engine.store, engine.now_ms, start_soon, first_of(authenticate, jwt.resolve_jwt))
+        resolve = first_of(authenticate, jwt.resolve_jwt)
+        auth = Authenticator(engine.store, engine.now_ms, start_soon, resolve, lambda: live.current.identity)
+        setup = Setup(needed=not await engine.store.accounts.has_admin())
+        accounts = Accounts.over(engine, auth, start_soon, lambda: live.current.identity, setup)
         auditor = Auditor(
             engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
         )
@@ -172,20 +180,22 @@ async def serve(
             operator=access,
             jwt=jwt,
             watch=watch,
+            accounts=accounts,
             configuration=configuration,
             admission=admission,
-            people=people or Strangers(),
+            people=people or AccountPeople(engine.store.accounts),
         )
         from .cold import ColdLane
 
         router = Router(api, settings.door.socket, settings.door.stream)
         cold = ColdLane(router, table.adopt, settings.cold)
         door = Door(router, cold.leave, settings.door.http)
-        serving = Serving(url_of(sock), trio.Event())
+        serving = Serving(url_of(sock), trio.Event(), setup.link(url_of(sock)))
         async with trio.open_nursery() as nursery:
             await nursery.start(table.run)
             await nursery.start(cold.run)
             nursery.start_soon(lag.run)
+            nursery.start_soon(auth.keep)
             nursery.start_soon(auditor.run)
             table.listen(sock, door.machine)
             live.subscribe(partial(_welcome, engine, start_soon))

@@ -5,12 +5,14 @@ Until the conversation has answered, a refusal is an ordinary HTTP answer; from 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 from attrs.validators import ge, gt
 
 from ..engine import EngineClosed, Overloaded
 from ..engine.core import framing
-from ..engine.core.errors import EngineError
+from ..engine.core.errors import CredentialChanged, EngineError
 from ..engine.core.recovery import Live, Reset
 from ..engine.core.subscriber import Joined, Subscriber
 from .admission import Visit
@@ -63,6 +65,7 @@ class EventStream:
         "_open",
         "_settings",
         "_subscriber",
+        "_unwatch",
         "_visit",
         "push",
     )
@@ -75,6 +78,7 @@ class EventStream:
         self._settings = settings
         self._subscriber: Subscriber | None = None
         self._expires_at_ms = 0  # the credential's, once it is known
+        self._unwatch: Callable[[], None] | None = None  # as it is
         self._open = False
         self._behind = False
         self._ended = False
@@ -98,6 +102,7 @@ class EventStream:
             self._refuse(found)
             return
         self._expires_at_ms = found.expires_at_ms
+        self._unwatch = self._api.auth.watch(found, self._credential_ended)
         try:
             address = None if self._visit is None else self._visit.address
             ruling = self._api.admission.limits.decide(Action.SUBSCRIBE, address, found.principal.id, self._name)
@@ -143,11 +148,21 @@ class EventStream:
         if self._ended:
             return
         self._ended = True
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
         subscriber, self._subscriber = self._subscriber, None  # they hold one another: nothing is left to the collector
         if subscriber is not None:
             subscriber.leave()
         self._conn.write(last_words)
         self._conn.close()
+
+    def _credential_ended(self, error: EngineError) -> None:
+        """The token was revoked, or its account is another one now: what was allowed before is no longer."""
+        if self._open:
+            self.end("account_changed" if isinstance(error, CredentialChanged) else "revoked")
+        else:
+            self._refuse(error)
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 

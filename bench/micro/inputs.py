@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
-from ...engine import Engine
+from ...engine import Engine, EngineError
 from ...engine.core.authors import Author
 from ...engine.core.batch import Row
 from ...engine.core.buckets import SECOND_NS
@@ -31,6 +31,7 @@ from ...transport.admission import Admission
 from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.endpoints import ROUTES
+from ...transport.identity.accounts import Accounts
 from ...transport.live import GUESTS_WELCOME, Live
 from ...transport.ports import Machine
 from .. import wire
@@ -211,6 +212,10 @@ class KnowingAuthenticator:
         """Answer at once."""
         done(Credential(PRINCIPAL, NOW_MS * 2))
 
+    def watch(self, credential: Credential, ended: Callable[[EngineError], None]) -> Callable[[], None]:
+        """Nothing is ever revoked."""
+        return lambda: None
+
 
 def api() -> Api:
     """What transports share, on the stand-ins."""
@@ -224,4 +229,5 @@ def api() -> Api:
         admission=Admission(
             live, itertools.count(0, 10 * SECOND_NS).__next__
         ),  # a clock under which nothing is ever refused
+        accounts=cast("Accounts", None),
     )

@@ -18,6 +18,7 @@
     │   └── RateLimited             too often; retry_after_s says when
     ├── Overloaded                  a bound was reached; nothing was kept; retry_after_s says when
     ├── RecoveryFailed              a cursor cannot be served; reason says why
+    ├── CredentialChanged           whoever this is may do other things now than when it was opened: begin anew
     ├── SlowSubscriber              cut off for not reading; resume from the last offset
     ├── StoreError
     │   ├── StoreUnavailable        certainly not stored, and never will be
@@ -177,6 +178,17 @@ class RecoveryFailed(EngineError):
         self.reason = reason
 
 
+class CredentialChanged(EngineError):
+    """What was opened under a credential has ended: its principal has another name or role now. Open it again."""
+
+    code = "credential_changed"
+    retry = Retry.SAME
+
+    def __init__(self, message: str = "the account was changed: connect again") -> None:
+        super().__init__(message)
+        self.retry_after_s = 1.0
+
+
 class SlowSubscriber(EngineError):
     """The subscriber did not read for too long and was cut off; nothing is lost, resume from the last offset."""
 
@@ -273,6 +285,7 @@ WIRE: dict[str, Wire] = {
     "unprocessable": Wire(422, "Content cannot be accepted", 422),
     "unauthenticated": Wire(401, "Authentication required", 101),
     "token_expired": Wire(401, "Token expired", 109),
+    "credential_changed": Wire(503, "Account changed", 505, temporary=True),
     "forbidden": Wire(403, "Not allowed", 103),
     "not_found": Wire(404, "Not found", 102),
     "no_longer_valid": Wire(410, "No longer valid", 410),

@@ -14,11 +14,12 @@ from enum import Enum, auto
 
 import trio
 
-from ..engine import OutcomeUnknown, StoreFenced, StoreUnavailable, TokenRecord, Unprocessable, WriterSettings
+from ..engine import OutcomeUnknown, StoreFenced, StoreUnavailable, Unprocessable, WriterSettings
 from ..engine.core.batch import Batch, Repeat, Result, Row
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.limit_store import LimitRecord
+from ..storage.accounts.memory import MemoryAccounts
 from ..storage.invites import MemoryInvites
 from ..storage.limits import MemoryLimits
 from ..storage.memory import MemoryBackend
@@ -194,7 +195,8 @@ class FaultyStore(WriterStore):
 
     Attributes:
         backend: for faults of commits.
-        away: every read, and every small write besides commits, raises StoreUnavailable. Commits go on; `go_away` stops both.
+        away: every read, and every small write besides commits (accounts are such), raises StoreUnavailable. Commits go on;
+            `go_away` stops both.
         read_s: how long each of them takes, seconds.
         load_errors, event_errors, submit_errors: raised by the next `load`, `events` and `submit`, first to last.
         loads: how often `load` was called.
@@ -205,6 +207,7 @@ class FaultyStore(WriterStore):
     ) -> None:
         self.backend = FaultyBackend(script)
         self.backend.invites = MemoryInvites(self._read)
+        self.backend.accounts = MemoryAccounts(self._read)
         super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s, limits=_FaultyLimits(self._read))
         self.away = False
         self.read_s = 0.0
@@ -280,21 +283,6 @@ class FaultyStore(WriterStore):
         """Conversations that a principal may list."""
         await self._read()
         return await super().list_conversations(principal_id, after=after, limit=limit)
-
-    async def add_token(self, token: TokenRecord) -> None:
-        """Keep a session token; while the store is away nothing is kept."""
-        await self._read()
-        await super().add_token(token)
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest."""
-        await self._read()
-        return await super().find_token(digest)
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        """Forget tokens that ended before a time."""
-        await self._read()
-        return await super().prune_tokens(before_ms)
 
     async def _read(self) -> None:
         await trio.sleep(self.read_s)

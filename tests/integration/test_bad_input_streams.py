@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import trio
 
-from hubbub.engine import Author, Draft, TokenRecord
+from hubbub.engine import Draft
+from hubbub.engine.core.principals import ServerRole
+from hubbub.engine.identity.records import TokenKind, TokenRecord, User
 
 from .hostile import Peer, World, request, world
 
@@ -102,8 +104,17 @@ async def _strange_token(server: World, number: int) -> str:
     """A valid token that the server has not seen yet, so that it must be looked up."""
     token = f"hbg_strange_{number}"
     now = server.engine.now_ms()
-    author = Author(f"stranger-{number}", "Stranger", "guest")
-    await server.engine.store.add_token(TokenRecord(sha256(token.encode()).digest(), author, now, now + 60_000))
+    stranger = User(id=f"stranger-{number}", name="Stranger", role=ServerRole.GUEST, created_at_ms=now)
+    record = TokenRecord(
+        digest=sha256(token.encode()).digest(),
+        id=f"token-{number}",
+        user=stranger.id,
+        kind=TokenKind.SESSION,
+        created_at_ms=now,
+        last_used_at_ms=now,
+        expires_at_ms=now + 60_000,
+    )
+    await server.engine.store.accounts.add_guest(stranger, record)
     return token
 
 

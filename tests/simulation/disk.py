@@ -8,7 +8,7 @@ until the connection has been mended, as a statement on a broken connection may.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -223,8 +223,14 @@ class SimBackend:
 
     def __getattr__(self, name: str) -> Any:
         """Every read of the port: the disk's own, over a way that takes time and fails."""
-        read = getattr(self._disk, name)
+        return self._over_the_way(getattr(self._disk, name))
 
+    @property
+    def accounts(self) -> Any:
+        """Users and their tokens, over the same way."""
+        return _Accounts(self)
+
+    def _over_the_way(self, read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def read_over_the_way(*args: Any, **named: Any) -> Any:
             sky = self._disk.sky
             await trio.sleep(self._random.random() * sky.read_s)
@@ -236,3 +242,13 @@ class SimBackend:
             return found
 
         return read_over_the_way
+
+
+class _Accounts:
+    """The disk's accounts as one process reaches them."""
+
+    def __init__(self, backend: SimBackend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return self._backend._over_the_way(getattr(self._backend._disk.accounts, name))

@@ -31,7 +31,7 @@ class Reader:
         self._plan = plan
         self._random = random.Random(f"reader {town.plan.seed} {number}")
         self.name = f"{plan.kind}-{number}"
-        self.token = f"token-r{number}"
+        self.token = f"hbg_r{number}"
         self.slow = Slow()
         rooms = town.rooms if plan.kind == "sockets" else [town.rooms[plan.room % len(town.rooms)]]
         self.places = {

@@ -19,9 +19,10 @@ import trio
 import trio._core._run
 from trio.testing import MockClock
 
-from hubbub.engine import Author, Record, Visibility
+from hubbub.engine import Record, Visibility
 from hubbub.engine.core.ids import ConversationId
-from hubbub.engine.ports import TokenRecord
+from hubbub.engine.core.principals import ServerRole
+from hubbub.engine.identity.records import TokenKind, TokenRecord, User
 from hubbub.testing.audit import Verdict
 
 from .disk import Disk
@@ -169,8 +170,18 @@ async def _furnish(town: Town) -> None:
     names = [f"w{number}" for number in range(len(town.plan.writers))]
     names += [f"r{number}" for number in range(len(town.plan.readers))]
     for name in names:
-        digest = hashlib.sha256(f"token-{name}".encode()).digest()
-        await town.disk.add_token(TokenRecord(digest, Author(name, name), WALL_MS, WALL_MS + 10**12))
+        digest = hashlib.sha256(f"hbg_{name}".encode()).digest()
+        user = User(id=name, name=name, role=ServerRole.MEMBER, created_at_ms=WALL_MS)
+        token = TokenRecord(
+            digest=digest,
+            id=f"token-{name}",
+            user=name,
+            kind=TokenKind.SESSION,
+            created_at_ms=WALL_MS,
+            last_used_at_ms=WALL_MS,
+            expires_at_ms=WALL_MS + 10**12,
+        )
+        await town.disk.accounts.add_guest(user, token)
 
 
 async def _cancel_when_failed(town: Town, scope: trio.CancelScope) -> None:

@@ -52,7 +52,7 @@ class Writer:
         self._plan = plan
         self._random = random.Random(f"writer {town.plan.seed} {number}")
         self.name = f"w{number}"
-        self.token = f"token-{self.name}"
+        self.token = f"hbg_{self.name}"
         self.author = Author(self.name, self.name)
         self._settled: list[tuple[str, str]] = []
         self._slow = Slow()

@@ -97,7 +97,8 @@ async def test_away_is_away_for_everything_and_comes_back(autojump_clock: MockCl
         assert not engine.health().ready
         with pytest.raises(StoreUnavailable):
             await room.post(draft("b"))
-        for read in (store.list_conversations(None, after=None, limit=1), store.find_token(b""), store.prune_tokens(1)):
+        listing = store.list_conversations(None, after=None, limit=1)
+        for read in (listing, store.accounts.find_token(b""), store.accounts.prune_tokens(1)):
             with pytest.raises(StoreUnavailable):
                 await read
         store.come_back()

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from hubbub.engine import Event, Message, Record, Store, TokenRecord, WriterSettings
+from hubbub.engine import Event, Message, Record, Store, WriterSettings
 from hubbub.engine.core.batch import Batch
 from hubbub.storage import (
     Backend,
@@ -115,26 +115,11 @@ class ListsAsMade(MemoryBackend):
         return (await super().list_conversations(principal_id, after=after, limit=limit))[::-1]
 
 
-class ForgetsTheExpired(MemoryBackend):
-    """An expired token is gone."""
-
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        token = await super().find_token(digest)
-        return None if token is not None and token.expires_at_ms < 1_800_000_000_000 else token
-
-
 class KnowsNoKey(MemoryBackend):
     """It finds no key."""
 
     async def find_key(self, conversation: str, author_id: str, key: str) -> Repeat | None:
         return None
-
-
-class PrunesAll(MemoryBackend):
-    """It forgets good tokens as well."""
-
-    async def prune_tokens(self, before_ms: int) -> int:
-        return await super().prune_tokens(1 << 60)
 
 
 def over(backend: Callable[[], MemoryBackend]) -> Callable[[], WriterStore]:
@@ -246,9 +231,7 @@ def suite_of(make: Callable[[], Store]) -> StoreContract:
         (over(IgnoresChanges), "test_a_change_changes_the_record_in_its_commit"),
         (over(Tidies), "test_an_event_comes_back_byte_for_byte"),
         (over(ListsAsMade), "test_conversations_are_listed"),
-        (over(ForgetsTheExpired), "test_tokens_are_kept"),
         (over(KnowsNoKey), "test_the_message_of_a_key"),
-        (over(PrunesAll), "test_tokens_that_are_over_are_forgotten"),
         (SettlesAtOnce, "test_a_batch_is_settled_once_and_never_inside_submit"),
         (StoresTheWithdrawn, "test_withdrawn_rows_are_never_stored"),
         (unbounded, "test_too_many_rows_are_refused_whole"),

@@ -9,22 +9,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import argon2
 import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hubbub.engine import SYSTEM, Engine, Record, TokenRecord
+from hubbub.engine import SYSTEM, Engine, Record
 from hubbub.engine.core.batch import Row
 from hubbub.engine.core.commands import Submit
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Verb
-from hubbub.storage import MemoryStore
+from hubbub.engine.core.principals import ServerRole
+from hubbub.engine.identity.records import Holder, User
+from hubbub.storage import MemoryAccounts, MemoryStore
 from hubbub.transport.api import Api, Matched
 from hubbub.transport.auditor import Auditor
-from hubbub.transport.auth import GUEST_DAYS, Authenticator
+from hubbub.transport.auth import Authenticator
 from hubbub.transport.cold import ColdStatistics
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import HeadReader, Request, RequestHead, Response
+from hubbub.transport.identity.accounts import Accounts, Application
+from hubbub.transport.identity.passwords import Passwords
+from hubbub.transport.identity.settings import IdentitySettings, SignUp
+from hubbub.transport.identity.setup import Setup
+from hubbub.transport.identity.tokens import Issued
 from hubbub.transport.jwt import JwtAuthority
 from hubbub.transport.jwt_settings import JwtSettings
 from hubbub.transport.ledger import TableStatistics
@@ -34,6 +42,40 @@ from hubbub.transport.operator import Operator, OperatorKey
 from hubbub.transport.watch import Watch
 
 OPERATOR_TOKEN = "hbo_" + "t" * 43
+PASSWORD = "correct horse"
+
+
+class QuickPasswords(Passwords):
+    """Hashes that cost nothing and need no thread: a mocked clock would jump while one works."""
+
+    _hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+    async def hash(self, password: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return self._hasher.hash(password)
+
+    async def fits(self, password: str, kept: str | None) -> bool:
+        await trio.lowlevel.checkpoint()
+        try:
+            return kept is not None and self._hasher.verify(kept, password)
+        except argon2.exceptions.VerificationError:
+            return False
+
+    @staticmethod
+    def is_dated(kept: str) -> bool:
+        return False
+
+
+class GatedAccounts(MemoryAccounts):
+    """Its look-ups of tokens wait for the gate of its store."""
+
+    def __init__(self, store: GatedStore) -> None:
+        super().__init__()
+        self._store = store
+
+    async def find_token(self, digest: bytes) -> Holder | None:
+        await self._store.gate.wait()
+        return await super().find_token(digest)
 
 
 class GatedStore(MemoryStore):
@@ -45,14 +87,15 @@ class GatedStore(MemoryStore):
         self.gate.set()
         self.records = trio.Event()
         self.records.set()
+        self._accounts = GatedAccounts(self)
 
     async def load(self, conversation: ConversationId) -> Record | None:
         await self.records.wait()
         return await super().load(conversation)
 
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        await self.gate.wait()
-        return await super().find_token(digest)
+    @property
+    def accounts(self) -> MemoryAccounts:
+        return self._accounts
 
 
 @attrs.define
@@ -74,15 +117,19 @@ class House:
     api: Api
     token: str
     wall: Wall
+    setup: Setup
 
     def restart_auth(self) -> None:
         """Forget which tokens were seen, as after a restart."""
         auth = Authenticator(self.store, self.engine.now_ms, self.api.start_soon)
-        self.api = attrs.evolve(self.api, auth=auth)
+        accounts = Accounts.over(
+            self.engine, auth, self.api.start_soon, lambda: self.api.live.current.identity, self.setup, QuickPasswords()
+        )
+        self.api = attrs.evolve(self.api, auth=auth, accounts=accounts)
 
     def end_token(self) -> None:
         """The guest's token ends now, as if its time were over."""
-        self.wall.ahead_ms = GUEST_DAYS * 86_400_000
+        self.wall.ahead_ms = round(IdentitySettings().guest_s * 1000)
 
     def close_gate(self) -> None:
         """Keep look-ups waiting from now on."""
@@ -102,6 +149,17 @@ class House:
         """As `call`, with the operator's token."""
         head = head_of(method, path, f"Authorization: Bearer {OPERATOR_TOKEN}")
         return await self.dispatch(head, b"" if body is None else json.dumps(body).encode())
+
+    async def log_in(self, username: str = "ada", role: ServerRole = ServerRole.MEMBER) -> Issued:
+        """A session of an account, made when there is none, with the password `PASSWORD`."""
+        await self.account(username, role)
+        return await self.api.accounts.log_in(username, PASSWORD, "a test")
+
+    async def account(self, username: str = "ada", role: ServerRole = ServerRole.MEMBER) -> User:
+        """An account, made when there is none."""
+        known = await self.store.accounts.find_username(username)
+        asked = Application(username=username, password=PASSWORD)
+        return known or await self.api.accounts.make_user(asked, role, self.api.live.current.identity)
 
     async def dispatch(self, head: RequestHead, body: bytes = b"", peer: str | None = None) -> Response:
         """As `call`, for a head that a test made itself."""
@@ -127,7 +185,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(*, guests: bool = True, jwt: JwtSettings | None = None) -> AsyncIterator[House]:
+async def house(
+    *, guests: bool = True, sign_up: SignUp = SignUp.OFF, jwt: JwtSettings | None = None
+) -> AsyncIterator[House]:
     """A running engine with the public conversation `lobby` and one guest, Eve."""
     store, wall = GatedStore(), Wall()
     async with Engine.open(store=store, wall=wall) as engine, trio.open_nursery() as nursery:
@@ -136,22 +196,27 @@ async def house(*, guests: bool = True, jwt: JwtSettings | None = None) -> Async
             nursery.start_soon(work)
 
         signed = JwtAuthority(jwt or JwtSettings(), engine.now_ms)
-        auth = Authenticator(store, engine.now_ms, start_soon, signed.resolve_jwt)
+        access = AccessSettings(guests=guests, sign_up=sign_up)
+        live = Live(LiveSettings(access=access, jwt=signed.settings))
+        auth = Authenticator(store, engine.now_ms, start_soon, signed.resolve_jwt, lambda: live.current.identity)
+        setup = Setup(needed=True)
+        accounts = Accounts.over(engine, auth, start_soon, lambda: live.current.identity, setup, QuickPasswords())
         auditor = Auditor(store.audit, lambda: engine.store.health().ready, engine.now_ms)
         nursery.start_soon(auditor.run)
         await engine.create("lobby")
-        token = (await auth.issue_guest("Eve")).token
         api = Api(
             engine,
             auth,
             ROUTES,
-            Live(LiveSettings(access=AccessSettings(guests=guests), jwt=signed.settings)),
+            live,
             start_soon,
             operator=operator_access(),
             jwt=signed,
             watch=Watch(engine.now_ms, auditor),
+            accounts=accounts,
         )
-        yield House(engine, store, api, token, wall)
+        token = (await api.accounts.tokens.issue_guest("Eve")).token
+        yield House(engine, store, api, token, wall, setup)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 

@@ -191,7 +191,7 @@ async def test_eleven_posts_at_once(autojump_clock: MockClock) -> None:
         statuses = [(await there.call("POST", path, {"text": "hi"})).status for _ in range(11)]
         assert statuses == [201] * 10 + [429]
         assert (await there.call("POST", "/api/v1/conversations/other/messages", {"text": "hi"})).status == 201
-        there.token = (await there.api.auth.issue_guest("Bob")).token
+        there.token = (await there.api.accounts.tokens.issue_guest("Bob")).token
         assert (await there.call("POST", path, {"text": "hi"})).status == 201
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -35,6 +36,7 @@ from hubbub.transport.api import (
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.http_route import Respond
+from hubbub.transport.identity import secret
 from hubbub.transport.router import nowhere
 
 from ..logs import capture_logs
@@ -271,22 +273,39 @@ async def test_a_request_is_answered_whatever_happens(
         ("GET", [], 401),
         ("GET", ["Authorization: Bearer wrong"], 401),
         ("GET", ["Cookie: hubbub_session=wrong"], 401),
-        ("GET", ["Authorization: Bearer TOKEN"], 204),
-        ("GET", ["Cookie: hubbub_session=TOKEN"], 204),
-        ("GET", ["Cookie: hubbub_session=TOKEN", "Origin: http://evil"], 204),
-        ("POST", ["Authorization: Bearer TOKEN", "Origin: http://evil"], 204),
-        ("POST", ["Cookie: hubbub_session=TOKEN"], 403),
-        ("POST", ["Cookie: hubbub_session=TOKEN", "Origin: http://evil"], 403),
-        ("POST", ["Cookie: hubbub_session=TOKEN", "Origin: http://test"], 204),
-        ("POST", ["Cookie: hubbub_session=TOKEN", "Authorization: Bearer wrong"], 401),
+        ("GET", ["Authorization: Bearer <TOKEN>"], 204),
+        ("GET", ["Cookie: hubbub_session=<TOKEN>"], 204),
+        ("GET", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://evil"], 204),
+        ("POST", ["Authorization: Bearer <TOKEN>", "Origin: http://evil"], 204),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://evil"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test", "X-CSRF-Token: <CSRF>"], 204),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://evil", "X-CSRF-Token: <CSRF>"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "X-CSRF-Token: <CSRF>"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test", "X-CSRF-Token:"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test", "X-CSRF-Token: <OTHER>"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test", "X-CSRF-Token: <TOKEN>"], 403),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Origin: http://test", "X-CSRF-Token: <CSRF>, <CSRF>"], 403),
+        ("POST", ["Cookie: hubbub_session=hbg_gone", "Origin: http://test"], 401),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Authorization: Bearer wrong"], 401),
+        ("POST", ["Cookie: hubbub_session=<TOKEN>", "Authorization: Basic x"], 401),
+        ("POST", ["X-Api-Key: <TOKEN>"], 204),
+        ("POST", ["X-Goog-Api-Key: <TOKEN>", "Origin: http://evil"], 204),
+        ("GET", ["X-Api-Key: wrong"], 401),
+        ("POST", ["X-Api-Key: <TOKEN>", "Authorization: Bearer wrong"], 401),
+        ("POST", ["X-Api-Key:", "Cookie: hubbub_session=<TOKEN>", "Origin: http://test"], 403),
     ],
 )
 async def test_credentials(method: str, headers: list[str], status: int, autojump_clock: MockClock) -> None:
-    """A bearer is asked for by the program that sends it; a cookie must come from our own page when it changes something."""
+    """A bearer is asked for by the program that sends it; a cookie must come from our own page, with the CSRF token of its own
+    session, when it changes something."""
     async with house() as there:
         routes = Routes((Route(method=method, path="/x", endpoint=_endpoint(lambda: 204)),))
         there.api = attrs.evolve(there.api, routes=routes)
-        sent = [header.replace("TOKEN", there.token) for header in headers]
+        other = (await there.api.accounts.tokens.issue_guest("Mallory")).token
+        values = {"CSRF": secret.csrf_of(there.token), "OTHER": secret.csrf_of(other), "TOKEN": there.token}
+        sent = [re.sub(r"<(\w+)>", lambda found: values[found[1]], header) for header in headers]
         assert (await there.dispatch(head_of(method, "/x", *sent))).status == status
 
 

@@ -160,7 +160,7 @@ async def test_a_cookie_that_cannot_be_looked_up_is_answered_503(autojump_clock:
     async with house() as there:
         there.restart_auth()
         there.close_gate()
-        waiting = [Client(there, f"Cookie: hubbub_session=some-{n}") for n in range(32)]
+        waiting = [Client(there, f"Cookie: hubbub_session=hbg_some-{n}") for n in range(32)]
         client = Client(there, f"Cookie: hubbub_session={there.token}")
         assert status(client) == b"503"
         for each in waiting:

@@ -12,7 +12,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import Draft
 from hubbub.transport.api import COOKIE
-from hubbub.transport.auth import GUEST_DAYS
 from hubbub.transport.centrifugal import SocketSettings
 from hubbub.transport.centrifugal_http import MAX_WAITING, HttpConnection, event_source, http_stream
 from hubbub.transport.centrifugal_wire import Disconnect
@@ -265,7 +264,7 @@ async def test_another_principal_cannot_speak_for_a_session(autojump_clock: Mock
     """Whoever learned the id and brings a token of its own is refused; so is a token that is none."""
     async with house() as there:
         stream = await connected(there, "http_stream")
-        mallory = (await there.api.auth.issue_guest("Mallory")).token
+        mallory = (await there.api.accounts.tokens.issue_guest("Mallory")).token
         assert code_of(await stream.post("{}", f"Authorization: Bearer {mallory}")) == (403, "forbidden")
         assert code_of(await stream.post("{}", "Authorization: Bearer hbg_x")) == (401, "unauthenticated")
         assert (await stream.post("{}", f"Authorization: Bearer {there.token}")).status == 204
@@ -279,7 +278,7 @@ async def test_a_session_of_a_request_credential_needs_it_again(autojump_clock: 
     async with house() as there:
         stream = Stream(there, "sse", lines({"id": 1, "connect": {}}), header + there.token)
         await stream.connect()
-        mallory = (await there.api.auth.issue_guest("Mallory")).token
+        mallory = (await there.api.accounts.tokens.issue_guest("Mallory")).token
         assert code_of(await stream.post("{}")) == (401, "unauthenticated")
         assert code_of(await stream.post("{}", header + mallory)) == (403, "forbidden")
         assert (await stream.post("{}", header + there.token)).status == 204
@@ -315,7 +314,7 @@ async def test_an_expired_token_ends_the_stream(autojump_clock: MockClock) -> No
     """3005, as over WebSocket."""
     async with house() as there:
         stream = await connected(there, "sse")
-        there.wall.ahead_ms = GUEST_DAYS * 86_400_000
+        there.end_token()
         stream.machine.timeout()
         assert stream.said() == [{"push": {"disconnect": {"code": 3005, "reason": "connection expired"}}}]
 

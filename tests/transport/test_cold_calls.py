@@ -80,6 +80,7 @@ def plain(answer: Answer) -> tuple[object, ...]:
         text = re.sub(r"hbg_[A-Za-z0-9_-]+", "TOKEN", text)
         text = re.sub(r'"[0-9a-f]{32}"', '"TAG"', text)
         text = re.sub(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])", "REQUEST", text)
+        text = re.sub(r'"csrf_token":"[^"]*"', '"csrf_token":"C"', text)
         text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
         return re.sub(r'"epoch":"[^"]*"', '"epoch":"E"', text)
 

@@ -94,7 +94,7 @@ async def test_a_store_that_is_away_is_503_before_the_upgrade() -> None:
 
             raise StoreUnavailable
 
-        world.api.engine.store.find_token = away  # type: ignore[method-assign]
+        world.api.engine.store.accounts.find_token = away  # type: ignore[method-assign]
         with refused(503):
             await dial_soon(world, authorization="Bearer hbg_somebody")
 

@@ -35,15 +35,9 @@ async def test_every_route_but_the_open_ones_needs_a_principal(autojump_clock: M
             assert (answer.status == 401) is (route.access is not Access.ANYONE), route.path
             if route.access is Access.ANYONE:
                 seen_open.add(route.path)
-        assert seen_open == {
-            "/health",
-            "/health/ready",
-            "/api/v1/version",
-            "/api/v1/auth/guest",
-            "/openapi.json",
-            "/emulation",
-            "/.well-known/security.txt",
-        }
+        entrances = {f"/api/v1/auth/{name}" for name in ("guest", "login", "signup", "session")}
+        described = {"/health", "/health/ready", "/api/v1/version", "/openapi.json", "/.well-known/security.txt"}
+        assert seen_open == {*described, "/api/v1/setup", "/emulation", *entrances}
 
 
 async def test_health_and_version(autojump_clock: MockClock) -> None:
@@ -69,7 +63,13 @@ async def test_a_guest_is_made(autojump_clock: MockClock) -> None:
         assert cookie.startswith(f"hubbub_session={made['token']}; ")
         assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
         me = await there.dispatch(head_of("GET", "/api/v1/auth/me", f"Cookie: {cookie.partition(';')[0]}"))
-        assert body(me) == {"user": made["user"], "expires_at": made["expires_at"]}
+        everything = ["read", "write", "manage", "account", "admin"]
+        assert body(me) == {
+            "user": made["user"],
+            "scopes": everything,
+            "expires_at": made["expires_at"],
+            "csrf_token": made["csrf_token"],
+        }
 
 
 async def test_conversations(autojump_clock: MockClock) -> None:

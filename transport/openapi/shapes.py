@@ -171,27 +171,6 @@ class StreamQuery(Struct):
     epoch: Annotated[str, Meta(max_length=128, description="The log that it belongs to.")] | UnsetType = UNSET
 
 
-class NewGuest(Struct):
-    """Who wants in."""
-
-    name: Name
-
-
-class Issued(Struct):
-    """A token, shown this once, and whom it stands for."""
-
-    token: str
-    user: Author
-    expires_at: Timestamp
-
-
-class Me(Struct):
-    """Whom the credential stands for, and until when."""
-
-    user: Author
-    expires_at: Timestamp
-
-
 class Version(Struct):
     """Which program answers."""
 

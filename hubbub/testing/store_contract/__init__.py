@@ -9,9 +9,9 @@ Subclass a suite in a test module, say how the store is opened, and pytest runs 
                 yield store
 
 `StoreContract` holds what `hubbub.Store` promises, `DurableStoreContract` adds what survives the end of the program, and
-`BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `InviteStoreContract`
-holds what `Store.invites` promises. A subclass that needs fixtures of its own takes them in an autouse fixture and keeps what
-`open_store` needs on `self`.
+`BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `AccountStoreContract`
+and `InviteStoreContract` hold what `Store.accounts` and `Store.invites` promise. A subclass that needs fixtures of its own takes
+them in an autouse fixture and keeps what `open_store` needs on `self`.
 
 Importing `hubbub.testing` does not import this package.
 """
@@ -21,13 +21,24 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{part}"
-        for part in ("opening", "audit", "commits", "reads", "members", "stopping", "durable", "backend", "invites")
+        for part in (
+            *("opening", "accounts", "audit", "commits", "reads", "members"),
+            *("stopping", "durable", "backend", "invites"),
+        )
     )
 )
 
-from .backend import BackendContract  # noqa: E402  after the registration, so that failures show their values
+from .accounts import AccountStoreContract  # noqa: E402  after the registration, so that failures show their values
+from .backend import BackendContract  # noqa: E402
 from .durable import DurableStoreContract, StoreContract  # noqa: E402
 from .invites import InviteStoreContract  # noqa: E402
 from .opening import PLENTY  # noqa: E402
 
-__all__ = ["PLENTY", "BackendContract", "DurableStoreContract", "InviteStoreContract", "StoreContract"]
+__all__ = [
+    "PLENTY",
+    "AccountStoreContract",
+    "BackendContract",
+    "DurableStoreContract",
+    "InviteStoreContract",
+    "StoreContract",
+]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...engine import Record, Store, TokenRecord, Visibility
+from ...engine import Record, Store, Visibility
 from ...engine.core.batch import Committed, Repeat
 from ...engine.core.messages import ConversationChange
-from ..rows import BOB, OTHER, ROOM, commit, message, record, running, update
+from ..rows import OTHER, ROOM, commit, message, record, running, update
 from .audit import AuditPromises
 from .commits import CommitPromises
 from .members import MemberContract
@@ -23,19 +23,16 @@ class DurableStoreContract(StoreContract):
     first use."""
 
     async def test_everything_is_there_after_a_restart(self) -> None:
-        """Records with their changes, events byte for byte, keys and tokens; offsets go on."""
+        """Records with their changes, events byte for byte, and keys; offsets go on."""
         first = message(key="k", digest=b"d", meta_json=b'{"a":1.0}')
-        token = TokenRecord(b"\x01" * 32, BOB, 1_700_000_000_001, 1_700_000_000_002)
         async with self.open_store() as store, running(store):
             await store.create(record(ROOM))
             await store.create(record(OTHER, visibility=Visibility.PRIVATE))
-            await store.add_token(token)
             change = ConversationChange(title="new")
             assert await commit(store, message(), first, update(change=change)) == [Committed(n) for n in (1, 2, 3)]
             before = await _everything(store)
         async with self.open_store() as store, running(store):
             assert await _everything(store) == before
-            assert await store.find_token(token.digest) == token
             results = await commit(store, message(key="k", digest=b"e"), message())
             assert results == [Repeat(2, first.id, first.at_ms, b"d", first.actor), Committed(4)]
 

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from ...engine import Author, Conflict, Store, TokenRecord, Visibility
+from ...engine import Author, Conflict, Store, Visibility
 from ...engine.core.batch import Committed, Repeat
 from ...engine.core.codec import event_json
 from ...engine.core.conversation import event_of
@@ -210,27 +210,6 @@ class ReadPromises(OpensStore):
         assert await listed("eve") == sorted(set(names) - {"a", "z"})
         assert await listed("ada", after="a", limit=2) == ["a-b", "a.b"]
         assert await listed("ada", after="zz") == []
-
-    async def test_tokens_are_kept(self, store: Store) -> None:
-        """A token is found by its digest, expired or not."""
-        token = TokenRecord(b"\x00\xff" * 16, BOB, 1_700_000_000_001, 1_700_000_000_002)
-        assert await store.find_token(token.digest) is None
-        await store.add_token(token)
-        await store.add_token(token)
-        assert await store.find_token(token.digest) == token
-        assert await store.find_token(b"\x01" * 32) is None
-
-    async def test_tokens_that_are_over_are_forgotten(self, store: Store) -> None:
-        """Those that ended before a time, and no others; asked often enough, all of them."""
-        tokens = [TokenRecord(bytes([number]) * 32, ADA, 1, 1_000 * number) for number in range(1, 6)]
-        for token in tokens:
-            await store.add_token(token)
-        assert await store.prune_tokens(1_000) == 0
-        gone = 0
-        while count := await store.prune_tokens(3_001):
-            gone += count
-        assert gone == 3
-        assert [await store.find_token(token.digest) for token in tokens] == [None, None, None, *tokens[3:]]
 
     async def test_rates_that_admins_set_are_kept(self, store: Store) -> None:
         """By name, the last one of each; one that is forgotten is gone."""

@@ -21,15 +21,18 @@ import pytest
 from hubbub.engine import Principal, Role, Visibility
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Access
+from hubbub.engine.core.principals import Scope
+from hubbub.engine.identity.records import TokenKind
 from hubbub.testing.store_contract.invites import invite
 from hubbub.transport.api import Matched, Route
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
+from hubbub.transport.identity.settings import SignUp
 from hubbub.transport.openapi.document import document
 from hubbub.transport.security_txt import SecurityTxtSettings
 
 from ..configuration import Written
-from ..house import OPERATOR_TOKEN, House, head_of, house, quarantine
+from ..house import OPERATOR_TOKEN, PASSWORD, House, head_of, house, quarantine
 
 DEN = "/api/v1/conversations/den"
 MADE = invite(conversation=ConversationId("den"), role=Role.VIEWER, expires_at_ms=2**42)
@@ -39,8 +42,11 @@ MESSAGE = {"text": "hi", "meta": {"a": 1}, "reply_to": "01890000-0000-7000-8000-
 
 @attrs.frozen
 class Ask:
-    """One call and the status that it ends with; `admin` calls with the operator's token. The house has a room `den` of the
-    caller's, with a message in it, and the room `ill`, which is quarantined. A `body` may be made from the house."""
+    """One call and the status that it ends with; `admin` calls with the operator's token, `account` with an account's session.
+
+    The house has a room `den` of the caller's, with a message in it, and the room `ill`, which is quarantined. A `body` may be
+    made from the house. In a path KEY, SESSION, USER and INVITATION stand for one that is there, in a body SETUP for the token
+    of the link."""
 
     method: str
     path: str
@@ -48,6 +54,7 @@ class Ask:
     body: Any = None
     headers: tuple[str, ...] = ()
     admin: bool = False
+    account: bool = False
 
 
 @attrs.frozen
@@ -68,14 +75,51 @@ def a_command(there: House) -> dict[str, str]:
     return {"session": there.api.emulated.open(Listener(found[0].principal)), "data": "{}"}
 
 
+AUTH = "/api/v1/auth"
+ADMIN = "/api/v1/admin"
+WHO = {"username": "grace", "password": PASSWORD}
+
 CALLS = [
     Ask("GET", "/health"),
     Ask("GET", "/health/ready"),
     Ask("GET", "/api/v1/version"),
     Ask("GET", "/openapi.json"),
     Ask("GET", "/openapi.json", 304, headers=("If-None-Match: *",)),
-    Ask("POST", "/api/v1/auth/guest", 201, {"name": "Ada"}),
-    Ask("GET", "/api/v1/auth/me"),
+    Ask("POST", "/api/v1/setup", 201, {**WHO, "username": "root", "token": "SETUP"}),
+    Ask("POST", "/api/v1/setup", 409, {**WHO, "token": "SETUP"}),
+    Ask("POST", AUTH + "/guest", 201, {"name": "Ada"}),
+    Ask("POST", AUTH + "/signup", 201, {**WHO, "name": "Grace"}),
+    Ask("POST", AUTH + "/signup", 409, WHO),
+    Ask("POST", AUTH + "/signup", 404, {**WHO, "username": "x", "invitation": "hbi_wrong"}),
+    Ask("POST", AUTH + "/login", 200, WHO),
+    Ask("POST", AUTH + "/login", 401, {**WHO, "password": "wrong horse"}),
+    Ask("GET", AUTH + "/session"),
+    Ask("GET", AUTH + "/session", headers=("Authorization: Bearer wrong",)),
+    Ask("GET", AUTH + "/me"),
+    Ask("GET", AUTH + "/me", account=True),
+    Ask("PATCH", AUTH + "/me", 200, {"name": "Countess"}, account=True),
+    Ask("PATCH", AUTH + "/me", 200, {"password": PASSWORD, "present_password": PASSWORD}, account=True),
+    Ask("GET", AUTH + "/sessions", account=True),
+    Ask("DELETE", AUTH + "/sessions/SESSION", 204, account=True),
+    Ask("DELETE", AUTH + "/sessions", 204, account=True),
+    Ask("POST", AUTH + "/keys", 201, {"label": "ci", "scopes": ["read"], "expires_in_s": 60}, account=True),
+    Ask("GET", AUTH + "/keys", account=True),
+    Ask("GET", AUTH + "/keys/KEY", account=True),
+    Ask("POST", AUTH + "/keys/KEY/rotate", 200, {"overlap_s": 1}, account=True),
+    Ask("DELETE", AUTH + "/keys/KEY", 204, account=True),
+    Ask("POST", AUTH + "/refresh", account=True),
+    Ask("POST", AUTH + "/logout", 204, account=True),
+    Ask("DELETE", AUTH + "/me", 204, {"password": PASSWORD}, account=True),
+    Ask("GET", ADMIN + "/users?limit=1&guests=true&matching=e", admin=True),
+    Ask("POST", ADMIN + "/users", 201, {**WHO, "username": "carl", "role": "admin"}, admin=True),
+    Ask("GET", ADMIN + "/users/USER", admin=True),
+    Ask("PATCH", ADMIN + "/users/USER", 200, {"disabled": True, "role": "admin"}, admin=True),
+    Ask("PATCH", ADMIN + "/users/USER", 200, {"disabled": False, "password": "another horse"}, admin=True),
+    Ask("DELETE", ADMIN + "/users/USER/sessions", 204, admin=True),
+    Ask("DELETE", ADMIN + "/users/USER", 204, admin=True),
+    Ask("POST", ADMIN + "/invitations", 201, {"role": "member", "label": "for Bob"}, admin=True),
+    Ask("GET", ADMIN + "/invitations", admin=True),
+    Ask("DELETE", ADMIN + "/invitations/INVITATION", 204, admin=True),
     Ask("GET", "/api/v1/conversations"),
     Ask("GET", "/api/v1/conversations?limit=1&after=a"),
     Ask("POST", "/api/v1/conversations", 201, {}),
@@ -126,6 +170,7 @@ CALLS = [
     Ask("PUT", "/api/v1/admin/limits/read", 200, {"rate": 90, "period_s": 1, "burst": 90}, admin=True),
     Ask("PUT", "/api/v1/admin/limits/read", 400, {"rate": 0, "period_s": 1, "burst": 90}, admin=True),
     Ask("DELETE", "/api/v1/admin/limits/read", admin=True),
+    Ask("POST", AUTH + "/upgrade", 201, {**WHO, "username": "eve"}),  # the last: its token is another one
 ]  # fmt: skip
 
 
@@ -168,7 +213,7 @@ def validate(route: Route, answer: Response) -> None:
 
 @asynccontextmanager
 async def furnished() -> AsyncIterator[House]:
-    async with house() as there:
+    async with house(sign_up=SignUp.OPEN) as there:
         for body in ({"id": "den"}, {"id": "ill"}):
             assert (await there.call("POST", "/api/v1/conversations", body)).status == 201
         assert (await there.call("POST", DEN + "/messages", MESSAGE)).status == 201
@@ -186,11 +231,39 @@ async def furnished() -> AsyncIterator[House]:
 async def ask(there: House, each: Ask) -> tuple[Route, Response]:
     matched = there.api.match(each.method, each.path.partition("?")[0])
     assert isinstance(matched, Matched), f"there is no {each.method} {each.path}"
+    path, body = await filled(there, each)
     if each.admin:
-        head = head_of(each.method, each.path, f"Authorization: Bearer {OPERATOR_TOKEN}", *each.headers)
-        return matched.route, await there.dispatch(head, b"" if each.body is None else json.dumps(each.body).encode())
-    body = each.body(there) if callable(each.body) else each.body
-    return matched.route, await there.call(each.method, each.path, body, *each.headers)
+        head = head_of(each.method, path, f"Authorization: Bearer {OPERATOR_TOKEN}", *each.headers)
+        return matched.route, await there.dispatch(head, b"" if body is None else json.dumps(body).encode())
+    headers = each.headers
+    if each.account:
+        headers = (f"Authorization: Bearer {(await there.log_in()).token}", *headers)
+    elif not any(header.startswith("Authorization") for header in headers):
+        headers = (f"Authorization: Bearer {there.token}", *headers)
+    head = head_of(each.method, path, *headers)
+    return matched.route, await there.dispatch(head, b"" if body is None else json.dumps(body).encode())
+
+
+async def filled(there: House, each: Ask) -> tuple[str, Any]:
+    """Path and body of a call, with what stands there for something of this house."""
+    body = {**each.body, "token": there.setup.token or "used"} if each.path == "/api/v1/setup" else each.body
+    body = body(there) if callable(body) else body
+    found = re.search("KEY|SESSION|USER|INVITATION", each.path)
+    if found is None:
+        return each.path, body
+    accounts, people = there.store.accounts, there.api.accounts
+    match found[0]:
+        case "KEY":
+            ada = (await there.log_in()).credential
+            await people.make_key(ada, "", frozenset({Scope.READ}), None, there.api.live.current.identity)
+            name = (await accounts.list_tokens(ada.principal.id, TokenKind.KEY))[0].id
+        case "SESSION":
+            name = (await there.log_in()).credential.token_id
+        case "USER":
+            name = (await there.account("ida")).id
+        case _:
+            name = (await accounts.list_invitations(limit=1))[0].id
+    return each.path.replace(found[0], name), body
 
 
 async def test_real_answers_are_as_the_document_says(autojump_clock) -> None:
