@@ -7,76 +7,23 @@ URL answers, and for `keep_s` while it does not; then nothing is accepted that o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import attrs
-import httpx
 import trio
 
 from ..engine.core.errors import StoreUnavailable
 from ..engine.log import get_logger
+from .fetch import Fetch, FetchFailed, fetch_document
 from .jwt_keys import VerificationKey, keys_of_set, suitable
 
 _log = get_logger("hubbub.transport.jwks")
 
-SET_BYTES: Final = 256 * 1024
 SET_KEYS: Final = 64
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-Fetch = Callable[[str, float], Awaitable[bytes]]
-"""Fetch a document; arguments are the URL and the seconds it may take. Raises `FetchFailed`."""
-
-
-class FetchFailed(Exception):
-    """A document could not be had; the message says why and holds nothing of it."""
 
 
 class KeysUnavailable(StoreUnavailable):
     """The keys that would verify a token cannot be had now; a later try may succeed."""
-
-
-def secure_url(url: str) -> str:
-    """Check a URL that keys, tokens or secrets are exchanged with.
-
-    Raises:
-        ValueError: it is neither https nor plain http to this machine, or carries a credential.
-    """
-    parts = urlsplit(url)
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not parts.hostname or not (parts.scheme == "https" or local):
-        raise ValueError("give an https URL (http only to this machine itself)")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("the URL may hold neither a user nor a fragment")
-    return url
-
-
-async def fetch_document(url: str, timeout_s: float) -> bytes:
-    """GET a small document. Follows no redirect, believes no proxy of the environment, reads `SET_BYTES` at most.
-
-    Raises:
-        FetchFailed: no answer in time, another status than 200, or too much.
-    """
-    data, reason = b"", f"no answer within {timeout_s:g} s"
-    try:
-        with trio.move_on_after(timeout_s) as scope:
-            async with (
-                httpx.AsyncClient(timeout=timeout_s, follow_redirects=False, trust_env=False) as client,
-                client.stream("GET", url, headers={"accept": "application/json"}) as answer,
-            ):
-                if answer.status_code != httpx.codes.OK:
-                    raise FetchFailed(f"status {answer.status_code}")
-                async for piece in answer.aiter_bytes():
-                    data += piece
-                    if len(data) > SET_BYTES:
-                        reason = f"over {SET_BYTES} bytes"
-                        scope.cancel()  # leaving the loop would leave httpx's generators to the garbage collector
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise FetchFailed(type(error).__name__) from error
-    if scope.cancelled_caught:
-        raise FetchFailed(reason)
-    return data
 
 
 @attrs.frozen(kw_only=True)

@@ -23,7 +23,8 @@ from ..engine.core.errors import EngineError, Forbidden, Unprocessable
 from ..engine.core.ids import ConversationId, conversation_id, display_name
 from ..engine.core.principals import Principal, Scope, ServerRole
 from .auth import Credential, TokenResolver
-from .jwks import Fetch, KeySource, fetch_document
+from .fetch import Fetch, fetch_document
+from .jwks import KeySource
 from .jwt_claims import (
     Claims,
     Header,

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from .jwks import JwksSettings, secure_url
+from .fetch import secure_url
+from .jwks import JwksSettings
 from .jwt_claims import Rules
 from .jwt_keys import ALGORITHMS, VerificationKey, hmac_key, public_key
 

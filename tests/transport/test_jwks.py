@@ -1,10 +1,8 @@
-"""The signer's key set: fetched when needed, kept, rotated; bounded in size and time."""
+"""The signer's key set: fetched when needed, kept, rotated."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -12,15 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from hubbub.transport.jwks import (
-    SET_BYTES,
-    FetchFailed,
-    JwksSettings,
-    KeySource,
-    KeysUnavailable,
-    fetch_document,
-    secure_url,
-)
+from hubbub.transport.fetch import FetchFailed
+from hubbub.transport.jwks import JwksSettings, KeySource, KeysUnavailable
 from hubbub.transport.jwt import JwtAuthority
 from hubbub.transport.jwt_claims import InvalidToken
 from hubbub.transport.jwt_keys import keys_of_set
@@ -252,72 +243,3 @@ async def test_new_settings_keep_the_set_of_the_same_url(autojump_clock: MockClo
     there.replace(JwtSettings(hmac_secrets=(SECRET,)))
     with pytest.raises(InvalidToken):
         await there.resolve_jwt(OLD.sign(claims()))
-
-
-# -- fetching ---------------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def site(answer: bytes) -> AsyncIterator[str]:
-    """A server that says the same to everybody, then nothing for a long time."""
-
-    async def serve(stream: trio.SocketStream) -> None:
-        await stream.receive_some()
-        with trio.move_on_after(30):
-            await stream.send_all(answer)
-            await trio.sleep_forever()
-
-    async with trio.open_nursery() as nursery:
-        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
-        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}/jwks"
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_document_is_fetched() -> None:
-    """Over plain HTTP from this machine."""
-    async with site(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}") as url:
-        assert await fetch_document(url, 5.0) == b"{}"
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "status 302"),
-        (b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", "status 500"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (SET_BYTES + 1), "over"),
-        (b"nonsense\r\n\r\n", "RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", "no answer|ReadTimeout"),
-    ],
-)
-async def test_documents_that_cannot_be_had(answer: bytes, reason: str) -> None:
-    """Redirects are not followed, much is not read, slowness ends."""
-    async with site(answer) as url:
-        with pytest.raises(FetchFailed, match=reason):
-            await fetch_document(url, 0.5)
-
-
-async def test_nobody_there() -> None:
-    """A port that nobody listens on."""
-    with trio.socket.socket() as sock:
-        await sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    with pytest.raises(FetchFailed, match="ConnectError"):
-        await fetch_document(f"http://127.0.0.1:{port}/", 5.0)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8/x", "http://localhost/x", "https://login.example/x", "http://[::1]/"]
-)
-def test_urls_that_may_be_fetched(url: str) -> None:
-    """https, or this machine."""
-    assert secure_url(url) == url
-
-
-@pytest.mark.parametrize(
-    "url", ["http://login.example/x", "https:///x", "file:///etc/passwd", "https://a@b/", "https://b/#x"]
-)
-def test_urls_that_may_not(url: str) -> None:
-    """Anything else would hand keys to whoever stands between."""
-    with pytest.raises(ValueError, match="URL"):
-        secure_url(url)
