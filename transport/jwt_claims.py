@@ -64,14 +64,17 @@ def looks_signed(token: str) -> bool:
     return token.startswith("ey") and token.count(".") == 2
 
 
-def read_header(token: str) -> Header:
+def read_header(token: str, most: int = TOKEN_CHARS) -> Header:
     """What a token names; to choose keys by, and nothing else.
+
+    Args:
+        most: characters that it may have.
 
     Raises:
         InvalidToken: it is no token that we could verify.
     """
-    if len(token) > TOKEN_CHARS:
-        raise InvalidToken(f"a token has at most {TOKEN_CHARS} characters")
+    if len(token) > most:
+        raise InvalidToken(f"a token has at most {most} characters")
     found = _SEGMENTS.fullmatch(token)
     if found is None or len(found[1]) > HEADER_CHARS:
         raise InvalidToken("this is no signed token")
