@@ -10,11 +10,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from .external import IdentityStore
 from .records import Holder, Invitation, TokenKind, TokenRecord, User, UserChange
 
 
 class AccountStore(Protocol):
     """Users, their tokens, and invitations to sign up."""
+
+    @property
+    def identities(self) -> IdentityStore:
+        """Identities of OpenID Connect providers that open accounts; they go when their account is deleted."""
+        ...
 
     async def has_admin(self) -> bool:
         """Whether there is an administrator who may act."""

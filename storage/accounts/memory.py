@@ -10,13 +10,8 @@ import trio
 from ...engine.core.errors import Conflict, NotFound
 from ...engine.core.principals import ServerRole
 from ...engine.identity.records import DELETED_NAME, Holder, Invitation, TokenKind, TokenRecord, User, UserChange
-
-NO_ADMIN = "nobody would be left who administers the server"
-TAKEN = "this user name is taken"
-NO_GUEST = "only a guest can become an account"
-NO_INVITATION = "no such invitation: it is unknown, used or over"
-NO_USER = "no such user"
-ADMINISTERED = "there is an administrator already"
+from .identities import MemoryIdentities
+from .refusals import ADMINISTERED, NO_ADMIN, NO_GUEST, NO_INVITATION, NO_USER, TAKEN
 
 
 class MemoryAccounts:
@@ -31,6 +26,12 @@ class MemoryAccounts:
         self._users: dict[str, User] = {}
         self._tokens: dict[str, TokenRecord] = {}  # by id
         self._invitations: dict[str, Invitation] = {}
+        self._identities = MemoryIdentities(self._users, before)
+
+    @property
+    def identities(self) -> MemoryIdentities:
+        """Identities that open accounts."""
+        return self._identities
 
     # -- users ----------------------------------------------------------------------------------------------------------
 
@@ -152,6 +153,7 @@ class MemoryAccounts:
             user, username=None, name=DELETED_NAME, role=ServerRole.GUEST, password_hash=None, deleted_at_ms=now_ms
         )
         self._drop(lambda token: token.user == user_id)
+        self._identities.forget(user_id)
 
     def _present(self, user_id: str) -> User:
         user = self._users.get(user_id)

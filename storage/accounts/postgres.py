@@ -17,10 +17,11 @@ from ...engine.identity.records import DELETED_NAME, Holder, Invitation, TokenKi
 from ..driver import Pool, Values
 from ..ports import RowsRefused
 from . import sql
-from .memory import ADMINISTERED, NO_ADMIN, NO_GUEST, NO_INVITATION, NO_USER, TAKEN
+from .identities import PostgresIdentities
+from .refusals import ADMINISTERED, NO_ADMIN, NO_GUEST, NO_INVITATION, NO_USER, TAKEN
+from .rows import DUPLICATE, user_of
 
 PRUNED_TOKENS: Final = 10_000
-_DUPLICATE: Final = "23505"  # the state of a statement that would put a value twice into a unique index
 
 
 class PostgresAccounts:
@@ -33,6 +34,12 @@ class PostgresAccounts:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._administering = trio.Lock()
+        self._identities = PostgresIdentities(pool)
+
+    @property
+    def identities(self) -> PostgresIdentities:
+        """Identities that open accounts."""
+        return self._identities
 
     # -- users ----------------------------------------------------------------------------------------------------------
 
@@ -76,16 +83,16 @@ class PostgresAccounts:
     async def find_user(self, user_id: str) -> User | None:
         """The user with this id."""
         rows = await self._pool.fetch(sql.FIND_USER, user_id)
-        return _user(rows[0]) if rows else None
+        return user_of(rows[0]) if rows else None
 
     async def find_username(self, username: str) -> User | None:
         """The account with this user name."""
         rows = await self._pool.fetch(sql.FIND_USERNAME, username)
-        return _user(rows[0]) if rows else None
+        return user_of(rows[0]) if rows else None
 
     async def list_users(self, *, after: str | None, limit: int, guests: bool, matching: str | None) -> list[User]:
         """Users by id."""
-        return [_user(row) for row in await self._pool.fetch(sql.LIST_USERS, after or "", limit, guests, matching)]
+        return [user_of(row) for row in await self._pool.fetch(sql.LIST_USERS, after or "", limit, guests, matching)]
 
     async def change_user(self, user_id: str, change: UserChange, *, now_ms: int) -> User:
         """Change a user."""
@@ -96,7 +103,7 @@ class PostgresAccounts:
             )
         if not rows:
             raise await self._refused(user_id)
-        return _user(rows[0])
+        return user_of(rows[0])
 
     async def delete_user(self, user_id: str, *, now_ms: int) -> None:
         """Forget who somebody was."""
@@ -115,7 +122,7 @@ class PostgresAccounts:
             return await self._pool.write(statement, *values)
         except EngineError as error:
             cause = error.__cause__
-            if isinstance(cause, RowsRefused) and cause.detail == _DUPLICATE:
+            if isinstance(cause, RowsRefused) and cause.detail == DUPLICATE:
                 raise Conflict(TAKEN) from error
             raise
 
@@ -129,7 +136,7 @@ class PostgresAccounts:
     async def find_token(self, digest: bytes) -> Holder | None:
         """The token with this digest."""
         rows = await self._pool.fetch(sql.FIND_TOKEN, digest)
-        return Holder(_token(rows[0][sql.USER_COLUMNS :]), _user(rows[0][: sql.USER_COLUMNS])) if rows else None
+        return Holder(_token(rows[0][sql.USER_COLUMNS :]), user_of(rows[0][: sql.USER_COLUMNS])) if rows else None
 
     async def list_tokens(self, user_id: str, kind: TokenKind) -> list[TokenRecord]:
         """A user's tokens of a kind, the newest first."""
@@ -204,20 +211,6 @@ def _token_values(token: TokenRecord) -> tuple[object, ...]:
     scopes = sorted(scope.value for scope in token.scopes)
     times = (token.created_at_ms, token.last_used_at_ms, token.expires_at_ms)
     return (token.id, token.user, token.kind.value, token.digest, token.label, scopes, *times)
-
-
-def _user(row: Values) -> User:
-    user_id, username, name, role, password_hash, created_at_ms, disabled_at_ms, deleted_at_ms = row
-    return User(
-        id=user_id,
-        username=username,
-        name=name,
-        role=ServerRole(role),
-        password_hash=password_hash,
-        created_at_ms=created_at_ms,
-        disabled_at_ms=disabled_at_ms,
-        deleted_at_ms=deleted_at_ms,
-    )
 
 
 def _token(row: Values) -> TokenRecord:

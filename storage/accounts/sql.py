@@ -10,21 +10,24 @@ from __future__ import annotations
 from typing import Final
 
 
-def _at(parameter: int) -> str:
+def at(parameter: int) -> str:
+    """A time that is a parameter in milliseconds."""
     return f"to_timestamp(${parameter}::bigint / 1000.0)"
 
 
-def _ms(column: str) -> str:
+def ms(column: str) -> str:
+    """A time in milliseconds."""
     return f"(extract(epoch from {column}) * 1000)::bigint"
 
 
-def _user(alias: str) -> str:
-    times = ", ".join(_ms(f"{alias}.{name}") for name in ("created_at", "disabled_at", "deleted_at"))
+def user_columns(alias: str) -> str:
+    """The columns of a user, `USER_COLUMNS` of them."""
+    times = ", ".join(ms(f"{alias}.{name}") for name in ("created_at", "disabled_at", "deleted_at"))
     return f"{alias}.id, {alias}.username, {alias}.name, {alias}.role, {alias}.password, {times}"
 
 
 def _token(alias: str) -> str:
-    times = ", ".join(_ms(f"{alias}.{name}") for name in ("former_until", "created_at", "last_used_at", "expires_at"))
+    times = ", ".join(ms(f"{alias}.{name}") for name in ("former_until", "created_at", "last_used_at", "expires_at"))
     return f"{alias}.id, {alias}.user_id, {alias}.kind, {alias}.digest, {alias}.former, {alias}.label, {alias}.scopes, {times}"
 
 
@@ -36,14 +39,14 @@ HAS_ADMIN: Final = f"select exists({_ADMINS})"
 
 _NEW_USER: Final = f"""
 insert into users (id, username, name, role, password, created_at)
-select $1::text, $2::text, $3::text, $4::text, $5::text, {_at(6)}
+select $1::text, $2::text, $3::text, $4::text, $5::text, {at(6)}
 """
 
 ADD_USER: Final = f"{_NEW_USER} on conflict (id) do nothing"
 
 _USED: Final = f"""
 update invitations set used_by = $1::text
-where digest = $7 and (used_by is null and expires_at > {_at(8)} or used_by = $1::text) returning 1
+where digest = $7 and (used_by is null and expires_at > {at(8)} or used_by = $1::text) returning 1
 """
 
 ADD_INVITED_USER: Final = f"""
@@ -64,8 +67,8 @@ insert into tokens (id, user_id, kind, digest, former_until, label, scopes, crea
 def _token_values(first: int) -> str:
     """The values of a token whose parameters begin at `first`; nothing was rotated out of a new one."""
     return (
-        f"${first}::text, ${first + 1}::text, ${first + 2}::text, ${first + 3}::bytea, {_at(first + 6)}, "
-        f"${first + 4}::text, ${first + 5}::text[], {_at(first + 6)}, {_at(first + 7)}, {_at(first + 8)}"
+        f"${first}::text, ${first + 1}::text, ${first + 2}::text, ${first + 3}::bytea, {at(first + 6)}, "
+        f"${first + 4}::text, ${first + 5}::text[], {at(first + 6)}, {at(first + 7)}, {at(first + 8)}"
     )
 
 
@@ -86,11 +89,11 @@ with used as ({_USED.replace("$7", "$6").replace("$8", "$7")}), made as ({_UPGRA
 select count(*), (select count(*) from made) from used
 """
 
-FIND_USER: Final = f"select {_user('u')} from users u where u.id = $1"
-FIND_USERNAME: Final = f"select {_user('u')} from users u where u.username = $1"
+FIND_USER: Final = f"select {user_columns('u')} from users u where u.id = $1"
+FIND_USERNAME: Final = f"select {user_columns('u')} from users u where u.username = $1"
 
 LIST_USERS: Final = f"""
-select {_user("u")} from users u
+select {user_columns("u")} from users u
 where u.id > $1 and u.deleted_at is null and ($3 or u.role <> 'guest')
     and ($4::text is null or strpos(lower(u.name), lower($4)) > 0 or strpos(u.username, lower($4)) > 0)
 order by u.id limit $2
@@ -100,20 +103,21 @@ _OTHER_ADMIN: Final = f"exists ({_ADMINS} and id <> $1)"
 
 CHANGE_USER: Final = f"""
 update users u set name = coalesce($2, u.name), role = coalesce($3, u.role), password = coalesce($4, u.password),
-    disabled_at = case $5::boolean when true then coalesce(u.disabled_at, {_at(6)}) when false then null else u.disabled_at end
+    disabled_at = case $5::boolean when true then coalesce(u.disabled_at, {at(6)}) when false then null else u.disabled_at end
 where u.id = $1 and u.deleted_at is null and (
     not (coalesce($5::boolean, false) or coalesce($3, 'admin') <> 'admin')
     or u.role <> 'admin' or u.disabled_at is not null or {_OTHER_ADMIN}
 )
-returning {_user("u")}
+returning {user_columns("u")}
 """
 
 DELETE_USER: Final = f"""
 with gone as (
-    update users set username = null, name = $2, role = 'guest', password = null, deleted_at = coalesce(deleted_at, {_at(3)})
+    update users set username = null, name = $2, role = 'guest', password = null, deleted_at = coalesce(deleted_at, {at(3)})
     where id = $1 and (role <> 'admin' or disabled_at is not null or {_OTHER_ADMIN})
     returning id
-), ended as (delete from tokens where user_id in (select id from gone))
+), ended as (delete from tokens where user_id in (select id from gone)),
+    unlinked as (delete from identities where user_id in (select id from gone))
 select count(*) from gone
 """
 
@@ -127,7 +131,7 @@ select 1 where exists (select 1 from made) or exists (select 1 from tokens where
 """
 
 FIND_TOKEN: Final = f"""
-select {_user("u")}, {_token("t")}
+select {user_columns("u")}, {_token("t")}
 from (select * from tokens where digest = $1 union all select * from tokens where former = $1) t
 join users u on u.id = t.user_id
 """
@@ -149,35 +153,35 @@ delete from tokens where id in (
 """
 
 ROTATE_TOKEN: Final = f"""
-update tokens t set digest = $3, last_used_at = {_at(5)},
+update tokens t set digest = $3, last_used_at = {at(5)},
     former = case when t.digest = $3 then t.former else t.digest end,
-    former_until = case when t.digest = $3 then t.former_until else {_at(6)} end, expires_at = {_at(7)}
+    former_until = case when t.digest = $3 then t.former_until else {at(6)} end, expires_at = {at(7)}
 where t.user_id = $1 and t.id = $2 and ($4::bytea is null or t.digest = $4 or t.digest = $3)
 returning {_token("t")}
 """
 
 TOUCH_TOKENS: Final = f"""
-update tokens set last_used_at = greatest(last_used_at, {_at(2)}) where id = any($1::text[]) returning id
+update tokens set last_used_at = greatest(last_used_at, {at(2)}) where id = any($1::text[]) returning id
 """
 
 PRUNE_TOKENS: Final = f"""
-delete from tokens where id = any(array(select id from tokens where expires_at < {_at(1)} limit $2)) returning 1
+delete from tokens where id = any(array(select id from tokens where expires_at < {at(1)} limit $2)) returning 1
 """
 
 PRUNE_GUESTS: Final = f"""
 delete from users where id = any(array(
-    select id from users u where role = 'guest' and deleted_at is null and created_at < {_at(1)}
+    select id from users u where role = 'guest' and deleted_at is null and created_at < {at(1)}
         and not exists (select 1 from tokens where user_id = u.id) limit $2
 ))
 """
 
 _INVITATION: Final = f"""
-id, digest, role, label, created_by, {_ms("created_at")}, {_ms("expires_at")}, used_by
+id, digest, role, label, created_by, {ms("created_at")}, {ms("expires_at")}, used_by
 """
 
 ADD_INVITATION: Final = f"""
 insert into invitations (id, digest, role, label, created_by, created_at, expires_at)
-values ($1, $2, $3, $4, $5, {_at(6)}, {_at(7)}) on conflict (id) do nothing
+values ($1, $2, $3, $4, $5, {at(6)}, {at(7)}) on conflict (id) do nothing
 """
 
 FIND_INVITATION: Final = f"select {_INVITATION} from invitations where digest = $1"

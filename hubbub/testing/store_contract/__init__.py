@@ -9,8 +9,8 @@ Subclass a suite in a test module, say how the store is opened, and pytest runs 
                 yield store
 
 `StoreContract` holds what `hubbub.Store` promises, `DurableStoreContract` adds what survives the end of the program, and
-`BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `AccountStoreContract`
-and `InviteStoreContract` hold what `Store.accounts` and `Store.invites` promise. A subclass that needs fixtures of its own takes
+`BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `AccountStoreContract`,
+`IdentityStoreContract` and `InviteStoreContract` hold what `Store.accounts`, its `identities`, and `Store.invites` promise. A subclass that needs fixtures of its own takes
 them in an autouse fixture and keeps what `open_store` needs on `self`.
 
 Importing `hubbub.testing` does not import this package.
@@ -23,7 +23,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{part}"
         for part in (
             *("opening", "accounts", "audit", "commits", "reads", "members"),
-            *("stopping", "durable", "backend", "invites"),
+            *("stopping", "durable", "backend", "identities", "invites"),
         )
     )
 )
@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
 from .accounts import AccountStoreContract  # noqa: E402  after the registration, so that failures show their values
 from .backend import BackendContract  # noqa: E402
 from .durable import DurableStoreContract, StoreContract  # noqa: E402
+from .identities import IdentityStoreContract  # noqa: E402
 from .invites import InviteStoreContract  # noqa: E402
 from .opening import PLENTY  # noqa: E402
 
@@ -39,6 +40,7 @@ __all__ = [
     "AccountStoreContract",
     "BackendContract",
     "DurableStoreContract",
+    "IdentityStoreContract",
     "InviteStoreContract",
     "StoreContract",
 ]

@@ -1,0 +1,11 @@
+"""What stores of accounts say when they refuse: the same in memory and on Postgres."""
+
+NO_ADMIN = "nobody would be left who administers the server"
+TAKEN = "this user name is taken"
+NO_GUEST = "only a guest can become an account"
+NO_INVITATION = "no such invitation: it is unknown, used or over"
+NO_USER = "no such user"
+ADMINISTERED = "there is an administrator already"
+NAME_OR_IDENTITY_TAKEN = "this user name or this identity is taken"
+IDENTITY_TAKEN = "this identity opens another account"
+LAST_WAY_IN = "nothing else would open this account"
