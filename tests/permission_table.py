@@ -166,6 +166,11 @@ POST /api/v1/auth/keys                    401 401   403      403   403       403
 GET /api/v1/auth/keys/{id}                401 401   403      404   404       404      403      401
 DELETE /api/v1/auth/keys/{id}             401 401   403      404   404       404      403      401
 POST /api/v1/auth/keys/{id}/rotate        401 401   403      403   403       403      403      401
+GET /api/v1/auth/oidc                      ok  ok    ok       ok    ok        ok       ok       ok
+GET /api/v1/auth/oidc/{provider}/login    404 404   404      404   404       404      404      404
+GET /api/v1/auth/oidc/{provider}/callback 403 403   403      403   403       403      403      403
+GET /api/v1/auth/identities               401 401   403       ok    ok        ok      403      401
+DELETE /api/v1/auth/identities/{id}       401 401   403      404   404       404      403      401
 GET /api/v1/conversations                 401 401    ok       ok    ok        ok       ok      401
 POST /api/v1/conversations                401 401    ok       ok    ok        ok      403      401
 GET /metrics                              401 401   403      403    ok       403      403       ok
@@ -216,7 +221,8 @@ BODIES: Final[dict[str, Any]] = {
 """What is sent with a call of `SERVER`; nothing with the others. `{session}` is a stream over HTTP that the stranger opened.
 
 People of the walk are the embedding program's own: they have no session here, no key, and no account that could be changed; what
-those get is in tests/integration/test_identity.py."""
+those get is in tests/integration/test_identity.py. There is no provider to log in with either (tests/transport/
+test_oidc_calls.py)."""
 
 ELSEWHERE: Final = {
     "command refresh": "for signed tokens alone: tests/transport/test_centrifugal_tokens.py",

@@ -41,10 +41,12 @@ from .http_message import problem as bare_problem
 from .http_route import Respond
 from .identity import secret
 from .identity.accounts import Accounts
+from .identity.federation import Federation
 from .jwt import JwtAuthority
 from .limits import Action
 from .live import Live, LiveSettings
 from .manners import Manners
+from .oidc_login import OidcLogin
 from .openapi.doc import Doc
 from .operator import OPERATOR, Operator
 from .people import People, Strangers
@@ -235,6 +237,7 @@ class Api:
         admission: who may ask now.
         people: who has an id, and what a principal is known by.
         accounts: who has one, and how to get one.
+        oidc: logins with OpenID Connect.
     """
 
     engine: Engine
@@ -251,11 +254,16 @@ class Api:
     admission: Admission = attrs.field(default=attrs.Factory(lambda api: Admission(api.live), takes_self=True))
     people: People = attrs.field(factory=Strangers)
     accounts: Accounts = attrs.field(repr=False)
+    oidc: OidcLogin = attrs.field(repr=False)
     watch: Watch = attrs.field()
 
     @accounts.default
     def _accounts_without_setup(self) -> Accounts:
         return Accounts.over(self.engine, self.auth, self.start_soon, lambda: self.live.current.identity)
+
+    @oidc.default
+    def _oidc(self) -> OidcLogin:
+        return OidcLogin(Federation(self.accounts, self.engine.now_ms), self.engine.now_ms)
 
     @watch.default
     def _watch_only(self) -> Watch:
@@ -497,16 +505,16 @@ def bearer_of(head: RequestHead) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def cookie_of(head: RequestHead) -> str | None:
-    """The token of the session cookie, or None."""
+def cookie_of(head: RequestHead, cookie: str = COOKIE) -> str | None:
+    """The value of a cookie, by default the token of the session, or None."""
     value = head.header("cookie")
-    if value is None or COOKIE not in value:
+    if value is None or cookie not in value:
         return None
     # Not the standard library's parser: it takes quadratic time on some input (CVE-2024-7592), and one odd cookie of another
     # program on this host would hide ours.
     for pair in value.replace(",", ";").split(";"):
         name, equals, text = pair.partition("=")
-        if equals and name.strip() == COOKIE:
+        if equals and name.strip() == cookie:
             return text.strip().strip('"')
     return None
 

@@ -36,6 +36,7 @@ from .key_calls import KEY_ROUTES
 from .limit_calls import LIMIT_ROUTES
 from .limits import Action
 from .member_calls import MEMBER_ROUTES
+from .oidc_calls import OIDC_ROUTES
 from .openapi import shapes
 from .openapi.calls import DOCUMENT_ROUTES
 from .openapi.doc import Answer, Doc
@@ -260,6 +261,7 @@ ROUTES = Routes(
         *DOCUMENT_ROUTES,
         *ACCOUNT_ROUTES,
         *KEY_ROUTES,
+        *OIDC_ROUTES,
         Route(
             method="GET",
             path="/api/v1/conversations",

@@ -21,6 +21,7 @@ from .identity.settings import IdentitySettings, SignUp
 from .jwt_settings import JwtSettings
 from .limits import LimitSettings
 from .manners import HttpManners
+from .oidc_settings import OidcSettings
 from .security_txt import SecurityTxtSettings
 
 _log = get_logger("hubbub.transport.live")
@@ -49,6 +50,7 @@ class LiveSettings:
     identity: IdentitySettings = attrs.field(factory=IdentitySettings)
     http: HttpManners = attrs.field(factory=HttpManners)
     jwt: JwtSettings = attrs.field(factory=JwtSettings)
+    oidc: OidcSettings = attrs.field(factory=OidcSettings)
     audit: AuditSettings = attrs.field(factory=AuditSettings)
     security_txt: SecurityTxtSettings = attrs.field(factory=SecurityTxtSettings)
     limits: LimitSettings = attrs.field(factory=LimitSettings)

@@ -19,7 +19,6 @@ from ..engine.log import get_logger
 from .fetch import Answer, FetchFailed, ask
 from .jwks import JwksSettings, KeySource, KeysUnavailable
 from .jwt_claims import Claims, InvalidToken, read_header, verify
-from .jwt_keys import ASYMMETRIC
 from .oidc import Flow, LoginRefused, Metadata, Reason, json_object, read_metadata
 from .oidc_claims import Tokens
 from .oidc_settings import SECRET_FILE_BYTES, OidcSettings, ProviderSettings
@@ -96,15 +95,13 @@ class Provider:
         return self._keys
 
     async def verified(self, id_token: str, metadata: Metadata, timeout_s: float) -> tuple[Claims, str]:
-        """The claims of an ID token that the provider has signed, and the algorithm.
+        """The claims of an ID token that the provider has signed, and the algorithm: one of public keys, as `jwks` has no others.
 
         Raises:
             LoginRefused: it has not, or its keys cannot be had.
         """
         try:
             header = read_header(id_token, ID_TOKEN_CHARS)
-            if header.algorithm not in ASYMMETRIC:  # a client's secret is no key of the provider's
-                raise InvalidToken("the token is not signed with a key of the provider")
             keys = await self._key_source(metadata, timeout_s).find(header.algorithm, header.kid)
             return verify(id_token, header, keys), header.algorithm
         except InvalidToken as error:

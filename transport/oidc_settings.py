@@ -66,7 +66,7 @@ class ProviderSettings:
         validator=_url, metadata={"help": "its issuer, letter by letter as it says it itself (https)"}
     )
     client_id: str = attrs.field(
-        validator=validators.matches_re(r"[\x21-\x7e]{1,255}"), metadata={"help": "what it knows this server by"}
+        validator=validators.matches_re(r"[\x20-\x7e]{1,255}"), metadata={"help": "what it knows this server by"}
     )
     client_secret: str = attrs.field(
         default="", repr=False, validator=validators.max_len(1024),

@@ -33,6 +33,7 @@ from ...transport.auth import Authenticator, Credential
 from ...transport.endpoints import ROUTES
 from ...transport.identity.accounts import Accounts
 from ...transport.live import GUESTS_WELCOME, Live
+from ...transport.oidc_login import OidcLogin
 from ...transport.ports import Machine
 from .. import wire
 
@@ -230,4 +231,5 @@ def api() -> Api:
             live, itertools.count(0, 10 * SECOND_NS).__next__
         ),  # a clock under which nothing is ever refused
         accounts=cast("Accounts", None),
+        oidc=cast("OidcLogin", None),
     )

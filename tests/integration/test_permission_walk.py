@@ -135,7 +135,7 @@ class Walk:
                 if cell.expected == "ok":
                     await self._quarantine()
                 return {"ill": "ill", "id": "ill"}
-            names = {"id": "lobby", "name": "admin", "who": cell.who}  # the name of a limit profile
+            names = {"id": "lobby", "name": "admin", "provider": "none", "who": cell.who}  # a limit profile's name
             if cell.call == "POST /emulation":
                 names["session"] = (await self._open_stream("stranger", STREAMS[1]))[1]
             return names

@@ -37,7 +37,8 @@ async def test_every_route_but_the_open_ones_needs_a_principal(autojump_clock: M
                 seen_open.add(route.path)
         entrances = {f"/api/v1/auth/{name}" for name in ("guest", "login", "signup", "session")}
         described = {"/health", "/health/ready", "/api/v1/version", "/openapi.json", "/.well-known/security.txt"}
-        assert seen_open == {*described, "/api/v1/setup", "/emulation", *entrances}
+        providers = {f"/api/v1/auth/oidc{rest}" for rest in ("", "/{provider}/login", "/{provider}/callback")}
+        assert seen_open == {*described, "/api/v1/setup", "/emulation", *entrances, *providers}
 
 
 async def test_health_and_version(autojump_clock: MockClock) -> None:

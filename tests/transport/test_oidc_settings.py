@@ -36,7 +36,7 @@ def test_a_provider() -> None:
     [
         {"issuer": "http://login.example"}, {"issuer": "https://login.example?x=y"}, {"issuer": ""},
         {"issuer": "https://login.example/" + "x" * 255}, {"issuer": "https://login.exämple"}, {"client_id": ""},
-        {"client_id": "a b"}, {"scopes": ("email",)}, {"scopes": ("openid", "a b")}, {"email_domains": ("Example.org",)},
+        {"client_id": "a\n"}, {"scopes": ("email",)}, {"scopes": ("openid", "a b")}, {"email_domains": ("Example.org",)},
         {"email_domains": ("@example.org",)}, {"sign_up": "yes"}, {"client_secret": "a", "client_secret_file": Path("b")},
     ],
 )  # fmt: skip

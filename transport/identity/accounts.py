@@ -27,6 +27,8 @@ from .tokens import Issued, Tokens
 
 WRONG_LOGIN: Final = "user name or password is wrong"
 MAX_INVITATIONS: Final = 1_000
+FRESH_MS: Final = 600_000
+"""How long after its login a session stands for a password that an account does not have."""
 
 
 @attrs.frozen(kw_only=True)
@@ -236,10 +238,22 @@ class Accounts:
         await self.delete(user.id)
 
     async def _confirmed(self, credential: Credential, password: str) -> User:
+        """The account behind a credential, whose person is there just now: by its password, or where an account is opened by
+        others' word alone, by a fresh login."""
         user = await self.own(credential)
-        if not await self._passwords.fits(password, user.password_hash):
+        if user.password_hash is None and user.username is not None:
+            await self._check_fresh(credential)
+        elif not await self._passwords.fits(password, user.password_hash):
             raise Forbidden("the present password is wrong")
         return user
+
+    async def _check_fresh(self, credential: Credential) -> None:
+        try:
+            session = await self.token(credential.principal.id, TokenKind.SESSION, credential.token_id)
+        except NotFound:  # a key
+            raise Forbidden("the account has no password: ask with a session") from None
+        if self._now_ms() - session.created_at_ms > FRESH_MS:
+            raise Forbidden("the account has no password: log in again first")
 
     # -- keys -----------------------------------------------------------------------------------------------------------
 

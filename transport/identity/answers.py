@@ -50,14 +50,23 @@ def logged_in(status: int, issued: Issued, head: RequestHead, now_ms: int) -> Re
         "expires_at": codec.rfc3339(credential.expires_at_ms),
         "csrf_token": secret.csrf_of(issued.token),
     }
-    max_age_s = max(1, math.ceil((credential.expires_at_ms - now_ms) / 1000))
-    cookie = f"{COOKIE}={issued.token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{_secure(head)}"
-    return json_response(status, codec.encode_json(body), ("set-cookie", cookie))
+    return json_response(status, codec.encode_json(body), session_cookie(issued, now_ms, secure=_by_https(head)))
 
 
-def _secure(head: RequestHead) -> str:
+def session_cookie(issued: Issued, now_ms: int, *, secure: bool) -> tuple[str, str]:
+    """The header that gives a browser its session.
+
+    Args:
+        secure: the cookie must never leave by http.
+    """
+    max_age_s = max(1, math.ceil((issued.credential.expires_at_ms - now_ms) / 1000))
+    cookie = f"{COOKIE}={issued.token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict"
+    return ("set-cookie", cookie + ("; Secure" if secure else ""))
+
+
+def _by_https(head: RequestHead) -> bool:
     """Only a page that came by https says so in Origin; its cookie must never leave by http, whatever stands in between."""
-    return "; Secure" if (head.header("origin") or "").lower().startswith("https://") else ""
+    return (head.header("origin") or "").lower().startswith("https://")
 
 
 def account_json(user: User) -> dict[str, object]:

@@ -10,8 +10,8 @@ Subclass a suite in a test module, say how the store is opened, and pytest runs 
 
 `StoreContract` holds what `hubbub.Store` promises, `DurableStoreContract` adds what survives the end of the program, and
 `BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `AccountStoreContract`,
-`IdentityStoreContract` and `InviteStoreContract` hold what `Store.accounts`, its `identities`, and `Store.invites` promise. A subclass that needs fixtures of its own takes
-them in an autouse fixture and keeps what `open_store` needs on `self`.
+`IdentityStoreContract` and `InviteStoreContract` hold what `Store.accounts`, its `identities`, and `Store.invites` promise. A
+subclass that needs fixtures of its own takes them in an autouse fixture and keeps what `open_store` needs on `self`.
 
 Importing `hubbub.testing` does not import this package.
 """

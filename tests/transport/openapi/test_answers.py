@@ -33,6 +33,7 @@ from hubbub.transport.security_txt import SecurityTxtSettings
 
 from ..configuration import Written
 from ..house import OPERATOR_TOKEN, PASSWORD, House, head_of, house, quarantine
+from ..oidc_rig import furnish
 
 DEN = "/api/v1/conversations/den"
 MADE = invite(conversation=ConversationId("den"), role=Role.VIEWER, expires_at_ms=2**42)
@@ -45,8 +46,8 @@ class Ask:
     """One call and the status that it ends with; `admin` calls with the operator's token, `account` with an account's session.
 
     The house has a room `den` of the caller's, with a message in it, and the room `ill`, which is quarantined. A `body` may be
-    made from the house. In a path KEY, SESSION, USER and INVITATION stand for one that is there, in a body SETUP for the token
-    of the link."""
+    made from the house. In a path KEY, SESSION, USER, INVITATION and IDENTITY stand for one that is there, in a body SETUP for
+    the token of the link."""
 
     method: str
     path: str
@@ -77,6 +78,7 @@ def a_command(there: House) -> dict[str, str]:
 
 AUTH = "/api/v1/auth"
 ADMIN = "/api/v1/admin"
+CALLBACK = AUTH + "/oidc/example/callback"
 WHO = {"username": "grace", "password": PASSWORD}
 
 CALLS = [
@@ -110,6 +112,14 @@ CALLS = [
     Ask("POST", AUTH + "/refresh", account=True),
     Ask("POST", AUTH + "/logout", 204, account=True),
     Ask("DELETE", AUTH + "/me", 204, {"password": PASSWORD}, account=True),
+    Ask("GET", AUTH + "/oidc"),
+    Ask("GET", AUTH + "/oidc/example/login?return_to=/", 302),
+    Ask("GET", AUTH + "/oidc/example/login?link=true", 302, account=True),
+    Ask("GET", AUTH + "/oidc/example/login?link=true", 401, headers=("Authorization: Bearer wrong",)),
+    Ask("GET", CALLBACK, 303),
+    Ask("GET", CALLBACK + "?state=unknown", 403),
+    Ask("GET", AUTH + "/identities", account=True),
+    Ask("DELETE", AUTH + "/identities/IDENTITY", 204, account=True),
     Ask("GET", ADMIN + "/users?limit=1&guests=true&matching=e", admin=True),
     Ask("POST", ADMIN + "/users", 201, {**WHO, "username": "carl", "role": "admin"}, admin=True),
     Ask("GET", ADMIN + "/users/USER", admin=True),
@@ -225,12 +235,15 @@ async def furnished() -> AsyncIterator[House]:
         there.api = attrs.evolve(there.api, configuration=Written())
         contact = SecurityTxtSettings(contact=("mailto:a@example.org",), expires=datetime(2030, 1, 1, tzinfo=UTC))
         there.api.live.replace(attrs.evolve(there.api.live.current, security_txt=contact))
+        furnish(there)
         yield there
 
 
 async def ask(there: House, each: Ask) -> tuple[Route, Response]:
     matched = there.api.match(each.method, each.path.partition("?")[0])
     assert isinstance(matched, Matched), f"there is no {each.method} {each.path}"
+    if each.path == CALLBACK:
+        return matched.route, await furnish(there).browser().log_in("somebody")
     path, body = await filled(there, each)
     if each.admin:
         head = head_of(each.method, path, f"Authorization: Bearer {OPERATOR_TOKEN}", *each.headers)
@@ -248,7 +261,7 @@ async def filled(there: House, each: Ask) -> tuple[str, Any]:
     """Path and body of a call, with what stands there for something of this house."""
     body = {**each.body, "token": there.setup.token or "used"} if each.path == "/api/v1/setup" else each.body
     body = body(there) if callable(body) else body
-    found = re.search("KEY|SESSION|USER|INVITATION", each.path)
+    found = re.search("KEY|SESSION|USER|INVITATION|IDENTITY", each.path)
     if found is None:
         return each.path, body
     accounts, people = there.store.accounts, there.api.accounts
@@ -261,6 +274,10 @@ async def filled(there: House, each: Ask) -> tuple[str, Any]:
             name = (await there.log_in()).credential.token_id
         case "USER":
             name = (await there.account("ida")).id
+        case "IDENTITY":
+            ada = (await there.log_in()).credential
+            assert await furnish(there).browser((await there.log_in()).token).log_in("ada", "?link=true")
+            name = (await accounts.identities.of(ada.principal.id))[0].id
         case _:
             name = (await accounts.list_invitations(limit=1))[0].id
     return each.path.replace(found[0], name), body
