@@ -15,8 +15,11 @@ from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
 from ..engine.identity import rules
 from ..engine.identity.records import TokenKind
-from .api import Api, Call, Endpoint, Route, bearer_of, cookie_of, json_response, problem_of
+from .answers import json_response, problem_of
+from .api import Api
 from .auth import Credential
+from .call import Call
+from .credentials import bearer_of, cookie_of
 from .http_message import RequestHead, Response
 from .http_route import Respond
 from .identity.accounts import Application
@@ -25,6 +28,7 @@ from .identity.tokens import Issued
 from .limits import Action
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
+from .routes import Endpoint, Route
 
 BODY_BYTES: Final = 4096
 _AUTH: Final = "/api/v1/auth"

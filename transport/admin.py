@@ -15,11 +15,14 @@ from ..engine.core import codec
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
 from ..engine.log import get_logger
-from .api import Api, Call, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_admin
 from .openapi.doc import Doc
+from .routes import Route
 
 _log = get_logger("hubbub.transport.admin")
 

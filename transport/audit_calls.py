@@ -11,11 +11,14 @@ from ..engine.core import codec
 from ..engine.core.ids import message_id
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
-from .api import Api, Call, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_admin
 from .openapi.doc import Doc
+from .routes import Route
 
 DEFAULT_ROWS: Final = 50
 MAX_ROWS: Final = 500

@@ -4,8 +4,8 @@ It translates; what may be asked is the session's to say, what a principal may d
 with an id gets exactly one reply, in any order; before `connect` has succeeded nothing else is carried out; input is handled a
 bounded number of commands a turn, and not at all while the peer does not take our output; meanwhile no more of it is read.
 
-Left out: how commands arrive, which is each transport's own (`centrifugal_websocket`), and how documents are wrapped
-(`centrifugal_framing`).
+Left out: how commands arrive, which is each transport's own (`centrifugal_websocket`), how replies leave (`centrifugal_replies`)
+and how documents are wrapped (`centrifugal_framing`).
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import attrs
 import msgspec
-from attrs.validators import gt
 
 from ..engine import EngineError, Overloaded
 from ..engine.core.errors import CredentialChanged, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
 from .admission import Visit
-from .api import Api, problem_of
+from .answers import problem_of
+from .api import Api
 from .auth import Credential
 from .centrifugal_admission import admit
 from .centrifugal_framing import Framing
+from .centrifugal_replies import Replies
+from .centrifugal_settings import SocketSettings
 from .centrifugal_tenure import NOBODY, Tenure
 from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_cut_off
 from .centrifugal_verbs import ACTIONS, VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
 from .limits import Action, CommandMeter
-from .meters import Transport
 from .ports import Connection
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
@@ -41,31 +41,7 @@ from .ports import Connection
 _PATIENCE_TURNS = 8
 
 
-@attrs.frozen(kw_only=True)
-class SocketSettings:
-    """Bounds and pace of one connection of the Centrifugal protocol.
-
-    Attributes:
-        max_frame_bytes: longer messages end the connection.
-        handshake_s: how long a connection may take to authenticate.
-        ping_s: a ping is sent this often.
-        pong_s: how long the answer to a ping may take.
-        commands_per_turn: commands of one connection carried out in a turn.
-        unanswered_commands: commands of one connection that may wait for their replies; until then no more are read, so that one
-            client cannot fill a conversation's mailbox.
-        page_bytes: how much of what was missed the subscribe reply itself carries; the rest follows as pushes.
-    """
-
-    max_frame_bytes: int = attrs.field(default=128 * 1024, validator=gt(0))
-    handshake_s: float = attrs.field(default=10.0, validator=gt(0))
-    ping_s: float = attrs.field(default=25.0, validator=gt(0))
-    pong_s: float = attrs.field(default=10.0, validator=gt(0))
-    commands_per_turn: int = attrs.field(default=64, validator=gt(0))
-    unanswered_commands: int = attrs.field(default=128, validator=gt(0))
-    page_bytes: int = attrs.field(default=64 * 1024, validator=gt(0))
-
-
-class CentrifugalConnection(ABC):
+class CentrifugalConnection(Replies, ABC):
     """The protocol state of one connection. A transport is a subclass: it knows how the connection opens and how input comes.
 
     Args:
@@ -76,64 +52,45 @@ class CentrifugalConnection(ABC):
         framing: how what is said is wrapped.
 
     Attributes:
-        transport: what it is called in figures and logs.
         opening_status: of the answer that accepts the request.
     """
 
-    transport: ClassVar[Transport]
     opening_status: ClassVar[int] = 200
 
     __slots__ = (
         "_behind",
-        "_conn",
-        "_corked",
         "_documents",
         "_early_s",
         "_ended",
-        "_framing",
-        "_handling",
         "_head",
         "_last_pong",
         "_meter",
-        "_owed",
         "_patience",
         "_paused",
         "_unwatch",
         "_visit",
         "_waiting",
-        "_wrap",
-        "api",
         "client",
-        "format",
         "push",
         "session",
-        "settings",
         "tenure",
     )
 
     def __init__(
         self, conn: Connection, head: RequestHead, api: Api, settings: SocketSettings, framing: Framing
     ) -> None:
-        self._conn = conn
-        self.api = api
-        self.settings = settings
+        super().__init__(conn, api, settings, framing)
         self.session = api.session()
         self.client = ""
         self.tenure: Tenure = NOBODY  # until there is a credential
         self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
         self._unwatch: Callable[[], None] | None = None  # the credential, as it is
         self.push = conn.push
-        self._framing = framing
-        self._wrap = framing.wrap
-        self.format = framing.format
         self._documents: list[bytes] = []  # commands that came together, newest first, still to be handled
-        self._corked: list[bytes] | None = None  # replies that wait for others, to leave together
-        self._handling = False
         self._patience = 0  # turns that they may still wait for what rooms answer
         self._behind: dict[Subscriber, None] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
         self._last_pong = True
-        self._owed = 0
         self._paused = self._ended = False
         self._head: RequestHead | None = head  # until it is accepted
         self._meter = CommandMeter(api.admission.limits)
@@ -299,11 +256,6 @@ class CentrifugalConnection(ABC):
                 else:
                     self._uncork()
 
-    def _uncork(self) -> None:
-        replies, self._corked = self._corked, None
-        if replies is not None:
-            self._conn.write(self._wrap(b"\n".join(replies)))
-
     def _handle_some(self) -> None:
         for _ in range(self.settings.commands_per_turn):
             if self._ended:
@@ -325,10 +277,6 @@ class CentrifugalConnection(ABC):
     def is_ended(self) -> bool:
         """Nothing that is said now would arrive."""
         return self._ended
-
-    @property
-    def _full(self) -> bool:
-        return self._owed >= self.settings.unanswered_commands
 
     def _hold(self) -> None:
         if not self._paused:
@@ -424,45 +372,7 @@ class CentrifugalConnection(ABC):
         if self._paused:  # something came meanwhile and was kept
             self._conn.again()
 
-    # -- output -------------------------------------------------------------------------------------------------------------
-
-    def say(self, reply: bytes) -> None:
-        """Send a reply; what one turn's commands bring leaves together. What a room answers leaves at once: pushes follow."""
-        if self._corked is not None:
-            self._corked.append(reply)
-            if not self._handling:
-                self._uncork()
-        elif self._handling:
-            self._corked = [reply]
-        else:
-            self._conn.write(self._wrap(reply))
-
-    def answer(self, reply: bytes) -> None:
-        """Give a command its one reply."""
-        if self._full:
-            self._conn.again()
-        self._owed -= 1
-        self.say(reply)
-
-    def refusal(self, command_id: int, error: EngineError) -> bytes:
-        """The reply to a command that is refused."""
-        self.api.watch.meters.refused(self.transport, error.code)
-        return wire.error_reply(command_id, error)
-
-    def replying(self, command_id: int, kind: bytes, make: Callable[[Any], bytes]) -> Callable[[Any], None]:
-        """A command's reply that answers the peer: an error, else what `make` makes of the answer."""
-
-        def done(answer: Any) -> None:
-            if isinstance(answer, EngineError):
-                self.answer(self.refusal(command_id, answer))
-            else:
-                self.answer(wire.reply(command_id, kind, make(answer)))
-
-        return done
-
-    def notify(self, push: bytes) -> None:
-        """Send what is no reply."""
-        self._conn.write(self._wrap(push))
+    # -- the end ----------------------------------------------------------------------------------------------------------
 
     def disconnect(self, why: Disconnect) -> None:
         """Leave the rooms, say why, and close. Before the request is accepted it is said in HTTP."""

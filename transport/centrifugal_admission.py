@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from ..engine import EngineError
 from ..engine.core.errors import ClientError
-from .api import Api, bearer_of, cookie_of, foreign_origin, problem, problem_of
+from .answers import problem, problem_of
+from .api import Api
 from .auth import Credential
+from .credentials import bearer_of, cookie_of, foreign_origin
 from .http_message import RequestHead, Response
 
 

@@ -23,16 +23,21 @@ from ..engine.core import codec
 from ..engine.core.errors import PayloadTooLarge, RateLimited
 from ..engine.core.permissions import Access
 from . import centrifugal_wire as wire
-from .api import Api, Call, Route, bearer_of, cookie_of, problem, problem_of, query_of
+from .answers import problem, problem_of
+from .api import Api
 from .auth import Credential
-from .centrifugal import CentrifugalConnection, SocketSettings
+from .call import Call, query_of
+from .centrifugal import CentrifugalConnection
 from .centrifugal_framing import EVENT_SOURCE, HTTP_STREAM, Framing
+from .centrifugal_settings import SocketSettings
+from .credentials import bearer_of, cookie_of
 from .emulation import Emulated
 from .http_message import Request, RequestHead, Response
 from .http_route import Respond
 from .limits import Action
 from .openapi.doc import Doc
 from .ports import Connection
+from .routes import Route
 
 MAX_WAITING = 1024
 """Requests of one session whose commands may wait to be taken up."""

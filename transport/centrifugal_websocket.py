@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .api import Api
-from .centrifugal import CentrifugalConnection, SocketSettings
+from .centrifugal import CentrifugalConnection
 from .centrifugal_framing import WEBSOCKET
+from .centrifugal_settings import SocketSettings
 from .http_message import RequestHead, Response
 from .ports import Connection
 from .websocket import (

@@ -16,12 +16,15 @@ from ..engine import EngineError, NotFound
 from ..engine.core import codec
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
-from .api import Api, Call, Route, json_response, problem_of
+from .answers import json_response, problem_of
+from .api import Api
+from .call import Call
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_config
 from .openapi.doc import Doc
+from .routes import Route
 
 MAX_PATCH_BYTES: Final = 64 * 1024
 

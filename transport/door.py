@@ -8,7 +8,7 @@ import attrs
 
 from ..actors import summary_of
 from ..engine.log import get_logger
-from .centrifugal import SocketSettings
+from .centrifugal_settings import SocketSettings
 from .http import HttpMachine, HttpSettings
 from .http_message import RequestHead
 from .http_route import Cold, Route

@@ -29,6 +29,8 @@ _CODES = {400: "invalid_request", 413: "too_large", 431: "too_large", 500: "inte
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
 PROBLEM_TYPE = ("content-type", "application/problem+json")
 PROBLEM_HEADERS = (PROBLEM_TYPE, ("cache-control", "no-store"))
 SAFETY = (("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))

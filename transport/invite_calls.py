@@ -12,12 +12,15 @@ from ..engine import InvalidCommand, Invite
 from ..engine.core import codec
 from ..engine.core.invites import role_to_give
 from ..engine.core.principals import Scope
-from .api import Api, Call, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_members as shapes
 from .openapi.doc import Doc
 from .openapi.parameters import ServerId
+from .routes import Route
 
 BODY_BYTES: Final = 4096
 BEARERS: Final = "/api/v1/invites/"

@@ -14,13 +14,16 @@ from ..engine.core.principals import Scope
 from ..engine.identity import rules
 from ..engine.identity.records import TokenKind
 from .account_calls import BODY_BYTES, own
-from .api import Api, Call, Endpoint, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .identity.answers import NO_CONTENT, key_json
 from .identity.tokens import Issued
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
+from .routes import Endpoint, Route
 
 _KEYS: Final = "/api/v1/auth/keys"
 _DEFAULT_SCOPES: Final = (Scope.READ.value, Scope.WRITE.value)

@@ -8,7 +8,7 @@ It is off by default. `*` admits pages of any origin that bring a token of their
 itself (cookies) are for named origins. An origin that is not admitted gets 403 for its preflight, and its
 other answers say nothing of CORS, so that its browser keeps them from the page.
 
-Left out: whether a call by cookie or a WebSocket is let in at all (`origins`, `Api.authenticate`).
+Left out: whether a call by cookie or a WebSocket is let in at all (`origins`, `credentials`).
 """
 
 from __future__ import annotations

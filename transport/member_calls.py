@@ -30,12 +30,15 @@ from ..engine import (
 from ..engine.core import codec
 from ..engine.core.permissions import Verb
 from ..engine.core.principals import Scope
-from .api import Api, Call, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .openapi import shapes_members as shapes
 from .openapi.doc import Answer, Doc
 from .openapi.parameters import USER_ID_CHARS
+from .routes import Route
 
 MUTE_S: Final = 366 * 86_400
 """Longest mute, seconds; who shall never speak is banned, or made a viewer."""

@@ -16,8 +16,11 @@ from ..engine.core.principals import Scope
 from ..engine.identity.records import TokenKind
 from ..engine.identity.rules import program_label
 from ..engine.log import get_logger
-from .api import Api, Call, Route, cookie_of, json_response, problem_of
+from .answers import json_response, problem_of
+from .api import Api
 from .auth import Credential
+from .call import Call
+from .credentials import cookie_of
 from .http_message import Response
 from .http_route import Respond
 from .identity.answers import NO_CONTENT, session_cookie
@@ -27,6 +30,7 @@ from .oidc_login import PATH
 from .oidc_settings import OidcSettings
 from .openapi import shapes_oidc as shapes
 from .openapi.doc import Doc
+from .routes import Route
 
 _log = get_logger("hubbub.transport.oidc")
 

@@ -20,7 +20,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, NotFound
 
-from .api import problem
+from .answers import problem
 from .http_message import Response as Plain
 from .http_message import named
 from .request_id import REQUEST_ID

@@ -9,12 +9,14 @@ from http import HTTPStatus
 
 import attrs
 
-from .api import Api, Matched, problem
-from .centrifugal import SocketSettings
+from .answers import problem
+from .api import Api
 from .centrifugal_http import event_source, http_stream
+from .centrifugal_settings import SocketSettings
 from .centrifugal_websocket import WebSocketConnection
 from .http_message import Refused, RequestHead, Response
 from .http_route import Hot, Posted, Served, Stream, Upgrade
+from .routes import Matched
 from .sse import EventStream, StreamSettings
 
 WEBSOCKET_PATH = "/connection/websocket"

@@ -16,8 +16,10 @@ from ..engine.core.errors import CredentialChanged, EngineError
 from ..engine.core.recovery import Live, Reset
 from ..engine.core.subscriber import Joined, Subscriber
 from .admission import Visit
-from .api import Api, problem_of, query_of
+from .answers import problem_of
+from .api import Api
 from .auth import Credential
+from .call import query_of
 from .http_message import RequestHead
 from .limits import Action
 from .ports import Connection

@@ -13,12 +13,15 @@ from ..engine.core.principals import Scope, ServerRole
 from ..engine.identity import rules
 from ..engine.identity.records import Invitation, UserChange
 from .account_calls import BODY_BYTES, application, own
-from .api import Api, Call, Endpoint, Route, json_response
+from .answers import json_response
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .identity.answers import NO_CONTENT, account_json
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
+from .routes import Endpoint, Route
 
 _USERS: Final = "/api/v1/admin/users"
 _INVITATIONS: Final = "/api/v1/admin/invitations"

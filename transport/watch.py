@@ -23,7 +23,7 @@ from .http_route import Respond
 from .meters import Meters, Transport
 
 if TYPE_CHECKING:
-    from .api import Matched
+    from .routes import Matched
 
 ACCESS_LOG: Final = "hubbub.access"
 _access = get_logger(ACCESS_LOG)

@@ -7,10 +7,12 @@ from typing import Final
 
 from ..engine import NotFound
 from ..engine.core.permissions import Access
-from .api import Api, Call, Route
+from .api import Api
+from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .openapi.doc import Doc
+from .routes import Route
 from .security_txt import security_txt
 
 

@@ -14,12 +14,13 @@ from ...engine.core.permissions import Access, may_call
 from ...engine.core.principals import Scope, ServerRole
 from ...engine.identity.records import Holder, TokenKind, TokenRecord, User
 from ...transport.admission import Admission
-from ...transport.api import Api, Matched
+from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.http_message import HeadReader, Request, Response
 from ...transport.identity import secret
 from ...transport.limits import PROFILES, Action, Limits, LimitSettings, Profile
 from ...transport.live import GUESTS_WELCOME, Live
+from ...transport.routes import Matched
 from .benchmark import Benchmark, Call
 from .inputs import ADA, NOW_MS, ROOM, api, ignore
 

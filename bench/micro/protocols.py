@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...transport.centrifugal import SocketSettings
+from ...transport.centrifugal_settings import SocketSettings
 from ...transport.centrifugal_websocket import WebSocketConnection
 from ...transport.http_message import HeadReader, RequestHead
 from ...transport.websocket import FrameReader, Part, Text, text_frame

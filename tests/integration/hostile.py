@@ -20,7 +20,7 @@ from trio.testing import wait_all_tasks_blocked
 from hubbub.engine import Engine
 from hubbub.engine.core.config import EngineSettings
 from hubbub.storage import MemoryStore
-from hubbub.transport.centrifugal import SocketSettings
+from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.door import DoorSettings
 from hubbub.transport.http import HttpSettings
 from hubbub.transport.limits import LimitSettings

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from hubbub.engine import Draft
-from hubbub.transport.centrifugal import SocketSettings
+from hubbub.transport.centrifugal_settings import SocketSettings
 
 from .hostile import UPGRADE, Closed, Socket, World, masked, request, world
 

@@ -12,7 +12,7 @@ import trio
 
 from hubbub.engine import Draft
 from hubbub.engine.core.config import EngineSettings
-from hubbub.transport.centrifugal import SocketSettings
+from hubbub.transport.centrifugal_settings import SocketSettings
 
 from .hostile import QUICK_TABLE, Closed, Peer, Socket, World, masked, request, world
 

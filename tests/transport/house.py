@@ -22,7 +22,7 @@ from hubbub.engine.core.permissions import Verb
 from hubbub.engine.core.principals import ServerRole
 from hubbub.engine.identity.records import Holder, User
 from hubbub.storage import MemoryAccounts, MemoryStore
-from hubbub.transport.api import Api, Matched
+from hubbub.transport.api import Api
 from hubbub.transport.auditor import Auditor
 from hubbub.transport.auth import Authenticator
 from hubbub.transport.cold import ColdStatistics
@@ -39,6 +39,7 @@ from hubbub.transport.ledger import TableStatistics
 from hubbub.transport.live import AccessSettings, Live, LiveSettings
 from hubbub.transport.loop_lag import LoopLag
 from hubbub.transport.operator import Operator, OperatorKey
+from hubbub.transport.routes import Matched
 from hubbub.transport.watch import Watch
 
 OPERATOR_TOKEN = "hbo_" + "t" * 43

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import attrs
 
-from hubbub.transport.api import COOKIE
+from hubbub.transport.credentials import COOKIE
 from hubbub.transport.fetch import Answer
 from hubbub.transport.http_message import Response
 from hubbub.transport.identity.federation import Federation

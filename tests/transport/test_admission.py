@@ -17,13 +17,13 @@ from trio.testing import MockClock
 from hubbub.engine.core.errors import LimitExceeded, Overloaded, RateLimited
 from hubbub.transport.address import ProxySettings
 from hubbub.transport.admission import Admission, Tally, TooManyOpen, Visit
-from hubbub.transport.api import Matched
 from hubbub.transport.centrifugal_verbs import ACTIONS, METHOD_ACTIONS, METHODS, VERBS
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.http_route import Respond
 from hubbub.transport.limits import Action, LimitSettings, Profile
 from hubbub.transport.live import GUESTS_WELCOME, Live, LiveSettings
+from hubbub.transport.routes import Matched
 from hubbub.transport.sse import EventStream, StreamSettings
 
 from .fakes import FakeConnection

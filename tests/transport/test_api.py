@@ -19,25 +19,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from hubbub.engine import EngineError, InvalidCommand, Overloaded, StoreUnavailable
 from hubbub.engine.core.errors import WIRE, OutcomeUnknown, RateLimited, RecoveryFailed, RecoveryReason
 from hubbub.engine.core.permissions import Access
-from hubbub.transport.api import (
-    WAITS,
-    Api,
-    Call,
-    Matched,
-    Route,
-    Routes,
-    bearer_of,
-    cookie_of,
-    foreign_origin,
-    problem_of,
-    query_of,
-    same_origin,
-)
+from hubbub.transport.answers import problem_of
+from hubbub.transport.api import WAITS, Api
+from hubbub.transport.call import Call, query_of
+from hubbub.transport.credentials import bearer_of, cookie_of, foreign_origin, same_origin
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.http_route import Respond
 from hubbub.transport.identity import secret
 from hubbub.transport.router import nowhere
+from hubbub.transport.routes import Matched, Route, Routes
 
 from ..logs import capture_logs
 from .house import head_of, house

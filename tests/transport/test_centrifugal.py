@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from hubbub.engine import Draft
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.subscriber import Subscriber
-from hubbub.transport.centrifugal import SocketSettings
+from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.centrifugal_websocket import WebSocketConnection
 from hubbub.transport.centrifugal_wire import Disconnect
 

@@ -11,10 +11,10 @@ import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine import Draft
-from hubbub.transport.api import COOKIE
-from hubbub.transport.centrifugal import SocketSettings
 from hubbub.transport.centrifugal_http import MAX_WAITING, HttpConnection, event_source, http_stream
+from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.centrifugal_wire import Disconnect
+from hubbub.transport.credentials import COOKIE
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.limits import LimitSettings, Profile
 from hubbub.transport.manners import HttpManners

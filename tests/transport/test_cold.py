@@ -24,11 +24,11 @@ from hypercorn.trio.worker_context import WorkerContext
 from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine.core.permissions import Access
-from hubbub.transport.api import Route, Routes
 from hubbub.transport.centrifugal_websocket import WebSocketConnection
 from hubbub.transport.cold_settings import ColdSettings
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
+from hubbub.transport.routes import Route, Routes
 from hubbub.transport.sse import EventStream
 
 from ..logs import capture_logs

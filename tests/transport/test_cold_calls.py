@@ -10,12 +10,12 @@ import pytest
 import trio
 
 from hubbub.engine.core.permissions import Access
-from hubbub.transport.api import Route, Routes
 from hubbub.transport.cold_calls import ColdCalls
 from hubbub.transport.cold_settings import CallSettings
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import RequestHead, Response
 from hubbub.transport.manners import Manners
+from hubbub.transport.routes import Route, Routes
 from hubbub.transport.sse import EventStream
 
 from ..logs import capture_logs

@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.engine.core.principals import ServerRole
 from hubbub.engine.identity.records import TokenKind, UserChange
-from hubbub.transport.api import COOKIE
+from hubbub.transport.credentials import COOKIE
 from hubbub.transport.fetch import Answer
 from hubbub.transport.http_message import Response
 from hubbub.transport.identity import secret

@@ -12,11 +12,11 @@ import pytest
 
 from hubbub.engine.core.errors import WIRE
 from hubbub.engine.core.permissions import Access
-from hubbub.transport.api import Route, Routes
 from hubbub.transport.cold import ColdSettings
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_route import Respond
 from hubbub.transport.openapi.shapes import Problem
+from hubbub.transport.routes import Route, Routes
 from hubbub.transport.table import TableSettings
 
 from .world import Answer, serving

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hubbub.engine.core.permissions import Access
 from hubbub.engine.log import get_logger
 from hubbub.transport import request_id
-from hubbub.transport.api import Route, Routes
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
+from hubbub.transport.routes import Route, Routes
 
 from .world import serving
 

@@ -11,10 +11,12 @@ from trio.testing import MockClock
 
 from hubbub.engine import EngineError, StoreUnavailable
 from hubbub.engine.audit import AuditRow
-from hubbub.transport.api import Api, Call, Matched, Route
+from hubbub.transport.api import Api
 from hubbub.transport.auditor import QUEUE_ROWS
+from hubbub.transport.call import Call
 from hubbub.transport.http_message import Response
 from hubbub.transport.http_route import Respond
+from hubbub.transport.routes import Matched, Route
 
 from ..logs import capture_logs
 from .house import OPERATOR_TOKEN, House, head_of, house, quarantine

@@ -9,8 +9,9 @@ from typing import Final
 from ...engine.core import codec
 from ...engine.core.principals import Scope, ServerRole
 from ...engine.identity.records import TokenRecord, User
-from ..api import COOKIE, bearer_of, cookie_of, json_response
+from ..answers import json_response
 from ..auth import NEVER_MS, Credential
+from ..credentials import COOKIE, bearer_of, cookie_of
 from ..http_message import RequestHead, Response
 from . import secret
 from .tokens import Issued

@@ -14,11 +14,13 @@ import attrs
 
 from ...engine.core import codec
 from ...engine.core.permissions import Access
-from ..api import Api, Call, Route
+from ..api import Api
+from ..call import Call
 from ..entity_tag import is_known, quoted
 from ..http_message import Response
 from ..http_route import Respond
 from ..live import LiveSettings
+from ..routes import Route
 from .doc import Answer, Doc
 from .document import document
 

@@ -16,8 +16,9 @@ import msgspec
 
 from ...engine.core.errors import WIRE
 from ...engine.core.permissions import Access
-from ..api import COOKIE, Route
+from ..credentials import COOKIE
 from ..limits import Action
+from ..routes import Route
 from ..version import version
 from .doc import JSON, Answer, Doc
 from .parameters import ANSWER_HEADERS, ON_EVERY_ANSWER, PATH, REQUEST_HEADERS, Header

@@ -24,11 +24,11 @@ from hubbub.engine.core.permissions import Access
 from hubbub.engine.core.principals import Scope
 from hubbub.engine.identity.records import TokenKind
 from hubbub.testing.store_contract.invites import invite
-from hubbub.transport.api import Matched, Route
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Response
 from hubbub.transport.identity.settings import SignUp
 from hubbub.transport.openapi.document import document
+from hubbub.transport.routes import Matched, Route
 from hubbub.transport.security_txt import SecurityTxtSettings
 
 from ..configuration import Written

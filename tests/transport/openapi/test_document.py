@@ -13,13 +13,13 @@ from msgspec import Struct
 from hubbub.engine.core.errors import WIRE
 from hubbub.engine.core.permissions import Access
 from hubbub.engine.core.principals import Scope
-from hubbub.transport.api import Route, Routes
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.live import LiveSettings
 from hubbub.transport.manners import HttpManners
 from hubbub.transport.openapi.calls import rendered, served
 from hubbub.transport.openapi.doc import Answer, Doc
 from hubbub.transport.openapi.document import document
+from hubbub.transport.routes import Route, Routes
 
 from ..world import serving
 
