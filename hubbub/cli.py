@@ -28,6 +28,7 @@ from .config.startup import Started, keep_reading, sources_of, start
 from .describe import openapi
 from .engine import Engine, StoreError, StoreFenced
 from .logs import FORMATS, configure_logs
+from .migrate import migrate
 from .operate import release, tree
 from .operator_token import TokenFileError, keep
 from .storage import PostgresStore
@@ -237,5 +238,6 @@ cli.add_command(follow)
 cli.add_command(tree)
 cli.add_command(release)
 cli.add_command(openapi)
+cli.add_command(migrate)
 
 main = cli

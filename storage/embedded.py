@@ -67,7 +67,9 @@ __all__ = [
     "PostgresFailed",
     "PostgresNotFound",
     "WrongMajorVersion",
+    "connect_args_of",
     "default_data_dir",
+    "has_cluster",
     "open_embedded",
 ]
 
@@ -141,6 +143,18 @@ def default_data_dir() -> Path:
     return SHARED_DIR if os.geteuid() == 0 else Path("hubbub-data")
 
 
+def connect_args_of(data_dir: Path) -> ConnectArgs:
+    """Where the Postgres of a data directory is reached while a server runs on it; changes nothing and promises nothing."""
+    return ConnectArgs(
+        host=str(Layout(data_dir.expanduser().resolve()).socket_dir), port=PORT, user=USER, database=DATABASE
+    )
+
+
+def has_cluster(data_dir: Path) -> bool:
+    """Whether there is a Postgres in a data directory."""
+    return Layout(data_dir.expanduser().resolve()).cluster.exists()
+
+
 class EmbeddedPostgres:
     """A running Postgres, as `open_embedded` gives it; not made directly."""
 
@@ -158,7 +172,7 @@ class EmbeddedPostgres:
     @property
     def connect_args(self) -> ConnectArgs:
         """Keyword arguments for ``asyncpg.connect`` or ``asyncpg.create_pool``; they stay the same over restarts."""
-        return ConnectArgs(host=str(self._layout.socket_dir), port=PORT, user=USER, database=DATABASE)
+        return connect_args_of(self._layout.data_dir)
 
     @property
     def dsn(self) -> str:
@@ -169,6 +183,11 @@ class EmbeddedPostgres:
     def version(self) -> str:
         """The version of Postgres, such as ``18.6``."""
         return self._binaries.version
+
+    @property
+    def bin_dir(self) -> Path:
+        """Where its programs are, ``pg_dump`` among them."""
+        return self._binaries.bin_dir
 
     @property
     def pid(self) -> int:

@@ -26,6 +26,7 @@ create table if not exists migrations (
     applied_at timestamptz(3) not null default now()
 )
 """
+_HAS_LEDGER: Final = "select to_regclass('migrations') is not null"
 
 
 @attrs.frozen
@@ -52,15 +53,15 @@ def packaged() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
-    """Bring the schema up to date and return what was applied.
+async def missing(session: Session, known: list[Migration]) -> list[Migration]:
+    """What `migrate` would apply, in order. Changes nothing.
 
     Raises:
-        SchemaRefused: the database is ahead of this program, was made from other files, or refuses a script. What was
-            applied before stays.
-        StoreUnavailable, OutcomeUnknown: the connection failed; running it again is safe.
+        SchemaRefused: the database is ahead of this program, or was made from other files.
+        StoreUnavailable, OutcomeUnknown: the connection failed.
     """
-    await session.execute(_LEDGER, timeout_s=_TIMEOUT_S)
+    if not (await session.fetch(_HAS_LEDGER, timeout_s=_TIMEOUT_S))[0][0]:
+        return known
     rows = await session.fetch("select number, name, sha256 from migrations order by number", timeout_s=_TIMEOUT_S)
     ours = {migration.number: migration for migration in known}
     for number, name, sha256 in rows:
@@ -75,8 +76,19 @@ async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
                 "use the hubbub that set it up, or a later release"
             )
     applied = {row[0] for row in rows}
-    missing = [migration for migration in known if migration.number not in applied]
-    for migration in missing:
+    return [migration for migration in known if migration.number not in applied]
+
+
+async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
+    """Bring the schema up to date and return what was applied.
+
+    Raises:
+        SchemaRefused: as `missing`, or the database refuses a script. What was applied before stays.
+        StoreUnavailable, OutcomeUnknown: the connection failed; running it again is safe.
+    """
+    await session.execute(_LEDGER, timeout_s=_TIMEOUT_S)
+    found = await missing(session, known)
+    for migration in found:
         try:
             await _apply(session, migration)
         except (RowsRefused, StoreUnavailable) as exc:
@@ -84,7 +96,7 @@ async def migrate(session: Session, known: list[Migration]) -> list[Migration]:
                 raise
             why = exc.__cause__ or exc
             raise SchemaRefused(f"migration {migration.number:04d}_{migration.name} cannot be applied: {why}") from exc
-    return missing
+    return found
 
 
 async def _apply(session: Session, migration: Migration) -> None:

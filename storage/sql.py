@@ -137,6 +137,16 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
     and (l.classid::bigint << 32) + l.objid::bigint = $1
 """
 
+RENEW_EPOCHS: Final = """
+with renewed as (
+    update conversations set epoch = left(replace(gen_random_uuid()::text, '-', ''), 8) returning 1
+), ahead as (
+    update server set term = term + (1 << 20)
+)
+select count(*) from renewed
+"""
+"""For a database that came out of a backup. Its term, too: a server that still writes for the lost one may have any since."""
+
 END_OLD_SESSION: Final = """
 select pg_terminate_backend(a.pid) from pg_stat_activity a
 where a.pid = $1 and a.application_name = $2 and a.datname = current_database()

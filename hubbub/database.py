@@ -1,0 +1,152 @@
+"""The database of a server, for commands that do not talk to the server: named by a URL, or the embedded one of a data directory.
+
+An embedded Postgres is started for as long as the command needs it. While a server runs on it, that server's is used where the
+command only looks or copies; a command that changes something is refused then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+import click
+
+if TYPE_CHECKING:
+    from .storage.driver import Connect
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+class UpkeepError(Exception):
+    """It cannot be done; the message says why."""
+
+
+class ServerRuns(UpkeepError):
+    """A server works on the database, and what is asked for cannot be done under it."""
+
+
+@attrs.frozen
+class Place:
+    """Which database.
+
+    Attributes:
+        data: the data directory, absolute.
+        database_url: the database, where it is not the embedded one. Not to be shown.
+    """
+
+    data: Path
+    database_url: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Reached:
+    """A database that can be connected to now.
+
+    Attributes:
+        where: for `Upkeep.open`.
+        bin_dir: the programs of its Postgres, as far as it is known.
+        server_pid: the server that runs on this data directory, or None.
+    """
+
+    where: Connect
+    bin_dir: Path | None = None
+    server_pid: int | None = None
+
+
+def place_options(command: _Command) -> _Command:
+    """The options that name a database: `data` and `database_url`."""
+    data = click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Data directory.  [default: as `hubbub serve`]",
+    )
+    url = click.option(
+        "--database-url",
+        envvar="HUBBUB_DATABASE_URL",
+        show_envvar=True,
+        help="The database, where it is not the embedded one. The variable is better: other users can see a command line.",
+    )
+    return data(url(command))
+
+
+def place_of(data: Path | None, database_url: str | None) -> Place:
+    """What the options name.
+
+    Raises:
+        click.UsageError: the URL is none.
+    """
+    from .storage.embedded import default_data_dir
+
+    if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    return Place((default_data_dir() if data is None else data).expanduser().absolute(), database_url)
+
+
+@asynccontextmanager
+async def reach(place: Place, *, alone: bool, make: bool = False) -> AsyncIterator[Reached]:
+    """See to it that the database can be connected to, for the time of the block.
+
+    Args:
+        place: which.
+        alone: refuse while a server runs on the data directory. (Under a URL it is `Upkeep.take_lock` that refuses.)
+        make: make the embedded database when there is none yet.
+
+    Raises:
+        UpkeepError: there is none, or a server is in the way.
+        EmbeddedError: the embedded Postgres does not start.
+    """
+    from .storage.embedded import DataDirectoryInUse, EmbeddedSettings, connect_args_of, has_cluster, open_embedded
+
+    if place.database_url is not None:
+        yield Reached(place.database_url)
+        return
+    if not make and not has_cluster(place.data):
+        raise UpkeepError(
+            f"there is no database in {place.data} yet: `hubbub serve` makes one, --data names another place"
+        )
+    async with AsyncExitStack() as stack:
+        try:
+            postgres = await stack.enter_async_context(open_embedded(EmbeddedSettings(place.data)))
+        except DataDirectoryInUse as error:
+            if alone:
+                raise ServerRuns(
+                    f"a server (pid {error.holder_pid or 'not known yet'}) runs on {place.data}: stop it first"
+                ) from error
+            reached = Reached({**connect_args_of(place.data)}, server_pid=error.holder_pid)
+        else:
+            reached = Reached({**postgres.connect_args}, bin_dir=postgres.bin_dir)
+        yield reached
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn how a command ended into an exit code and, where it failed, one line on standard error."""
+    from .engine import StoreError
+    from .storage.embedded import EmbeddedError
+
+    code, texts = 0, list[str]()
+    try:
+        yield
+    except* KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except* (UpkeepError, EmbeddedError, StoreError, OSError) as group:
+        code = EXIT_FAILED
+        texts.extend(str(error) for error in _leaves(group))
+    if texts:
+        click.echo("hubbub: " + "\n".join(texts), err=True)
+    if code:
+        sys.exit(code)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

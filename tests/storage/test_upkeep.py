@@ -1,0 +1,94 @@
+"""Tests of storage/upkeep.py: looking changes nothing, doing keeps servers out, a restore gives every log a new name."""
+
+import pytest
+
+from hubbub.storage import PostgresStore, SchemaRefused, StoreInUse
+from hubbub.storage.migrate import packaged
+from hubbub.storage.upkeep import Upkeep
+from hubbub.testing.rows import record
+
+from .postgres_server import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+async def test_looking_changes_nothing(postgres: PostgresServer, database: str) -> None:
+    """An empty database lacks every migration, and is as empty afterwards."""
+    async with Upkeep.open(postgres.url(database)) as upkeep:
+        assert await upkeep.missing() == packaged()
+        assert not await upkeep.has_rooms()
+        assert await upkeep.try_to_write() is None
+        facts = await upkeep.facts()
+    assert facts.settings["fsync"] == "off"
+    assert facts.holder is None
+    assert not facts.standby
+    assert abs(facts.clock_ahead_s) <= facts.clock_within_s + 0.1
+    assert postgres.sql(database, "select count(*) from pg_tables where schemaname = 'public'") == "0"
+
+
+async def test_migrating_is_what_a_start_does(postgres: PostgresServer, database: str) -> None:
+    """Afterwards nothing is missing, and a store opens without applying anything."""
+    async with Upkeep.open(postgres.url(database)) as upkeep:
+        await upkeep.take_lock(wait_s=1)
+        assert await upkeep.migrate() == packaged()
+        assert await upkeep.missing() == []
+        assert await upkeep.has_rooms()
+    async with PostgresStore.open(postgres.url(database)) as store:
+        await store.create(record())
+
+
+async def test_a_running_server_is_named_and_left_alone(postgres: PostgresServer, database: str) -> None:
+    """Looking goes on beside it; the lock is refused, with its name."""
+    url = postgres.url(database)
+    async with PostgresStore.open(url), Upkeep.open(url) as upkeep:
+        assert await upkeep.missing() == []
+        assert "hubbub" in str(await upkeep.holder())
+        with pytest.raises(StoreInUse, match="a server works on this database: hubbub "):
+            await upkeep.take_lock(wait_s=0)
+
+
+async def test_servers_are_kept_out_meanwhile(postgres: PostgresServer, database: str) -> None:
+    """A start while somebody migrates is refused, as beside another server."""
+    url = postgres.url(database)
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.take_lock(wait_s=0)
+        with pytest.raises(StoreInUse, match="hubbub upkeep"):
+            async with PostgresStore.open(url, lock_wait_s=0):
+                pass
+
+
+async def test_epochs_and_the_term_are_renewed(postgres: PostgresServer, database: str) -> None:
+    """Each conversation has another epoch, of the same form; no earlier server's term is met again."""
+    url = postgres.url(database)
+    ones = [record("a"), record("b")]
+    async with PostgresStore.open(url) as store:
+        for one in ones:
+            await store.create(one)
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.take_lock(wait_s=1)
+        assert await upkeep.renew_epochs() == 2
+    async with PostgresStore.open(url) as store:
+        found = [await store.load(one.id) for one in ones]
+    epochs = {one.epoch for one in found if one is not None}
+    assert len(epochs) == 2
+    assert not epochs & {one.epoch for one in ones}
+    assert all(len(epoch) == 8 and int(epoch, 16) >= 0 for epoch in epochs)
+    assert int(postgres.sql(database, "select term from server")) > 1 << 20
+
+
+async def test_a_newer_schema_is_refused(postgres: PostgresServer, database: str) -> None:
+    """As at a start."""
+    url = postgres.url(database)
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.migrate()
+        postgres.sql(database, "insert into migrations (number, name, sha256) values (9999, 'later', '')")
+        with pytest.raises(SchemaRefused, match="newer hubbub"):
+            await upkeep.missing()
+
+
+async def test_a_database_that_takes_no_writes_says_why(postgres: PostgresServer, database: str) -> None:
+    """A reason of Postgres's own, and the connection is of use afterwards."""
+    postgres.sql(database, f"alter database {database} set default_transaction_read_only = on")
+    async with Upkeep.open(postgres.url(database)) as upkeep:
+        assert "read-only" in str(await upkeep.try_to_write())
+        assert await upkeep.missing() == packaged()
