@@ -26,6 +26,7 @@ from .config.command import config
 from .config.errors import ConfigError
 from .config.startup import Started, keep_reading, sources_of, start
 from .describe import openapi
+from .doctor.command import doctor
 from .engine import Engine, StoreError, StoreFenced
 from .logs import FORMATS, configure_logs
 from .migrate import migrate
@@ -239,5 +240,6 @@ cli.add_command(tree)
 cli.add_command(release)
 cli.add_command(openapi)
 cli.add_command(migrate)
+cli.add_command(doctor)
 
 main = cli
