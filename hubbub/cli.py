@@ -21,6 +21,7 @@ import click
 import trio
 
 from . import collector
+from .backup import backup, restore
 from .bench.cli import bench
 from .config.command import config
 from .config.errors import ConfigError
@@ -241,5 +242,7 @@ cli.add_command(release)
 cli.add_command(openapi)
 cli.add_command(migrate)
 cli.add_command(doctor)
+cli.add_command(backup)
+cli.add_command(restore)
 
 main = cli

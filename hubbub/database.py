@@ -50,12 +50,14 @@ class Reached:
 
     Attributes:
         where: for `Upkeep.open`.
-        bin_dir: the programs of its Postgres, as far as it is known.
+        bin_dir: the programs of its Postgres, as far as they are known.
+        major: the major version of an embedded Postgres.
         server_pid: the server that runs on this data directory, or None.
     """
 
     where: Connect
     bin_dir: Path | None = None
+    major: int | None = None
     server_pid: int | None = None
 
 
@@ -101,12 +103,12 @@ async def reach(place: Place, *, alone: bool, make: bool = False) -> AsyncIterat
         UpkeepError: there is none, or a server is in the way.
         EmbeddedError: the embedded Postgres does not start.
     """
-    from .storage.embedded import DataDirectoryInUse, EmbeddedSettings, connect_args_of, has_cluster, open_embedded
+    from .storage.embedded import DataDirectoryInUse, EmbeddedSettings, cluster_major, connect_args_of, open_embedded
 
     if place.database_url is not None:
         yield Reached(place.database_url)
         return
-    if not make and not has_cluster(place.data):
+    if not make and cluster_major(place.data) is None:
         raise UpkeepError(
             f"there is no database in {place.data} yet: `hubbub serve` makes one, --data names another place"
         )
@@ -118,7 +120,8 @@ async def reach(place: Place, *, alone: bool, make: bool = False) -> AsyncIterat
                 raise ServerRuns(
                     f"a server (pid {error.holder_pid or 'not known yet'}) runs on {place.data}: stop it first"
                 ) from error
-            reached = Reached({**connect_args_of(place.data)}, server_pid=error.holder_pid)
+            major = cluster_major(place.data)
+            reached = Reached({**connect_args_of(place.data)}, major=major, server_pid=error.holder_pid)
         else:
             reached = Reached({**postgres.connect_args}, bin_dir=postgres.bin_dir)
         yield reached

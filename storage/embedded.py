@@ -67,9 +67,9 @@ __all__ = [
     "PostgresFailed",
     "PostgresNotFound",
     "WrongMajorVersion",
+    "cluster_major",
     "connect_args_of",
     "default_data_dir",
-    "has_cluster",
     "open_embedded",
 ]
 
@@ -150,9 +150,14 @@ def connect_args_of(data_dir: Path) -> ConnectArgs:
     )
 
 
-def has_cluster(data_dir: Path) -> bool:
-    """Whether there is a Postgres in a data directory."""
-    return Layout(data_dir.expanduser().resolve()).cluster.exists()
+def cluster_major(data_dir: Path) -> int | None:
+    """The major version of the Postgres in a data directory, None where there is none yet.
+
+    Raises:
+        DataDirectoryUnusable: there is something else in its place.
+    """
+    with _opening(data_dir):
+        return Layout(data_dir.expanduser().resolve()).data_major()
 
 
 class EmbeddedPostgres:

@@ -61,13 +61,13 @@ def examine(place: Place, host: str, port: int) -> list[Finding]:
 async def _database(place: Place) -> tuple[list[Finding], int | None]:
     """What was found, and the server that runs on it."""
     from ..engine import StoreError
-    from ..storage.embedded import EmbeddedError, has_cluster
+    from ..storage.embedded import EmbeddedError, cluster_major
     from ..storage.upkeep import Upkeep
     from .database import look
     from .finding import failed, ok
 
     try:
-        if place.database_url is None and not has_cluster(place.data):
+        if place.database_url is None and cluster_major(place.data) is None:
             return [ok("database", "will be made by the first start")], None
         async with reach(place, alone=False) as reached, Upkeep.open(reached.where) as upkeep:
             return await look(upkeep), reached.server_pid

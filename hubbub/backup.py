@@ -1,0 +1,118 @@
+"""The commands `hubbub backup` and `hubbub restore`: a whole database into one file, and back into an empty one.
+
+Exit codes: 0 done; 1 it could not be done (the message says why); 2 wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from .database import Place, UpkeepError, exit_codes, place_of, place_options, reach
+
+_LOCK_WAIT_S: Final = 1.0
+
+
+@click.command()
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, on one line.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
+    """Write everything a server keeps in its database into a new FILE, also while the server runs.
+
+    It is one moment of the database, and a file that only you can read: all messages are in it. What the data directory holds
+    besides the database (the operator's token, settings made by admins) is not.
+
+    \b
+    Examples:
+      hubbub backup hubbub-2026-11-21.dump
+      hubbub backup /backups/hubbub.dump --data /var/lib/hubbub
+    """
+    place = place_of(data, database_url)
+    with exit_codes(), _progress() as said:
+        size_bytes = _run_backup(place, file.absolute(), said)
+        text = f"wrote {file} ({size_bytes:,} bytes)"
+        click.echo(json.dumps({"file": str(file), "bytes": size_bytes}) if as_json else text)
+
+
+@click.command()
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, on one line.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, exists=True))
+def restore(data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
+    """Load FILE, which `hubbub backup` wrote, into an empty database: one that does not exist yet, or holds no rooms.
+
+    The schema is brought up to date, and every conversation gets a new epoch, as with `hubbub migrate --restored`: a client that
+    knows more than the backup is told so, and starts anew.
+
+    \b
+    Examples:
+      hubbub restore hubbub-2026-11-21.dump --data /var/lib/hubbub-new
+    """
+    place = place_of(data, database_url)
+    with exit_codes(), _progress() as said:
+        conversations = _run_restore(place, file.absolute(), said)
+        text = f"restored {conversations:,} conversations, each with a new epoch"
+        click.echo(json.dumps({"conversations": conversations}) if as_json else text)
+
+
+def _run_backup(place: Place, file: Path, said: Callable[[str], None]) -> int:
+    import trio
+
+    from .storage.dump import dump, find_programs
+    from .storage.upkeep import Upkeep
+
+    async def run() -> int:
+        async with reach(place, alone=False) as reached:
+            async with Upkeep.open(reached.where) as upkeep:
+                if not await upkeep.has_rooms():
+                    raise UpkeepError("there is nothing of hubbub in this database")
+            bin_dir = reached.bin_dir or await find_programs(reached.major)
+            return await dump(reached.where, bin_dir, file, said)
+
+    return trio.run(run)
+
+
+def _run_restore(place: Place, file: Path, said: Callable[[str], None]) -> int:
+    import trio
+
+    from .storage.dump import find_programs, load
+    from .storage.upkeep import Upkeep
+
+    async def run() -> int:
+        async with reach(place, alone=True, make=True) as reached, Upkeep.open(reached.where) as upkeep:
+            await upkeep.take_lock(wait_s=_LOCK_WAIT_S)
+            if await upkeep.has_rooms():
+                raise UpkeepError(
+                    "the database is not empty: name a --data directory that does not exist yet, or an empty database"
+                )
+            await load(reached.where, reached.bin_dir or await find_programs(reached.major), file, said)
+            await upkeep.migrate()
+            return await upkeep.renew_epochs()
+
+    return trio.run(run)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show the last line of the program at work, in a terminal."""
+    if not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    from .terminal import harmless
+
+    with Console(stderr=True).status("working") as status:
+        yield lambda line: status.update(escape(harmless(line)[:100]))
+
+
+def _ignore(line: str) -> None:
+    """Nobody looks."""
