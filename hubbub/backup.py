@@ -23,7 +23,7 @@ _LOCK_WAIT_S: Final = 1.0
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, on one line.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
+def backup(config_file: Path | None, data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
     """Write everything a server keeps in its database into a new FILE, also while the server runs.
 
     It is one moment of the database, and a file that only you can read: all messages are in it. What the data directory holds
@@ -34,7 +34,7 @@ def backup(data: Path | None, database_url: str | None, as_json: bool, file: Pat
       hubbub backup hubbub-2026-11-21.dump
       hubbub backup /backups/hubbub.dump --data /var/lib/hubbub
     """
-    place = place_of(data, database_url)
+    place = place_of(config_file, data=data, database_url=database_url)
     with exit_codes(), _progress() as said:
         size_bytes = _run_backup(place, file.absolute(), said)
         text = f"wrote {file} ({size_bytes:,} bytes)"
@@ -45,7 +45,7 @@ def backup(data: Path | None, database_url: str | None, as_json: bool, file: Pat
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, on one line.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, exists=True))
-def restore(data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
+def restore(config_file: Path | None, data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
     """Load FILE, which `hubbub backup` wrote, into an empty database: one that does not exist yet, or holds no rooms.
 
     The schema is brought up to date, and every conversation gets a new epoch, as with `hubbub migrate --restored`: a client that
@@ -55,7 +55,7 @@ def restore(data: Path | None, database_url: str | None, as_json: bool, file: Pa
     Examples:
       hubbub restore hubbub-2026-11-21.dump --data /var/lib/hubbub-new
     """
-    place = place_of(data, database_url)
+    place = place_of(config_file, data=data, database_url=database_url)
     with exit_codes(), _progress() as said:
         conversations = _run_restore(place, file.absolute(), said)
         text = f"restored {conversations:,} conversations, each with a new epoch"

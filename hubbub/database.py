@@ -17,6 +17,8 @@ import click
 
 if TYPE_CHECKING:
     from .storage.driver import Connect
+    from .storage.embedded import EmbeddedSettings
+    from .transport.serve import ServeSettings
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -31,17 +33,21 @@ class ServerRuns(UpkeepError):
     """A server works on the database, and what is asked for cannot be done under it."""
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Place:
-    """Which database.
+    """Which database, as a server with the same configuration would use it.
 
     Attributes:
         data: the data directory, absolute.
         database_url: the database, where it is not the embedded one. Not to be shown.
+        embedded: how the embedded one is run.
+        serve: how a server would listen.
     """
 
     data: Path
-    database_url: str | None = attrs.field(default=None, repr=False)
+    database_url: str | None = attrs.field(repr=False)
+    embedded: EmbeddedSettings
+    serve: ServeSettings
 
 
 @attrs.frozen
@@ -62,32 +68,58 @@ class Reached:
 
 
 def place_options(command: _Command) -> _Command:
-    """The options that name a database: `data` and `database_url`."""
-    data = click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Data directory.  [default: as `hubbub serve`]",
-    )
-    url = click.option(
-        "--database-url",
-        envvar="HUBBUB_DATABASE_URL",
-        show_envvar=True,
-        help="The database, where it is not the embedded one. The variable is better: other users can see a command line.",
-    )
-    return data(url(command))
+    """The options that name a database, as parameters of `place_of`."""
+    for option in reversed(
+        (
+            click.option(
+                "--config",
+                "config_file",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="The server's configuration.  [default: as `hubbub serve`]",
+            ),
+            click.option(
+                "--data",
+                type=click.Path(file_okay=False, path_type=Path),
+                help="Data directory.  [default: as `hubbub serve`]",
+            ),
+            click.option(
+                "--database-url",
+                help="The database, where it is not the embedded one. HUBBUB_STORE__DATABASE_URL is better: others can see a "
+                "command line.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
 
 
-def place_of(data: Path | None, database_url: str | None) -> Place:
-    """What the options name.
+def place_of(config_file: Path | None, **flags: object) -> Place:
+    """What the options and the configuration name.
+
+    Args:
+        config_file: as `hubbub serve` takes it.
+        flags: of `hubbub serve`, by the names of its parameters.
 
     Raises:
-        click.UsageError: the URL is none.
+        click.UsageError: an option cannot be used.
+        click.ClickException: the configuration cannot.
     """
-    from .storage.embedded import default_data_dir
+    from .config.errors import ConfigError
+    from .config.startup import sources_of, start
 
-    if database_url is not None and not database_url.startswith(("postgresql://", "postgres://")):
-        raise click.UsageError("--database-url has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    return Place((default_data_dir() if data is None else data).expanduser().absolute(), database_url)
+    try:
+        started = start(sources_of(config_file, flags))
+    except ConfigError as error:
+        text = "\n".join(error.lines())
+        if all(problem.origin.kind == "flag" for problem in error.problems):
+            raise click.UsageError(text) from None
+        raise click.ClickException(f"the configuration cannot be used:\n{text}") from None
+    return Place(
+        data=started.data,
+        database_url=started.database_url(),
+        embedded=started.embedded(),
+        serve=started.config.static.serve,
+    )
 
 
 @asynccontextmanager
@@ -103,7 +135,7 @@ async def reach(place: Place, *, alone: bool, make: bool = False) -> AsyncIterat
         UpkeepError: there is none, or a server is in the way.
         EmbeddedError: the embedded Postgres does not start.
     """
-    from .storage.embedded import DataDirectoryInUse, EmbeddedSettings, cluster_major, connect_args_of, open_embedded
+    from .storage.embedded import DataDirectoryInUse, cluster_major, connect_args_of, open_embedded
 
     if place.database_url is not None:
         yield Reached(place.database_url)
@@ -114,7 +146,7 @@ async def reach(place: Place, *, alone: bool, make: bool = False) -> AsyncIterat
         )
     async with AsyncExitStack() as stack:
         try:
-            postgres = await stack.enter_async_context(open_embedded(EmbeddedSettings(place.data)))
+            postgres = await stack.enter_async_context(open_embedded(place.embedded))
         except DataDirectoryInUse as error:
             if alone:
                 raise ServerRuns(

@@ -51,7 +51,9 @@ class Outcome:
     "what they have followed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, on one line.")
-def migrate(data: Path | None, database_url: str | None, status: bool, restored: bool, as_json: bool) -> None:
+def migrate(
+    config_file: Path | None, data: Path | None, database_url: str | None, status: bool, restored: bool, as_json: bool
+) -> None:
     """Bring the schema of a database up to date.
 
     A server does so at its start; while one runs on the database this is refused. `--status` works then, too.
@@ -63,7 +65,7 @@ def migrate(data: Path | None, database_url: str | None, status: bool, restored:
     """
     if status and restored:
         raise click.UsageError("--status changes nothing, --restored does: give one of them")
-    place = place_of(data, database_url)
+    place = place_of(config_file, data=data, database_url=database_url)
     with exit_codes():
         outcome = _run(place, status=status, restored=restored)
         click.echo(_json(outcome) if as_json else "\n".join(_lines(outcome)))

@@ -17,6 +17,7 @@ from hubbub.cli import cli
 from hubbub.doctor import database, machine
 from hubbub.doctor.finding import Level
 from hubbub.storage.upkeep import DatabaseFacts
+from hubbub.transport.serve import ServeSettings
 
 from .serverproc import data_folder, running_server
 
@@ -33,7 +34,7 @@ GOOD = {
 def run(*arguments: str) -> Result:
     """The command, on a port that is free."""
     arguments = (*arguments, "--port", "0")
-    return CliRunner().invoke(cli, ["doctor", *arguments], env={"HUBBUB_DATABASE_URL": None})
+    return CliRunner().invoke(cli, ["doctor", *arguments])
 
 
 def levels(result: Result) -> dict[str, str]:
@@ -116,10 +117,10 @@ def test_a_taken_port_has_failed() -> None:
     """Unless a server of ours runs, whose it may be."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        assert machine.port("127.0.0.1", number, server_pid=None).level is Level.FAILED
-        assert machine.port("127.0.0.1", number, server_pid=7).level is Level.OK
-    assert machine.port("127.0.0.1", number, server_pid=None).level is Level.OK
-    assert machine.port("192.0.2.1", number, server_pid=None).level is Level.FAILED
+        assert machine.port(ServeSettings(host="127.0.0.1", port=number), server_pid=None).level is Level.FAILED
+        assert machine.port(ServeSettings(host="127.0.0.1", port=number), server_pid=7).level is Level.OK
+    assert machine.port(ServeSettings(host="127.0.0.1", port=number), server_pid=None).level is Level.OK
+    assert machine.port(ServeSettings(host="192.0.2.1", port=number), server_pid=None).level is Level.FAILED
 
 
 def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,14 +138,14 @@ def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_limits_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Few files, a short queue, a full disk."""
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
-    assert machine.files().level is Level.WARNING
+    assert machine.files(ServeSettings()).level is Level.WARNING
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, resource.RLIM_INFINITY))
-    assert machine.files().level is Level.OK
+    assert machine.files(ServeSettings()).level is Level.OK
     queue = tmp_path / "somaxconn"
     monkeypatch.setattr(machine, "_SOMAXCONN", queue)
-    assert machine.backlog().level is Level.OK
+    assert machine.backlog(ServeSettings()).level is Level.OK
     queue.write_text("128\n")
-    assert machine.backlog().level is Level.WARNING
+    assert machine.backlog(ServeSettings()).level is Level.WARNING
     usage: Any = type("Usage", (), {"free": 10 << 20})
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
     assert machine.disk(tmp_path / "not" / "there").level is Level.FAILED

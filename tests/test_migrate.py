@@ -17,7 +17,7 @@ from .serverproc import data_folder, running_server
 
 def run(*arguments: str) -> Result:
     """A command of ours."""
-    return CliRunner().invoke(cli, list(arguments), env={"HUBBUB_DATABASE_URL": None})
+    return CliRunner().invoke(cli, list(arguments))
 
 
 def epoch(url: str) -> str:

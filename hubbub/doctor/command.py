@@ -23,10 +23,10 @@ _PIPE_COLUMNS: Final = 200
 
 @click.command()
 @place_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the server listens on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Its port.")
+@click.option("--host", help="Address that the server listens on.  [default: as `hubbub serve`]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Its port.  [default: as `hubbub serve`]")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, on one line.")
-def doctor(data: Path | None, database_url: str | None, host: str, port: int, as_json: bool) -> None:
+def doctor(config_file: Path | None, as_json: bool, **flags: object) -> None:
     """Check whether this machine and this database are fit for a server. Changes nothing.
 
     Run it as the user that the server runs as. Beside a running server it looks at that one's database; without one an embedded
@@ -37,15 +37,14 @@ def doctor(data: Path | None, database_url: str | None, host: str, port: int, as
       hubbub doctor --data /var/lib/hubbub
       hubbub doctor --database-url postgresql://... --json
     """
-    place = place_of(data, database_url)
-    findings = examine(place, host, port)
+    findings = examine(place_of(config_file, **flags))
     good = not any(found.level.value == "failed" for found in findings)
     click.echo(_json(findings, good=good)) if as_json else _print(findings)
     if not good:
         sys.exit(EXIT_FAILED)
 
 
-def examine(place: Place, host: str, port: int) -> list[Finding]:
+def examine(place: Place) -> list[Finding]:
     """Carry out every check; one that cannot be carried out has failed."""
     import trio
 
@@ -53,9 +52,9 @@ def examine(place: Place, host: str, port: int) -> list[Finding]:
 
     findings = [machine.python(), machine.packages()]
     findings += machine.data_directory(place.data, embedded=place.database_url is None)
-    findings += [machine.disk(place.data), machine.files(), machine.backlog()]
+    findings += [machine.disk(place.data), machine.files(place.serve), machine.backlog(place.serve)]
     of_database, server_pid = trio.run(_database, place)
-    return [*findings, machine.port(host, port, server_pid=server_pid), *of_database]
+    return [*findings, machine.port(place.serve, server_pid=server_pid), *of_database]
 
 
 async def _database(place: Place) -> tuple[list[Finding], int | None]:

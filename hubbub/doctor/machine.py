@@ -20,7 +20,6 @@ from ..limits import OTHERS
 from ..operator_token import FILE_NAME
 from ..storage._account import Account, choose_account, closed_path
 from ..storage.embedded import EmbeddedError
-from ..transport.ledger import TableSettings
 from ..transport.serve import ServeSettings
 from .finding import Finding, failed, ok, warning
 
@@ -135,9 +134,9 @@ def disk(data: Path) -> Finding:
     return warning("disk", found, advice) if free_bytes < _GOOD_FREE_BYTES else ok("disk", found)
 
 
-def files() -> Finding:
+def files(serve: ServeSettings) -> Finding:
     """How many files a server may open: every connection is one."""
-    table = TableSettings()
+    table = serve.table
     needed = table.max_connections + table.max_refusals + OTHERS
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= needed:
@@ -150,9 +149,9 @@ def files() -> Finding:
     )
 
 
-def backlog() -> Finding:
+def backlog(serve: ServeSettings) -> Finding:
     """How many connections the kernel keeps until they are accepted."""
-    wanted = ServeSettings().backlog
+    wanted = serve.backlog
     try:
         allowed = int(_SOMAXCONN.read_text())
     except (OSError, ValueError):
@@ -165,13 +164,14 @@ def backlog() -> Finding:
     return ok("connection queue", f"{wanted:,} connections, {allowed:,} allowed")
 
 
-def port(host: str, number: int, *, server_pid: int | None) -> Finding:
+def port(serve: ServeSettings, *, server_pid: int | None) -> Finding:
     """Whether a server can listen.
 
     Args:
-        host, number: where.
+        serve: where.
         server_pid: a server of ours that runs already, whose port this may be.
     """
+    host, number = serve.host, serve.port
     where = f"{host}:{number}"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
