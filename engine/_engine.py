@@ -327,7 +327,7 @@ class Engine:
         """Figures; goes once over the live conversations, and over the subscribers of those it lists.
 
         Args:
-            rooms: how many conversations to list, those with the most subscribers.
+            rooms: how many conversations to list, the loudest.
         """
         return statistics_of(
             self._rooms.values(),
@@ -336,6 +336,7 @@ class Engine:
             listed=rooms,
             quarantined=len(self._registry.quarantined()),
             crashes=self._registry.crashes,
+            now_ms=self._wall(),
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import attrs
@@ -15,6 +15,8 @@ from .core.histogram import Distribution
 from .core.subscriber import Stage
 
 ROOMS_SHOWN: Final = 100
+RECENT_MS: Final = 10_000
+"""What of a room counts as recent."""
 _FOLLOWING: Final = frozenset({Stage.LIVE, Stage.PAGING})
 
 
@@ -26,6 +28,8 @@ class RoomStatistics:
         waiting: posts behind the batch in flight.
         mailbox_items: commands that wait for the actor.
         lag_items: how many events the slowest subscriber is behind the head.
+        behind: subscribers that are behind it now: the slow ones, and while a pass is under way those that it has not reached.
+        recent_items: events of the last `RECENT_MS`, as far as the tail reaches.
     """
 
     id: str
@@ -36,12 +40,14 @@ class RoomStatistics:
     waiting: int
     mailbox_items: int
     lag_items: int
+    behind: int
+    recent_items: int
 
 
 @attrs.frozen
 class EngineStatistics:
-    """Figures of a running engine, over all live conversations. `rooms` lists those with the most subscribers, as many as were
-    asked for.
+    """Figures of a running engine, over all live conversations. `rooms` lists the loudest, as many as were asked
+    for: those in which the most was delivered lately, then those with the most subscribers.
 
     Attributes:
         waiting: posts behind the batches in flight.
@@ -75,7 +81,7 @@ class EngineStatistics:
 
 
 def statistics_of(
-    rooms: Collection[Room], reads: Reads, meters: Meters, *, listed: int, quarantined: int, crashes: int
+    rooms: Collection[Room], reads: Reads, meters: Meters, *, listed: int, quarantined: int, crashes: int, now_ms: int
 ) -> EngineStatistics:
     """A snapshot of all rooms; goes once over them, and over the subscribers of those it lists.
 
@@ -84,7 +90,15 @@ def statistics_of(
         reads, meters: count what was read for them, and what they did.
         listed: how many of them to list.
         quarantined, crashes: as the parts that count them say.
+        now_ms: the wall clock.
     """
+    recent_ms = now_ms - RECENT_MS
+
+    def loudness(room: Room) -> tuple[int, int]:
+        readers = len(room.clients)
+        recent = 0 if room.machine is None else room.machine.tail.since(recent_ms)
+        return recent * max(1, readers), readers
+
     depths = [len(room.slot.mailbox) for room in rooms]
     machines = [room.machine for room in rooms if room.machine is not None]
     return EngineStatistics(
@@ -103,14 +117,20 @@ def statistics_of(
         passes=meters.passes.read(),
         delivered=meters.delivered,
         cut_off=dict(meters.cut_off),
-        rooms=tuple(map(_statistics_of_room, heapq.nlargest(listed, rooms, key=lambda room: len(room.clients)))),
+        rooms=tuple(_statistics_of_room(room, recent_ms) for room in _largest(listed, rooms, loudness)),
     )
 
 
-def _statistics_of_room(room: Room) -> RoomStatistics:
+def _largest(count: int, rooms: Collection[Room], key: Callable[[Room], tuple[int, int]]) -> list[Room]:
+    """So many of them; a scrape that lists none asks none."""
+    return heapq.nlargest(count, rooms, key=key) if count else []
+
+
+def _statistics_of_room(room: Room, recent_ms: int) -> RoomStatistics:
     """A snapshot of a room; goes once over its subscribers."""
     machine = room.machine
     head = 0 if machine is None else machine.tail.head
+    lags = [head - each.cursor for each in room.subscribers() if each.stage in _FOLLOWING and each.cursor < head]
     return RoomStatistics(
         room.id,
         head,
@@ -119,5 +139,7 @@ def _statistics_of_room(room: Room) -> RoomStatistics:
         0 if machine is None else machine.tail.size_bytes,
         0 if machine is None else len(machine.waiting),
         len(room.slot.mailbox),
-        max(0, head - min((s.cursor for s in room.subscribers() if s.stage in _FOLLOWING), default=head)),
+        max(lags, default=0),
+        len(lags),
+        0 if machine is None else machine.tail.since(recent_ms),
     )

@@ -26,6 +26,7 @@ from .routes import Route
 
 _log = get_logger("hubbub.transport.admin")
 
+_STORAGE: Final = "storage"  # the engine's name for that part
 ROOMS: Final = 100
 """Most rooms of one answer."""
 
@@ -40,12 +41,19 @@ def metrics(api: Api, call: Call, respond: Respond) -> None:
 
 
 def show_tree(api: Api, call: Call, respond: Respond) -> None:
-    """Show the supervision tree as it is now."""
-    _answer(respond, {"tree": _node(api.engine.tree())})
+    """Show the supervision tree as it is now, and why nothing can be stored where that is so."""
+    tree, health = _node(api.engine.tree()), api.engine.health()
+    for part in tree["children"]:
+        if part["name"] == _STORAGE and health.problems:
+            part["reason"] = "; ".join(health.problems)
+    _answer(respond, {"tree": tree})
 
 
 def list_rooms(api: Api, call: Call, respond: Respond) -> None:
-    """List the rooms in memory with the most subscribers."""
+    """List the loudest rooms in memory.
+
+    They are those in which the most was delivered in the last ten seconds, then those with the most subscribers.
+    """
     limit = call.number("limit")
     limit = ROOMS if limit is None else limit
     if not 1 <= limit <= ROOMS:
@@ -108,6 +116,8 @@ def _room(room: RoomStatistics) -> dict[str, Any]:
         "mailbox": room.mailbox_items,
         "waiting": room.waiting,
         "lag": room.lag_items,
+        "slow": room.behind,
+        "recent": room.recent_items,
         "tail_events": room.tail_items,
         "tail_bytes": room.tail_bytes,
     }

@@ -8,6 +8,7 @@ from .audit_calls import AUDIT_ROUTES
 from .centrifugal_http import EMULATION_ROUTES
 from .config_calls import CONFIG_ROUTES
 from .conversation_calls import CONVERSATION_ROUTES
+from .figures import FIGURE_ROUTES
 from .invite_calls import INVITE_ROUTES
 from .key_calls import KEY_ROUTES
 from .limit_calls import LIMIT_ROUTES
@@ -31,6 +32,7 @@ ROUTES = Routes(
         *INVITE_ROUTES,
         *EMULATION_ROUTES,
         *ADMIN_ROUTES,
+        *FIGURE_ROUTES,
         *AUDIT_ROUTES,
         *CONFIG_ROUTES,
         *WELL_KNOWN_ROUTES,

@@ -1,4 +1,5 @@
-"""The pages: a Quart-Trio application with the built-in chat page, the description of the API at /docs, and their files.
+"""The pages: a Quart-Trio application with the chat page, the admins' page, the description of the API at /docs, and
+their files.
 
 The files are read from the installed package once, so that a path names an entry of a table and never a place on disk.
 Every file has an ETag and is asked for again each time (a new version of hubbub must not meet yesterday's modules).
@@ -66,6 +67,9 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
     async def index() -> Response:
         return _answer(found["index.html"])
 
+    async def admin() -> Response:
+        return _answer(found["admin.html"])
+
     async def docs() -> Response:
         if not has_docs():
             raise NotFound
@@ -82,6 +86,7 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
 
     views: dict[str, Callable[..., Awaitable[Response]]] = {
         "/": index,
+        "/admin": admin,
         "/docs": docs,
         "/favicon.ico": icon,
         "/favicon.svg": icon,
@@ -97,7 +102,7 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
 def _load() -> dict[str, _File]:
     root = files(__package__).joinpath("static")
     found = _files_in(root, "") | _files_in(root.joinpath("docs"), "docs/")
-    if not {"index.html", "favicon.svg", "docs/index.html"} <= found.keys():
+    if not {"index.html", "admin.html", "favicon.svg", "docs/index.html"} <= found.keys():
         raise RuntimeError("this installation of hubbub lacks the files of its pages")
     return found
 

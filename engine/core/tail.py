@@ -6,7 +6,7 @@ last join of each format is kept too, because nearly all subscribers stand at th
 who come back together mostly missed the same.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -110,6 +110,12 @@ class Tail:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def since(self, at_ms: int) -> int:
+        """How many of the kept events are from this time on, milliseconds. About as many: a clock may be set back."""
+        if not self._entries or self._entries[-1].event.at_ms < at_ms:  # so it is in a quiet room
+            return 0
+        return len(self._entries) - bisect_left(self._entries, at_ms, key=lambda entry: entry.event.at_ms)
 
     def append(self, event: Event) -> None:
         """Add the next event; trims the old end to the bounds.

@@ -55,6 +55,10 @@ class Server:
             self._process.terminate()
             assert self._process.wait() == 0
 
+    def postgres_pids(self) -> list[int]:
+        """Processes of its Postgres."""
+        return [] if self._process is None else self._process.postgres_pids()
+
     def close(self) -> None:
         """Ends whatever is left."""
         if self._process is not None:
@@ -70,8 +74,8 @@ class Windows:
     complaints: list[str] = attrs.Factory(list)
     _contexts: list[BrowserContext] = attrs.Factory(list)
 
-    def open(self, *, width: int = 1000, height: int = 700, dark: bool = False) -> Page:
-        """Opens the page in a fresh profile."""
+    def open(self, path: str = "", *, width: int = 1000, height: int = 700, dark: bool = False) -> Page:
+        """Opens a page in a fresh profile."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -80,7 +84,7 @@ class Windows:
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("console", lambda said: self._heard(said.text))
-        page.goto(self.url)
+        page.goto(self.url + path)
         return page
 
     def join(self, name: str, *, width: int = 1000, height: int = 700, dark: bool = False) -> Page:

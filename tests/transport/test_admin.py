@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hubbub.engine import Draft
+from hubbub.engine import Draft, StoreHealth
 from hubbub.transport.admin import ADMIN_ROUTES
 from hubbub.transport.http_message import Response
 from hubbub.transport.metrics import CONTENT_TYPE
@@ -185,3 +185,45 @@ def test_a_digest_has_its_length() -> None:
     """An embedder who passes the token itself is told."""
     with pytest.raises(ValueError, match="SHA-256"):
         OperatorKey(OPERATOR_TOKEN.encode())
+
+
+async def test_loud_rooms_come_before_full_ones(autojump_clock: MockClock) -> None:
+    """A room in which something was said just now is louder than one in which many are silent; after a while no more."""
+    async with house() as there:
+        full = await there.engine.create("full")
+        async with full.subscribe(), full.subscribe():
+            await there.engine.conversation("lobby").post(Draft("hello", author="ada"))
+            rooms = body(await there.operate("GET", "/api/v1/admin/rooms"))["rooms"]
+            assert [(room["conversation"], room["recent"], room["slow"]) for room in rooms] == [
+                ("lobby", 1, 0),
+                ("full", 0, 0),
+            ]
+            there.wall.ahead_ms += 11_000
+            rooms = body(await there.operate("GET", "/api/v1/admin/rooms"))["rooms"]
+            assert [(room["conversation"], room["recent"]) for room in rooms] == [("full", 0), ("lobby", 0)]
+
+
+async def test_the_figures(autojump_clock: MockClock) -> None:
+    """What was posted, asked and refused is counted; nothing is named."""
+    async with house() as there:
+        await there.engine.conversation("lobby").post(Draft("hello", author="ada"))
+        await there.dispatch(head_of("GET", "/api/v1/auth/me"))
+        found = body(await there.operate("GET", "/api/v1/admin/figures"))
+        assert (found["ready"], found["problems"]) == (True, [])
+        assert found["commits"]["rows"] == 1
+        assert found["commits"]["seconds"]["counts"][-1] == found["commits"]["transactions"]
+        assert found["refusals"] == [{"code": "unauthenticated", "count": 1}]
+        assert found["rooms"]["conversations"] == 1
+        assert "lobby" not in json.dumps(found)
+
+
+async def test_a_store_that_is_away_is_told(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures and the tree say why nothing can be stored, and answer all the same."""
+    async with house() as there:
+        away = StoreHealth(ready=False, problems=("the database is away",))
+        monkeypatch.setattr(there.store, "health", lambda: away)
+        found = body(await there.operate("GET", "/api/v1/admin/figures"))
+        assert (found["ready"], found["problems"]) == (False, ["the database is away"])
+        tree = body(await there.operate("GET", "/api/v1/admin/tree"))["tree"]
+        [storage] = [part for part in tree["children"] if "reason" in part]
+        assert (storage["name"], storage["reason"]) == ("storage", "the database is away")

@@ -19,7 +19,7 @@ class TreeNode(Struct):
     children: list[TreeNode]
     depth: Annotated[int, Meta(ge=0, description="Messages in its mailbox.")] | UnsetType = UNSET
     capacity: Whole | UnsetType | None = UNSET
-    reason: Annotated[str, Meta(description="Why it is quarantined.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why it is quarantined, or cannot store.")] | UnsetType = UNSET
     omitted: Annotated[int, Meta(ge=0, description="Children left out.")] | UnsetType = UNSET
 
 
@@ -38,12 +38,14 @@ class Room(Struct):
     mailbox: Whole
     waiting: Whole
     lag: Annotated[int, Meta(ge=0, description="Events that the slowest subscriber has not been sent.")]
+    slow: Annotated[int, Meta(ge=0, description="Subscribers that are behind.")]
+    recent: Annotated[int, Meta(ge=0, description="Events of the last ten seconds.")]
     tail_events: Whole
     tail_bytes: Whole
 
 
 class Rooms(Struct):
-    """The rooms with the most subscribers, and sums over all."""
+    """The loudest rooms, and sums over all."""
 
     rooms: list[Room]
     conversations: Whole

@@ -10,9 +10,12 @@ import { LogView, paintAvatar } from "./log.js";
 import { Room } from "./room.js";
 import { buildRows } from "./rows.js";
 import { StatusView } from "./status.js";
+import { StorageWatch } from "./storage.js";
 import { typingLine } from "./text.js";
 
 const HIDDEN_DRAW_MS = 250;
+const ASK_MS = 5_000;
+const CANNOT_STORE = "Messages cannot be stored just now: the server's database is away. You can go on reading.";
 
 const $ = (id) => document.getElementById(id);
 const wanted = new URLSearchParams(location.search).get("room") ?? "";
@@ -62,11 +65,13 @@ function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+const timers = { set: (fn, ms) => setTimeout(fn, ms), clear: (id) => clearTimeout(id) };
+
 const room = new Room({
   id: room_id,
   open: openSocket,
   api,
-  timers: { set: (fn, ms) => setTimeout(fn, ms), clear: (id) => clearTimeout(id) },
+  timers,
   changed: () => drawSoon(),
   refused: () => checkSession(),
   save: (items) => unsent.save(items),
@@ -90,9 +95,18 @@ const composer = new Composer(
   { post: (text) => postAndShow(text), typing: () => room.typing() },
 );
 
+const storage = new StorageWatch({
+  ask: async () => (await fetch("/health/ready", { cache: "no-store", signal: AbortSignal.timeout(ASK_MS) })).ok,
+  timers,
+  changed: () => drawSoon(),
+  random: Math.random,
+});
+
 function postAndShow(text) {
   log.following = true;
-  return room.post(text);
+  const taken = room.post(text);
+  storage.posted(() => room.outbox.items.some((item) => item.state !== "refused"));
+  return taken;
 }
 
 // Drawing ------------------------------------------------------------------------------------------------------------
@@ -149,8 +163,9 @@ function drawFoot() {
   $("typing").textContent = typingLine(room.typingNames());
   const { state } = room.connection;
   const lost = state.name === "ended";
-  $("banner").hidden = !lost;
-  if (lost) $("banner").textContent = endedText(state);
+  const banner = lost ? endedText(state) : storage.down ? CANNOT_STORE : "";
+  $("banner").hidden = !banner;
+  if ($("banner").textContent !== banner) $("banner").textContent = banner;
   composer.allow(!room.archived, room.archived ? "This room is archived" : `Message ${room.title || room_id}`);
 }
 
@@ -190,6 +205,8 @@ $("older-retry").addEventListener("click", () => {
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) room.connection.retryNow();
+  if (document.hidden) storage.stop();
+  else storage.start();
   looked();
   drawSoon();
 });
@@ -225,6 +242,7 @@ function enter(user) {
   if (room.me !== null && room.me.id !== user.id) room.connection.stop();
   my_id.save(user.id);
   room.enter(user);
+  if (!document.hidden) storage.start();
   showRoom();
 }
 

@@ -170,6 +170,7 @@ CALLS = [
     Ask("GET", "/metrics", admin=True),
     Ask("GET", "/api/v1/admin/tree", admin=True),
     Ask("GET", "/api/v1/admin/rooms?limit=2", admin=True),
+    Ask("GET", "/api/v1/admin/figures", admin=True),
     Ask("GET", "/api/v1/admin/quarantined", admin=True),
     Ask("GET", "/api/v1/admin/audit?limit=2", admin=True),
     Ask("DELETE", "/api/v1/admin/quarantined/ill", 204, admin=True),
