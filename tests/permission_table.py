@@ -181,6 +181,7 @@ DELETE /api/v1/admin/quarantined/{ill}    401 401   403      403    ok       403
 GET /api/v1/admin/config                  401 401   403      403    ok       403      403       ok
 PUT /api/v1/admin/config                  401 401   403      403    ok       403      403       ok
 GET /api/v1/admin/audit                   401 401   403      403    ok       403      403       ok
+GET /api/v1/admin/figures                 401 401   403      403    ok       403      403       ok
 GET /api/v1/admin/limits                  401 401   403      403    ok       403      403       ok
 PUT /api/v1/admin/limits/{name}           401 401   403      403    ok       403      403       ok
 DELETE /api/v1/admin/limits/{name}        401 401   403      403    ok       403      403       ok
