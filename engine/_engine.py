@@ -275,6 +275,11 @@ class Engine:
             room.say_all()
             room.cut_all(EngineClosed())
 
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more commands."""
+        return self._draining
+
     async def settled(self) -> None:
         """Wait until no conversation owes an answer."""
         while any(  # noqa: ASYNC110  happens once, at shutdown; the state is spread over the actors

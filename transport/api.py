@@ -55,6 +55,13 @@ class Waits:
     count: int = 0
 
 
+@attrs.define
+class Leaving:
+    """Whether the server has been told to stop: readiness says so before anything is refused."""
+
+    announced: bool = False
+
+
 @attrs.frozen
 class Api:
     """What transports share.
@@ -64,6 +71,7 @@ class Api:
         start_soon: starts a task that lives as long as the server, for the few things that wait.
         waits: how many of those there are.
         emulated: connections whose commands come by other requests.
+        leaving: whether the server is about to stop.
         manners: what answers carry besides their content.
         watch: notes every request; by default without an audit log.
         operator: the operator's access, and what there is to see; None where nobody looks.
@@ -82,6 +90,7 @@ class Api:
     start_soon: Callable[[Callable[[], Awaitable[None]]], None]
     waits: Waits = attrs.field(factory=Waits)
     emulated: Sessions = attrs.field(factory=Sessions)
+    leaving: Leaving = attrs.field(factory=Leaving)
     manners: Manners = attrs.field(default=attrs.Factory(lambda api: manners_of(api.live), takes_self=True))
     operator: Operator | None = None
     configuration: Configuration | None = None

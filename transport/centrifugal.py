@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ..engine import EngineError, Overloaded
+from ..engine import EngineClosed, EngineError, Overloaded
 from ..engine.core.errors import CredentialChanged, UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
@@ -120,7 +120,7 @@ class CentrifugalConnection(Replies, ABC):
     # -- opening --------------------------------------------------------------------------------------------------------
 
     def _open(self, head: RequestHead) -> None:
-        refusal = self._refusal(head)
+        refusal = problem_of(EngineClosed()) if self.api.engine.draining else self._refusal(head)
         if refusal is not None:
             self._refuse(refusal)
             return

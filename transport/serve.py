@@ -1,7 +1,7 @@
 """Serve an engine on one port: the connection table, the door, the cold lane, and the drain.
 
-Drain (design: SIGTERM): no new connections, no new posts; what was accepted is committed and answered; every connection is
-closed with a code that lets its client come back; then the caller closes the engine and, last, the store.
+Drain (design: SIGTERM): readiness says no; no new posts, streams and WebSockets; what was accepted is committed and answered;
+every connection is closed with a code that lets its client come back; then the caller closes the engine and, last, the store.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class ServeSettings:
         host: address to listen on.
         port: 0 takes a free one.
         live: what may change while it runs. Where guests are let in, the public conversation `lobby` exists.
+        notice_s: time between being told to stop and the drain: readiness says 503 while everything is still served, so that
+            load balancers look away first.
         drain_s: time for posts in flight to be committed and answers to be taken when the server stops.
         backlog: connections the kernel keeps for us between two turns.
     """
@@ -67,6 +69,7 @@ class ServeSettings:
     host: str = attrs.field(default="127.0.0.1", validator=min_len(1))
     port: int = attrs.field(default=8000, validator=(ge(0), le(65_535)))
     live: LiveSettings = attrs.field(factory=LiveSettings, metadata={"internal": True})
+    notice_s: float = attrs.field(default=0.0, validator=ge(0))
     drain_s: float = attrs.field(default=15.0, validator=gt(0))
     backlog: int = attrs.field(default=4096, validator=gt(0))
     door: DoorSettings = attrs.field(factory=DoorSettings)
@@ -201,6 +204,10 @@ async def serve(
             live.subscribe(partial(_welcome, engine, start_soon))
             task_status.started(serving)
             await serving.stop.wait()
+            api.leaving.announced = True
+            if settings.notice_s:
+                _log.info("leaving", notice_s=settings.notice_s)
+                await trio.sleep(settings.notice_s)
             await drain(engine, table, cold.drain, settings.drain_s)
             await auditor.flush(_FLUSH_S)
             nursery.cancel_scope.cancel()
@@ -221,6 +228,8 @@ def _welcome(
 async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:
     """Take nothing new, finish what was accepted, and part from every connection with a code that lets its client come back.
 
+    Until what was accepted is finished the port answers: readiness with 503, and who comes is told to come again.
+
     Args:
         engine, table: they stay open; closing them is what comes next.
         drain_cold: does the same for the cold lane, within as many seconds as it is given.
@@ -228,13 +237,13 @@ async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awai
     """
     _log.info("draining", connections=len(table.connections()))
     deadline = trio.current_time() + drain_s
-    table.stop_accepting()
     engine.drain(drain_s)
     with trio.move_on_at(deadline):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(drain_cold, drain_s)
             with trio.move_on_at(deadline - min(3.0, drain_s / 4)):  # saying good-bye takes time, too
                 await engine.settled()
+            table.stop_accepting()
+            nursery.start_soon(drain_cold, max(0.0, deadline - trio.current_time()))
             for conn in table.connections():
                 match conn.machine:
                     case CentrifugalConnection() as peer:

@@ -6,6 +6,8 @@ import platform
 from http import HTTPStatus
 from typing import Final
 
+import attrs
+
 from ..engine.core import codec
 from ..engine.core.permissions import Access
 from .answers import json_response
@@ -31,8 +33,13 @@ def health(api: Api, call: Call, respond: Respond) -> None:
 
 
 def ready(api: Api, call: Call, respond: Respond) -> None:
-    """Whether posts can be committed, and what is missing if not."""
+    """Whether posts can be committed, and what is missing if not.
+
+    It says no as soon as the server was told to stop, before anything is refused.
+    """
     found = api.engine.health()
+    if api.leaving.announced and found.ready:
+        found = attrs.evolve(found, ready=False, problems=("the server is about to stop",))
     body: dict[str, object] = {"status": "ready" if found.ready else "unavailable", "problems": found.problems}
     if found.away_s is not None:
         body["since"] = codec.rfc3339(api.engine.now_ms() - round(found.away_s * 1000))

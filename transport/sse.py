@@ -29,6 +29,7 @@ _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"
     b"x-accel-buffering: no\r\n%bconnection: close\r\n\r\n"
 )
+_STOPPING = frozenset({"shutdown", EngineClosed.code})
 
 
 @attrs.frozen(kw_only=True)
@@ -140,10 +141,20 @@ class EventStream:
         self._conn.set_deadline(self._settings.heartbeat_s)
 
     def _refuse(self, error: EngineError) -> None:
+        if isinstance(error, EngineClosed):
+            self._turn_away(error)
+            return
         answer = problem_of(error)
         if not self._ended:
             self._api.watch.opened("events", self._head, answer.status, code=error.code, about=self._name)
         self._end(self._api.manners.encode(answer, self._head, False))
+
+    def _turn_away(self, error: EngineClosed) -> None:
+        """The server stops: a stream that ends at once. A browser comes back after a stream, and never after any other status."""
+        if not self._ended:
+            self._api.watch.opened("events", self._head, 200, code=error.code, about=self._name)
+        words = framing.turned_away("shutdown", retry_ms=self._settings.retry_ms)
+        self._end(_HEAD % self._api.manners.lines(self._head) + words)
 
     def _end(self, last_words: bytes) -> None:
         """Leave the conversation, say why, and close; once."""
@@ -223,4 +234,4 @@ class EventStream:
                 self._api.watch.meters.parted("events", code)
             self._end(framing.end(code))
         else:
-            self._refuse(EngineClosed())
+            self._refuse(EngineClosed() if code in _STOPPING else Overloaded("the stream could not begin"))

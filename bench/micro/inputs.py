@@ -170,6 +170,8 @@ class NullConnection:
 class AnsweringEngine:
     """Answers at once, as a conversation with 100 events in its tail would."""
 
+    draining = False
+
     def __init__(self) -> None:
         self.session_settings = SessionSettings()
         self._tail = filled_tail(100)

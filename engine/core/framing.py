@@ -47,6 +47,11 @@ def end(code: str) -> bytes:
     return b"event: stream.end\ndata: %b\n\n" % encode_json({"code": code})
 
 
+def turned_away(code: str, *, retry_ms: int) -> bytes:
+    """A whole stream for a reader that comes while the server stops: it keeps its position, and comes again."""
+    return b"retry: %d\n%b" % (retry_ms, end(code))
+
+
 def since_of(last_event_id: str | None, after: str | None, epoch: str | None) -> Since | None:
     """Where a reader resumes: `Last-Event-ID` beats ``?after=``; the epoch is checked when it is given.
 

@@ -67,11 +67,11 @@ class Server:
     def _postmaster_file(self) -> list[str]:
         return (self.home / "data" / "pg" / "postmaster.pid").read_text().split("\n")
 
-    def start(self) -> None:
+    def start(self, *arguments: str) -> None:
         """Start it, on the port of its last life, and wait until it is ready."""
         port = 0 if self.process is None else self.process.port
         more = {} if self.program is None else {"program": self.program}
-        self.process = start_server(self.home / "data", port=port, **more)
+        self.process = start_server(self.home / "data", *arguments, port=port, **more)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone. Its Postgres lives on, as an orphan."""
