@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from hubbub.cli import cli
 from hubbub.doctor import database, machine
 from hubbub.doctor.finding import Level
+from hubbub.storage._account import Account
 from hubbub.storage.upkeep import DatabaseFacts
 from hubbub.transport.serve import ServeSettings
 
@@ -163,3 +164,12 @@ def test_a_directory_that_is_closed(tmp_path: Path) -> None:
         shared.chmod(0o711)
         closed = [found for found in machine.data_directory(shared, embedded=True) if found.level is Level.FAILED]
         assert [found.check for found in closed] == ["embedded Postgres"]
+
+
+def test_a_user_without_an_account_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a container platform that makes numbers up: initdb refuses to run as one."""
+    nobody = Account("10001", 3_999_999_999, 3_999_999_999)
+    monkeypatch.setattr(machine, "choose_account", lambda cluster: nobody)
+    monkeypatch.setattr(machine, "closed_path", lambda path, account: None)
+    [found] = [each for each in machine.data_directory(tmp_path, embedded=True) if each.check == "embedded Postgres"]
+    assert (found.level, found.text) == (Level.FAILED, "user 3999999999 has no account")

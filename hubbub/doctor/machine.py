@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import pwd
 import resource
 import shutil
 import socket
@@ -104,6 +105,10 @@ def _cluster(data: Path) -> Finding:
             return failed(check, f"it runs as user {account.name}, to whom {closed} is closed", f"chmod o+x {closed}")
         if cluster.exists() and stat.S_IMODE(cluster.stat().st_mode) & 0o077:
             return failed(check, f"others may look into {cluster}", f"chmod 700 {cluster}")
+        pwd.getpwuid(account.uid)
+    except KeyError:
+        advice = "Postgres does not run as a user without an account: add one (useradd --system --uid ...)"
+        return failed(check, f"user {account.uid} has no account", advice)
     except (EmbeddedError, OSError) as error:
         return failed(check, str(error), "see docs/operations.md")
     return ok(check, f"runs as user {account.name}")
