@@ -70,7 +70,9 @@ class ColdLane:
         self._settings = settings
         self._pages = cast(AsgiApp, build_pages(lambda: router.api.live.current.http.docs))
         self._manners = router.api.manners
-        self._calls = ColdCalls(router.route, self._pages, self._take_back, self._manners, settings.calls)
+        self._calls = ColdCalls(
+            router.route, self._pages, self._take_back, self._manners, settings.calls, router.api.watch
+        )
         self._hypercorn = Hypercorn(
             idle_s=settings.idle_s,
             max_head_bytes=settings.max_head_bytes,

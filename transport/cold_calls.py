@@ -25,6 +25,7 @@ from .http_message import SAFETY, HeadReader, Refused, Request, RequestHead, Res
 from .http_route import Handler, Hot, MakeMachine, Posted, Served, Stream, Upgrade
 from .manners import Manners
 from .request_id import REQUEST_ID, fresh
+from .watch import Watch
 
 _log = get_logger("hubbub.transport.cold_calls")
 
@@ -45,6 +46,7 @@ class ColdCalls:
         take_back: gives the socket of a stream to the connection table and to the machine made there.
         manners: what answers carry besides their content.
         settings: bounds.
+        watch: notes what is not a request of a route.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ColdCalls:
         take_back: Callable[[ColdStream, RequestHead, MakeMachine], None],
         manners: Manners,
         settings: CallSettings,
+        watch: Watch,
     ) -> None:
         self.draining = False
         """Every answer is the last one of its connection, and no socket goes back to the table."""
@@ -62,6 +65,7 @@ class ColdCalls:
         self._take_back = take_back
         self._manners = manners
         self._settings = settings
+        self._watch = watch
 
     async def serve(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an exception is ours, is logged, and gets 500 where nothing has been said yet."""
@@ -71,9 +75,11 @@ class ColdCalls:
         except PeerGone:
             pass
         except Refused as refused:
+            self._watch.turned_away(answer.head, refused.response)
             await answer.last(refused.response, receive)
         except Exception as error:  # noqa: BLE001  a bug in one request must not end the others
             report(error)
+            self._watch.turned_away(answer.head, _BUG)
             if answer.started:
                 stream.abort()
             else:
@@ -101,6 +107,14 @@ class ColdCalls:
     async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Have the pages answer. They read no body: one that comes all the same is thrown away, and ends the connection."""
         answer.closing = head.has_body or self.draining
+        began_s = self._watch.clock()
+        try:
+            await self._have_answered(head, scope, receive, answer)
+        finally:
+            if answer.status:
+                self._watch.page(head, answer.status, self._watch.clock() - began_s)
+
+    async def _have_answered(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if not head.has_body:
             await self._pages(scope, receive, answer.send)
             return
@@ -159,6 +173,8 @@ class _Answer:
         self.head: RequestHead | None = None
         """The request, once it could be read."""
         self.started = False
+        self.status = 0
+        """What has been said; 0 before that."""
         self.closing = False
         """Say that the connection ends, for an application that does not know."""
         self._send = send
@@ -177,6 +193,7 @@ class _Answer:
 
     async def _pass_on(self, message: Message) -> None:
         self.started = True
+        self.status = message.get("status", self.status)
         with trio.CancelScope(shield=message["type"] == "http.response.body" and not message.get("more_body")):
             await self._send(message)
 

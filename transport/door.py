@@ -44,7 +44,8 @@ class Door:
 
     def machine(self, conn: Connection) -> Machine:
         """The machine of a connection that was just accepted."""
-        return HttpMachine(conn, self._route, self._settings, self._report, self._router.api.manners)
+        api = self._router.api
+        return HttpMachine(conn, self._route, self._settings, self._report, api.manners, api.watch.turned_away)
 
     def _route(self, head: RequestHead, machine: HttpMachine) -> Route:
         return self._router.route(head) or self._cold

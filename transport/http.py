@@ -31,6 +31,10 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PLAIN = Manners()
 
 
+def _ignore(head: RequestHead | None, response: Response) -> None:
+    """Nobody counts."""
+
+
 @attrs.frozen(kw_only=True)
 class HttpSettings:
     """Bounds of one HTTP connection.
@@ -78,6 +82,7 @@ class HttpMachine:
         settings: bounds.
         on_error: told of an exception from router or handler; the peer sees 500 without details.
         manners: what its answers carry besides their content.
+        on_refused: told of what is answered to input that is no request of a route; the head is None where there is none.
     """
 
     __slots__ = (
@@ -92,6 +97,7 @@ class HttpMachine:
         "_head",
         "_manners",
         "_on_error",
+        "_on_refused",
         "_paused",
         "_peer",
         "_raw",
@@ -111,6 +117,7 @@ class HttpMachine:
         settings: HttpSettings,
         on_error: Callable[[Exception], None],
         manners: Manners = _PLAIN,
+        on_refused: Callable[[RequestHead | None, Response], None] = _ignore,
     ) -> None:
         self.on_closed: Callable[[], None] | None = None
         """Set by a handler that owes an answer: called when the connection goes first. Forgotten with the answer."""
@@ -120,6 +127,7 @@ class HttpMachine:
         self._settings = settings
         self._on_error = on_error
         self._manners = manners
+        self._on_refused = on_refused
         self._state = _State.HEAD
         self._raw = b""  # input not used yet; in HEAD it begins with the head being read
         self._fed = 0  # how much of a partial head the reader has seen
@@ -182,7 +190,7 @@ class HttpMachine:
             # The answer is still being taken; whether fast enough is for the stall time to judge.
             self._conn.set_deadline(self._settings.idle_timeout_s)
         elif (state is _State.HEAD and self._raw) or state is _State.BODY:
-            self._say_last(problem(408, "The request did not arrive in time."))
+            self._give_up(problem(408, "The request did not arrive in time."))
         elif state is _State.OWED:
             self._on_error(TimeoutError(f"no answer after {self._settings.response_timeout_s} s"))
             self._say_last(problem(503, "No answer in time; whether the request was carried out is not known."))
@@ -409,9 +417,13 @@ class HttpMachine:
         """Report a bug met while serving; the request gets 500 unless it has been answered already."""
         self._on_error(error)
         if self._head is not None:
-            self._say_last(problem(500, "Something went wrong here; the request may or may not have been carried out."))
+            self._give_up(problem(500, "Something went wrong here; the request may or may not have been carried out."))
         elif self._state is not _State.GONE:
             self._finish()
+
+    def _give_up(self, response: Response) -> None:
+        self._on_refused(self._head, response)
+        self._say_last(response)
 
     def _say_last(self, response: Response) -> None:
         """Answer and close; for a peer of which nothing more is expected."""
@@ -420,6 +432,7 @@ class HttpMachine:
 
     def _refuse(self, response: Response) -> None:
         """Answer input that cannot be served, then throw away what is still coming."""
+        self._on_refused(self._head, response)
         self._conn.write(self._manners.encode(response, self._head, False))
         if self._eof:
             self._finish()

@@ -23,7 +23,7 @@ UNMATCHED: Final = "(unmatched)"
 PAGES: Final = "(pages)"
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _MAX_SERIES: Final = 1_000
-_OTHER: Final = "(other)"
+OTHER: Final = "(other)"
 
 
 class RouteMeter:
@@ -86,7 +86,7 @@ class Meters:
         """Count a refusal."""
         key = (transport, code)
         if key not in self.refusals and len(self.refusals) >= _MAX_SERIES:
-            key = (transport, _OTHER)
+            key = (transport, OTHER)
         self.refusals[key] += 1
 
     def parted(self, transport: Transport, code: str) -> None:

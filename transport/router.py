@@ -58,11 +58,11 @@ class Router:
         if isinstance(found, frozenset) and found and (granted := self._preflight(head, found)):
             return granted
         if not isinstance(found, Matched):
-            return lost(head, found) if found or head.path.startswith("/api/") else None
+            return self._lost(head, found) if found or head.path.startswith("/api/") else None
         if not found.route.stream:
             return self._remember(head, found)
         if head.method != "GET":
-            return lost(head, frozenset(found.route.methods))
+            return self._lost(head, frozenset(found.route.methods))
         name = found.params["id"]
         return Stream(lambda conn, head: EventStream(conn, head, self.api, name, self.stream))
 
@@ -70,7 +70,7 @@ class Router:
         """A connection of the Centrifugal protocol over plain HTTP."""
         if head.method != method:
             allowed = frozenset({method})
-            return self._preflight(head, allowed) or lost(head, allowed)
+            return self._preflight(head, allowed) or self._lost(head, allowed)
         if method == "GET":
             return Stream(lambda conn, head: event_source(conn, head, self.api, self.socket))
         return Posted(
@@ -84,6 +84,14 @@ class Router:
         granted = self.api.manners.preflight(head, allowed)
         return None if granted is None else Hot(lambda _, respond: respond(granted))
 
+    def _lost(self, head: RequestHead, allowed: frozenset[str]) -> Served:
+        """Nobody serves this. Without a body the connection goes on; a body is nothing that anybody wants to read."""
+        answer = nowhere(allowed)
+        if head.has_body:
+            raise Refused(answer)
+        self.api.watch.turned_away(head, answer)
+        return Hot(lambda _, respond: respond(answer))
+
     def _remember(self, head: RequestHead, found: Matched) -> Hot:
         """Routes are looked up once for each path that is asked again and again (3 us became 0.2), within bounds."""
         hot = Hot(lambda request, respond: self.api.dispatch(found, request, respond), found.route.max_body_bytes)
@@ -92,13 +100,6 @@ class Router:
                 self._known.clear()
             self._known[head.method, head.path] = hot
         return hot
-
-
-def lost(head: RequestHead, allowed: frozenset[str]) -> Served:
-    """Nobody serves this. Without a body the connection goes on; a body is nothing that anybody wants to read."""
-    if head.has_body:
-        raise Refused(nowhere(allowed))
-    return Hot(lambda _, respond: respond(nowhere(allowed)))
 
 
 def nowhere(allowed: frozenset[str]) -> Response:

@@ -20,7 +20,7 @@ from ..engine.log import get_logger
 from .auditor import Auditor
 from .http_message import RequestHead, Response
 from .http_route import Respond
-from .meters import Meters, Transport
+from .meters import OTHER, PAGES, UNMATCHED, Meters, Transport
 
 if TYPE_CHECKING:
     from .routes import Matched
@@ -29,6 +29,8 @@ ACCESS_LOG: Final = "hubbub.access"
 _access = get_logger(ACCESS_LOG)
 _level = logging.getLogger(ACCESS_LOG)
 _SERIALS: Final = 1 << 20
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_PAGE_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed", 500: "internal"}
 _CONVERSATION: Final = "/api/v1/conversations/{id}"
 OPENING_PATHS: Final[Mapping[Transport, str]] = {
     "events": "/api/v1/conversations/{id}/events",
@@ -88,6 +90,31 @@ class Watch:
             self.meters.refused(transport, code)
         if _level.isEnabledFor(logging.INFO):
             _log(head, template, status, code, None, principal=principal, address="", about=about)
+
+    def page(self, head: RequestHead, status: int, took_s: float) -> None:
+        """Note the answer to what no endpoint serves: a page or one of its files, or that there is none."""
+        template, code = (UNMATCHED, _PAGE_CODES.get(status, "")) if status >= 400 else (PAGES, "")
+        self.meters.route(_word(head), template).note(status, took_s)
+        if code:
+            self.meters.refused("http", code)
+        if _level.isEnabledFor(logging.INFO):
+            _log(head, template, status, code, took_s, principal="", address="", about="")
+
+    def turned_away(self, head: RequestHead | None, response: Response) -> None:
+        """Note what never became a request of a route: no such path or method, a head or a body that is none or came too late.
+
+        Args:
+            head: None where it could not be read.
+            response: what was answered.
+        """
+        self.meters.refused("http", response.code)
+        self.meters.route(_word(head), UNMATCHED).count(response.status)
+        if not _level.isEnabledFor(logging.INFO):
+            return
+        if head is None:
+            _access.info("request", route=UNMATCHED, status=response.status, code=response.code)
+        else:
+            _log(head, UNMATCHED, response.status, response.code, None, principal="", address="", about="")
 
     def audit(self, seen: Observed, response: Response) -> None:
         """Leave the row of a control call, and answer it when that is done."""
@@ -223,6 +250,11 @@ def _log(
     if took_s is not None:
         fields["duration_ms"] = round(took_s * 1000, 2)
     _access.info("request", request_id=head.request_id, **fields)
+
+
+def _word(head: RequestHead | None) -> str:
+    """The method as a label: one of the usual, since any word can be sent as one."""
+    return head.method if head is not None and head.method in _METHODS else OTHER
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -173,3 +174,47 @@ def test_every_control_call_is_in_the_audit_log(server: ServerProcess) -> None:
         (me, "lobby", 403, "try-1"),
     ]
     assert {line["request_id"] for line in lines(server) if line["event"] == "audit"} >= {"try-1", "try-2"}
+
+
+def raw(server: ServerProcess, sent: bytes) -> bytes:
+    """What comes back for these bytes, to the end of the connection."""
+    where = httpx.URL(server.url)
+    with socket.create_connection((where.host, where.port or 80), timeout=20) as sock:
+        sock.sendall(sent)
+        sock.shutdown(socket.SHUT_WR)
+        found = b""
+        while piece := sock.recv(65_536):
+            found += piece
+    return found
+
+
+def test_what_no_endpoint_serves_is_counted_and_logged(server: ServerProcess) -> None:
+    """Pages; paths and methods that are not there, in both lanes; heads and bodies that are none. No path is told."""
+    before, known = figures(server), len(lines(server))
+    with client(server) as http:
+        assert [http.get(path).status_code for path in ("/", "/admin", "/static/app.js", "/favicon.ico")] == [200] * 4
+        assert http.get("/static/nobody-may-read.js").status_code == 404
+        assert http.get("/nobody-may-read").status_code == 404
+        assert http.get("/api/v1/nobody-may-read").status_code == 404
+        assert http.delete("/health").status_code == 405
+        assert http.put("/api/v1/nobody-may-read", content=b"x").status_code == 404
+        assert http.request("PROPFIND", "/api/v1/nobody-may-read").status_code == 404
+        assert http.post("/api/v1/auth/guest", content=b"x" * 5_000).status_code == 413
+    assert raw(server, b"nobody may read\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    after = figures(server)
+    pages, lost = {"route": "(pages)"}, {"route": "(unmatched)", "status": "4xx"}
+    assert grown(before, after, "hubbub_requests_total", method="GET", status="2xx", **pages) == 4
+    assert grown(before, after, "hubbub_requests_total", method="GET", **lost) == 3
+    assert grown(before, after, "hubbub_requests_total", method="DELETE", **lost) == 1
+    assert grown(before, after, "hubbub_requests_total", method="PUT", **lost) == 1
+    assert grown(before, after, "hubbub_requests_total", method="POST", **lost) == 1
+    assert grown(before, after, "hubbub_requests_total", method="(other)", **lost) == 2
+    assert grown(before, after, "hubbub_refusals_total", transport="http", code="not_found") == 5
+    assert grown(before, after, "hubbub_refusals_total", transport="http", code="method_not_allowed") == 1
+    assert grown(before, after, "hubbub_refusals_total", transport="http", code="too_large") == 1
+    assert grown(before, after, "hubbub_refusals_total", transport="http", code="invalid_request") == 1
+    assert not [series for series in after if "nobody" in str(series)]
+    told = [line for line in lines(server)[known:] if line["event"] == "request"]
+    assert [line["route"] for line in told].count("(pages)") == 4
+    assert [line["route"] for line in told].count("(unmatched)") == 8
+    assert "nobody" not in str(told)

@@ -17,6 +17,7 @@ from hubbub.transport.http_message import RequestHead, Response
 from hubbub.transport.manners import Manners
 from hubbub.transport.routes import Route, Routes
 from hubbub.transport.sse import EventStream
+from hubbub.transport.watch import Watch
 
 from ..logs import capture_logs
 from .world import Answer, Client, World, serving
@@ -319,7 +320,7 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
     async def keep(message):
         sent.append(message)
 
-    calls = ColdCalls(lambda head: None, pages, lambda *args: None, Manners(), CallSettings())
+    calls = ColdCalls(lambda head: None, pages, lambda *args: None, Manners(), CallSettings(), Watch(lambda: 0))
     scope = {
         "type": "http",
         "http_version": "1.1",
