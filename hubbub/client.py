@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
@@ -22,6 +20,7 @@ import attrs
 import httpx
 import msgspec
 
+from .refusals import TalkError, Unreachable, refusal, why_unreachable
 from .transport.version import version
 
 PAGE_ITEMS: Final = 100
@@ -30,46 +29,7 @@ _MAX_PROBLEM_BYTES: Final = 64 * 1024
 _CALL_S: Final = 15.0  # the server itself gives a post up after 10 s
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 50.0  # a stream shows life every 20 s
-_MAX_RETRY_AFTER_S: Final = 60.0
 T = TypeVar("T")
-_PASSING: Final = frozenset({429, 502, 503, 504})
-
-
-class TalkError(Exception):
-    """It could not be done; the text says why, in one line."""
-
-
-class Unreachable(TalkError):
-    """No whole answer came. `sent` is False when certainly nothing was sent."""
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class Refused(TalkError):
-    """The server answered with an error.
-
-    Attributes:
-        passing: the same request may succeed later.
-        settled: what was asked for certainly did not happen.
-        retry_after_s: how long the server asks to wait, or None.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int,
-        passing: bool = False,
-        settled: bool = True,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.passing = passing
-        self.settled = settled
-        self.retry_after_s = retry_after_s
 
 
 class _Author(msgspec.Struct, frozen=True):
@@ -91,12 +51,6 @@ class _Page(msgspec.Struct, frozen=True):
 
 class _Guest(msgspec.Struct, frozen=True):
     token: str
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    detail: str = ""
-    retry: str | None = None
-    retry_after_s: float | None = None
 
 
 @attrs.frozen
@@ -218,7 +172,7 @@ class Client:
         Raises:
             Refused, Unreachable, TalkError.
         """
-        body = await self._call("POST", "/auth/guest", body={"name": name})
+        body = await self.call("POST", "/auth/guest", body={"name": name})
         return decode(body, _Guest).token
 
     async def post(self, conversation: str, text: str, *, key: str, token: str) -> Message:
@@ -228,7 +182,7 @@ class Client:
             Refused, Unreachable, TalkError.
         """
         path = f"/conversations/{quote(conversation, safe='')}/messages"
-        body = await self._call("POST", path, token=token, body={"text": text}, headers={"idempotency-key": key})
+        body = await self.call("POST", path, token=token, body={"text": text}, headers={"idempotency-key": key})
         return Message.decode(body)
 
     async def page(self, conversation: str, *, after: int, token: str) -> Page:
@@ -238,24 +192,8 @@ class Client:
             Refused, Unreachable, TalkError.
         """
         path = f"/conversations/{quote(conversation, safe='')}/messages?after={after}&limit={PAGE_ITEMS}"
-        found = decode(await self._call("GET", path, token=token), _Page)
+        found = decode(await self.call("GET", path, token=token), _Page)
         return Page(tuple(Message.decode(bytes(raw)) for raw in found.messages), found.next)
-
-    async def tree(self, *, token: str) -> bytes:
-        """The supervision tree as JSON, for the operator.
-
-        Raises:
-            Refused, Unreachable, TalkError.
-        """
-        return await self._call("GET", "/admin/tree", token=token)
-
-    async def release(self, conversation: str, *, token: str) -> None:
-        """End the quarantine of a conversation, for the operator.
-
-        Raises:
-            Refused, Unreachable, TalkError.
-        """
-        await self._call("DELETE", f"/admin/quarantined/{quote(conversation, safe='')}", token=token)
 
     @asynccontextmanager
     async def events(
@@ -280,21 +218,30 @@ class Client:
         with self._reaching():
             async with self._http.stream("GET", self._api(path), headers=headers, timeout=timeout) as response:
                 if response.status_code != HTTPStatus.OK:
-                    raise _refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
+                    raise refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise TalkError(f"{self.url} does not answer with an event stream: is it a hubbub server?")
                 async with _pieces(response) as chunks:
                     yield chunks
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
         *,
         token: str | None = None,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
+        """Make any call of the REST interface; gives the body of the answer, empty for 204.
+
+        Args:
+            path: below ``/api/v1``, with what comes from outside quoted.
+
+        Raises:
+            Refused, Unreachable, TalkError.
+        """
         sent = {"accept": "application/json", **(headers or {})}
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
@@ -302,10 +249,11 @@ class Client:
         if content is not None:
             sent["content-type"] = "application/json"
         with self._reaching():
-            async with self._http.stream(method, self._api(path), headers=sent, content=content) as response:
+            url = self._api(path)
+            async with self._http.stream(method, url, headers=sent, content=content, params=query) as response:
                 if response.status_code in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT}:
                     return await _read(response, _MAX_ANSWER_BYTES)
-                raise _refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
+                raise refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
 
     def _api(self, path: str) -> str:
         return f"{self.url}/api/v1{path}"
@@ -316,31 +264,9 @@ class Client:
             yield
         except httpx.RequestError as error:
             unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            raise Unreachable(f"cannot reach {self.url}: {_why(error, self.url)}", sent=not unsent) from error
-
-
-def _why(error: httpx.RequestError, url: str) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    if not isinstance(error, httpx.ConnectError):
-        return "the connection broke"
-    for cause in _causes(error):
-        if isinstance(cause, socket.gaierror):
-            return f"unknown host {urlsplit(url).hostname} ({cause.strerror})"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the TLS handshake failed: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            plain = cause.reason == "WRONG_VERSION_NUMBER"  # what came is no TLS at all
-            why = "the port speaks plain HTTP, use http://" if plain else cause.reason
-            return f"the TLS handshake failed: {why}"
-    return "nobody answers there"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+            raise Unreachable(
+                f"cannot reach {self.url}: {why_unreachable(error, self.url)}", sent=not unsent
+            ) from error
 
 
 @asynccontextmanager
@@ -380,23 +306,3 @@ async def _read(response: httpx.Response, limit_bytes: int) -> bytes:
             if len(body) > limit_bytes:
                 raise TalkError(f"the answer is longer than {limit_bytes} bytes: is it a hubbub server?")
     return bytes(body)
-
-
-def _refusal(response: httpx.Response, body: bytes) -> Refused:
-    status = response.status_code
-    try:
-        problem = msgspec.json.decode(body, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        problem = _Problem()
-    detail = problem.detail or f"the server answered {status} {response.reason_phrase}".rstrip()
-    wait_s = problem.retry_after_s
-    if wait_s is None:
-        header = response.headers.get("retry-after", "")
-        wait_s = float(header) if header.isascii() and header.isdigit() and len(header) < 9 else None
-    return Refused(
-        detail,
-        status=status,
-        passing=status in _PASSING if problem.retry is None else problem.retry in {"same", "after"},
-        settled=status < HTTPStatus.INTERNAL_SERVER_ERROR or problem.retry == "after",
-        retry_after_s=None if wait_s is None else min(max(wait_s, 0.0), _MAX_RETRY_AFTER_S),
-    )

@@ -1,28 +1,18 @@
-"""Who talks: a token that was given, or a guest of the server's making whose token is kept for the next time.
-
-Guest tokens are kept in one JSON file, ``{url: {name: token}}``, that only the user can read (0600, in a directory with 0700)
-and that is replaced as a whole. Of two processes that replace it at once the last one wins; the loser's guest is made anew
-next time. A kept token is only ever sent to the URL that it came from.
-"""
+"""Who talks: a token that was given, an account that has signed in, a guest of the server's making, or the operator."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
-import msgspec
 
-from .client import Client, Refused, TalkError
+from .client import Client
+from .credential_file import CredentialFile, Login
+from .refusals import NotSignedIn, Refused, TalkError
 
-Tokens = dict[str, dict[str, str]]
-
-MAX_NAMES: Final = 64  # per server; the oldest goes
-_MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+_UNAUTHENTICATED: Final = 401
+_FORBIDDEN: Final = 403
 
 
 class Identity(Protocol):
@@ -40,16 +30,24 @@ class Identity(Protocol):
         """The server did not know the token. Whether the next `token` gives another one, worth a try."""
         ...
 
+    def advice(self, status: int) -> str | None:
+        """What to do after the server has refused with this status, where the credential is the reason."""
+        ...
+
 
 @attrs.frozen
 class GivenToken:
-    """A token from the command line or the environment.
+    """A token from the command line, the environment or a file.
+
+    Args:
+        advised: what to do after a refusal, by status.
 
     Raises:
         TalkError: it cannot be one.
     """
 
     value: str = attrs.field(repr=False)
+    advised: dict[int, str] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         if not (self.value.isascii() and self.value.isprintable()) or not self.value or " " in self.value:
@@ -63,60 +61,30 @@ class GivenToken:
         """There is no other."""
         return False
 
+    def advice(self, status: int) -> str | None:
+        """As given."""
+        return self.advised.get(status)
 
-class TokenFile:
-    """The file that guest tokens are kept in."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+@attrs.frozen
+class SignedIn:
+    """An account that `hubbub login` has signed in."""
 
-    def find(self, url: str, name: str) -> str | None:
-        """The token of a guest, or None.
+    login: Login
 
-        Raises:
-            TalkError: the file is not ours alone, or not what we wrote.
-        """
-        return self._read().get(url, {}).get(name)
+    async def token(self) -> str:
+        """The kept one."""
+        return self.login.token
 
-    def keep(self, url: str, name: str, token: str) -> None:
-        """Keep a token, in place of an earlier one of the same guest.
+    def replace(self) -> bool:
+        """Only the person can sign in again."""
+        return False
 
-        Raises:
-            OSError: it cannot be written.
-            TalkError: as `find`.
-        """
-        tokens = self._read()
-        names = tokens.setdefault(url, {})
-        names.pop(name, None)
-        names[name] = token
-        tokens[url] = dict(list(names.items())[-MAX_NAMES:])
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.parent.chmod(0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".credentials-")  # made with 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(tokens)))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(temporary).unlink()
-            raise
-
-    def _read(self) -> Tokens:
-        try:
-            with self.path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-                    raise TalkError(f"{self.path} holds tokens and is not yours alone: chmod 600 it, or remove it")
-                return msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=Tokens)
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise TalkError(f"cannot read {self.path}: {error.strerror}") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise TalkError(f"{self.path} is not a file of tokens: remove it") from error
+    def advice(self, status: int) -> str | None:
+        """Sign in again, where the session is over."""
+        if status == _UNAUTHENTICATED:
+            return f"the login of {self.login.who} is over, sign in again with `hubbub login`"
+        return None
 
 
 class Guest:
@@ -129,13 +97,18 @@ class Guest:
         warn: tells the person that it could not be kept.
     """
 
-    def __init__(self, client: Client, name: str, file: TokenFile, warn: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, name: str, file: CredentialFile, warn: Callable[[str], None]) -> None:
         self._client = client
         self._name = name
         self._file = file
         self._warn = warn
         self._token = file.find(client.url, name)
         self._may_replace = self._token is not None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a token without asking for a fresh guest."""
+        return self._token is not None
 
     async def token(self) -> str:
         """The kept token, or that of a fresh guest."""
@@ -151,14 +124,20 @@ class Guest:
             self._token = None
         return replaced
 
+    def advice(self, status: int) -> str | None:
+        """An account may be allowed what a guest is not."""
+        if status == _FORBIDDEN:
+            return "you are a guest here; sign in with `hubbub login`, or make an account with `hubbub signup`"
+        return None
+
     async def _become(self) -> str:
         try:
             token = await self._client.become_guest(self._name)
         except Refused as error:
-            if error.status != 403:
+            if error.status != _FORBIDDEN:
                 raise
-            raise TalkError(
-                f"{self._client.url} admits no guests: give a token with --token or in HUBBUB_TOKEN"
+            raise NotSignedIn(
+                f"{self._client.url} admits no guests: sign in with `hubbub login`, or give a token in HUBBUB_TOKEN"
             ) from error
         try:
             self._file.keep(self._client.url, self._name, token)

@@ -11,8 +11,9 @@ from typing import Final
 import attrs
 import trio
 
-from .client import Backoff, Client, Message, Refused, TalkError, Unreachable
+from .client import Backoff, Client, Message
 from .credentials import Identity
+from .refusals import Refused, TalkError, Unreachable
 from .stream_reader import StreamReader, StreamTooLong
 from .terminal import Terminal
 from .timeline import Due, Ended, Missing, Opened, Passed, Rewound, Step, Timeline

@@ -6,8 +6,9 @@ from typing import Final
 
 import trio
 
-from .client import Backoff, Client, Message, Refused, TalkError, Unreachable
+from .client import Backoff, Client, Message
 from .credentials import Identity
+from .refusals import Refused, TalkError, Unreachable
 from .terminal import Terminal
 
 _FIRST_WAIT_S: Final = 0.25

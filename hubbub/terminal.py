@@ -15,7 +15,8 @@ from typing import Final, TextIO
 import attrs
 import trio
 
-from .client import Message, TalkError
+from .client import Message
+from .refusals import TalkError
 
 _INDENT: Final = "\n    "
 _HARMFUL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators

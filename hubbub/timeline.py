@@ -10,7 +10,8 @@ from __future__ import annotations
 import attrs
 import msgspec
 
-from .client import Message, Since, TalkError, decode
+from .client import Message, Since, decode
+from .refusals import TalkError
 from .stream_reader import StreamEvent
 
 

@@ -31,7 +31,7 @@ def test_the_log_names_the_data_directory_the_address_and_the_end():
         with running_server(data, "--log-level", "info") as server:
             server.terminate()
             assert server.wait() == 0
-        said = re.findall(r"INFO hubbub\.cli (.*)", server.output())
+        said = re.findall(r"INFO hubbub\.serve (.*)", server.output())
         assert said == [f"store: embedded Postgres in {data}", f"listening on {server.url}", "stopped"]
 
 

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 import trio
 
-from hubbub.client import Backoff, TalkError, Unreachable, open_client, server_url
+from hubbub.client import Backoff, open_client, server_url
 from hubbub.follower import Pace
+from hubbub.refusals import TalkError, Unreachable
 
 HOST = "no-such-host.invalid"  # RFC 6761: no resolver knows it
 

@@ -7,7 +7,7 @@ from hubbub.collector import THRESHOLDS
 
 SETTLED = """
 import gc, sys
-import hubbub.cli
+import hubbub.commands.serve
 from hubbub.collector import settle
 
 class Cycle: pass

@@ -10,9 +10,11 @@ import pytest
 import trio
 import trio.testing
 
-from hubbub.client import Refused, TalkError, open_client
-from hubbub.credentials import GivenToken, Guest, TokenFile
+from hubbub.client import open_client
+from hubbub.credential_file import CredentialFile
+from hubbub.credentials import GivenToken, Guest
 from hubbub.follower import Follower, Pace
+from hubbub.refusals import Refused, TalkError
 from hubbub.terminal import Terminal
 
 from .scripted_server import HEAD, ROOM, ScriptedServer, answer, block, problem
@@ -263,7 +265,7 @@ async def test_what_is_no_hubbub_server_ends_it(raw, what):
 
 async def test_a_kept_token_that_the_server_forgot_is_replaced_once(tmp_path):
     """The guest is made anew and kept; a fresh token that is refused too ends it."""
-    server, shown, file = ScriptedServer(), screen(), TokenFile(tmp_path / "credentials.json")
+    server, shown, file = ScriptedServer(), screen(), CredentialFile(tmp_path / "credentials.json")
     server.say("hi")
 
     def guest(client):
@@ -289,7 +291,9 @@ async def test_a_server_without_guests_is_a_clear_error(tmp_path):
     async with server.serving():
         with pytest.raises(TalkError, match=r"admits no guests.*HUBBUB_TOKEN"):
             await follow(
-                server, screen(), identity=lambda client: Guest(client, "ada", TokenFile(tmp_path / "c.json"), print)
+                server,
+                screen(),
+                identity=lambda client: Guest(client, "ada", CredentialFile(tmp_path / "c.json"), print),
             )
 
 

@@ -6,9 +6,11 @@ from collections import deque
 import pytest
 import trio
 
-from hubbub.client import Refused, TalkError, open_client
-from hubbub.credentials import GivenToken, Guest, TokenFile
+from hubbub.client import open_client
+from hubbub.credential_file import CredentialFile
+from hubbub.credentials import GivenToken, Guest
 from hubbub.poster import Poster
+from hubbub.refusals import Refused, TalkError
 from hubbub.terminal import Terminal
 
 from .scripted_server import ROOM, ScriptedServer, problem
@@ -99,7 +101,7 @@ async def test_a_refusal_for_good_is_not_tried_again(status, detail):
 
 async def test_a_forgotten_guest_is_replaced_unless_the_post_may_be_there_already(tmp_path):
     """Keys belong to an author, so another guest must not repeat what may have been stored."""
-    server, file = ScriptedServer(), TokenFile(tmp_path / "credentials.json")
+    server, file = ScriptedServer(), CredentialFile(tmp_path / "credentials.json")
 
     def guest(client):
         return Guest(client, "ada", file, pytest.fail)

@@ -14,7 +14,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from hubbub.talk import follow, post
+from hubbub.commands.talk import follow, post
 
 from .scripted_server import ROOM, ScriptedServer
 from .serverproc import ServerProcess, data_folder, start_server

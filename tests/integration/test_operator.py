@@ -103,18 +103,18 @@ def test_a_guest_is_no_operator(server: ServerProcess) -> None:
 
 
 def test_what_cannot_be_done_is_said(server: ServerProcess, tmp_path: Path) -> None:
-    """Exit code 1 and one line: a wrong token, no token, nobody there, nothing to release."""
+    """One line, and 77 for a wrong token or none, 1 for all else: nobody there, nothing to release."""
     wrong = run(server, "tree", token="hbo_" + "w" * 43)
-    assert (wrong.exit_code, "another server" in wrong.output) == (1, True)
+    assert (wrong.exit_code, "another server" in wrong.output) == (77, True)
     none = CliRunner().invoke(cli, ["tree", "--url", server.url, "--data", str(tmp_path)])
-    assert (none.exit_code, "no operator's token" in none.output) == (1, True)
+    assert (none.exit_code, "no operator's token" in none.output) == (77, True)
     nobody = CliRunner().invoke(cli, ["tree", "--url", "http://127.0.0.1:1", "--data", str(server.data_dir)])
     assert (nobody.exit_code, "cannot reach" in nobody.output) == (1, True)
     calm = run(server, "release", "lobby")
     assert (calm.exit_code, "no such conversation is quarantined" in calm.output) == (1, True)
     with guest(server) as eve:
         theirs = run(server, "tree", token=eve.headers["Authorization"].removeprefix("Bearer "))
-    assert (theirs.exit_code, "a guest's or a user's token" in theirs.output) == (1, True)
+    assert (theirs.exit_code, "a guest's or a user's token" in theirs.output) == (77, True)
     both = run(server, "tree", "--json", "--watch")
     assert both.exit_code == 2
     piped = run(server, "tree", "--watch")
@@ -147,7 +147,7 @@ def test_the_tree_is_watched_until_interrupted(server: ServerProcess) -> None:
 def test_a_token_of_this_machine_stays_on_it() -> None:
     """A URL alone, perhaps from the environment, does not carry the default directory's token elsewhere."""
     done = CliRunner().invoke(cli, ["tree"], env={"HUBBUB_URL": "http://192.0.2.1:8000", "HUBBUB_OPERATOR_TOKEN": None})
-    assert (done.exit_code, "is another machine" in done.output) == (1, True)
+    assert (done.exit_code, "is another machine" in done.output) == (77, True)
 
 
 def test_the_token_survives_a_restart() -> None:
