@@ -15,8 +15,16 @@ from .transport.version import version as program_version
 
 SECTIONS: Final = {
     "Talking": {
+        "login": Entry(".commands.account:login", "Sign in to a server, and stay signed in."),
+        "signup": Entry(".commands.account:signup", "Make an account, and sign in."),
+        "logout": Entry(".commands.account:logout", "Sign out of a server."),
+        "me": Entry(".commands.me:me", "Who you are at a server, and your sessions."),
+        "rooms": Entry(".commands.rooms:rooms", "Rooms: list, make, change, join and leave them."),
+        "members": Entry(".commands.members:members", "Members of a room: roles, mutes and bans."),
+        "invites": Entry(".commands.invites:invites", "Invites into a room."),
         "post": Entry(".commands.talk:post", "Post a message."),
         "follow": Entry(".commands.talk:follow", "Print messages as they come."),
+        "keys": Entry(".commands.keys:keys", "Your API keys, for programs."),
     },
     "Running a server": {
         "serve": Entry(".commands.serve:serve_command", "Serve rooms on one port."),

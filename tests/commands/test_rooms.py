@@ -1,0 +1,116 @@
+"""Tests of `hubbub rooms`, `members` and `invites` against a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Place
+
+pytestmark = pytest.mark.server
+
+
+def user_id(place: Place, name: str) -> str:
+    """Of somebody who has signed in."""
+    return place.person(name).reads("me")[0]["user"]["id"]
+
+
+def test_a_room_is_made_changed_and_listed(place: Place) -> None:
+    """What was said is what is shown, in lines and as JSON."""
+    ada = place.person("ada")
+    assert ada.does("rooms", "create", "yard", "--title", "Yard") == "yard\n"
+    assert ada.reads("rooms", "show", "yard")[0]["visibility"] == "private"
+    [room] = ada.reads("rooms", "change", "yard", "--public", "--slow", "1m", "--title", "The yard")
+    assert (room["visibility"], room["slow_s"], room["title"]) == ("public", 60, "The yard")
+    line = next(line for line in ada.does("rooms", "--all").splitlines() if line.startswith("yard\t"))
+    assert line.split("\t")[:4] == ["yard", "The yard", "room", "public"]
+    assert "archived\tyes" in ada.does("rooms", "change", "yard", "--archive")
+    assert "exists" in ada.fails(1, "rooms", "create", "yard")
+    [made] = ada.reads("rooms", "create")
+    assert made["owner"] == user_id(place, "ada")
+
+
+def test_a_list_is_read_to_its_end_or_says_that_there_is_more(place: Place) -> None:
+    """Pages are joined; without --all a note names it."""
+    ben = place.person("ben")
+    for number in range(5):
+        ben.does("rooms", "create", f"ben-{number}")
+    limited = ben.run("rooms", "--limit", "2", "--json")
+    assert len(limited.stdout.splitlines()) == 2
+    assert "--all" in limited.stderr
+    whole = [room["id"] for room in ben.reads("rooms", "--all")]
+    assert {f"ben-{number}" for number in range(5)} <= set(whole)
+    assert len(whole) == len(set(whole))
+
+
+def test_pages_are_joined_without_loss_or_repetition(place: Place, monkeypatch) -> None:
+    """With pages of two, every room once and in order."""
+    carl = place.person("carl")
+    for number in range(7):
+        carl.does("rooms", "create", f"carl-{number}")
+    monkeypatch.setattr("hubbub.commands.server.PAGE_ITEMS", 2)
+    found = [room["id"] for room in carl.reads("rooms", "--all") if room["id"].startswith("carl-")]
+    assert found == [f"carl-{number}" for number in range(7)]
+
+
+def test_members_come_and_go(place: Place) -> None:
+    """Add, role, mute, ban and back; each is seen in the lists."""
+    ada, bob = place.person("ada"), user_id(place, "bob")
+    ada.does("rooms", "create", "club")
+    ada.does("members", "add", "club", bob, "--role", "moderator")
+    assert {row["user"]["name"]: row["role"] for row in ada.reads("members", "club")} == {
+        "ada": "owner",
+        "bob": "moderator",
+    }
+    ada.does("members", "mute", "club", bob, "15m")
+    assert "muted" in place.person("bob").fails(77, "post", "club", "hi")
+    ada.does("members", "unmute", "club", bob)
+    place.person("bob").does("post", "club", "hi")
+    ada.does("members", "ban", "club", bob)
+    assert [row["user"]["id"] for row in ada.reads("members", "bans", "club")] == [bob]
+    assert place.person("bob").fails(1, "rooms", "show", "club") == "hubbub: no such conversation\n"
+    ada.does("members", "unban", "club", bob)
+    assert ada.does("members", "bans", "club") == ""
+    assert "last owner" in ada.fails(1, "rooms", "leave", "club")
+    assert "no length of time" in ada.fails(2, "members", "mute", "club", bob, "soon")
+
+
+def test_a_public_room_is_joined_and_left(place: Place) -> None:
+    """By whoever is signed in."""
+    bob = place.person("bob")
+    assert bob.does("rooms", "join", "lobby") == "joined lobby as member\n"
+    assert bob.does("rooms", "leave", "lobby") == "left lobby\n"
+
+
+def test_an_invite_is_good_once(place: Place) -> None:
+    """Its secret alone is on standard output; who has it joins, and nobody after."""
+    ada, cora = place.person("ada"), place.person("cora")
+    ada.does("rooms", "create", "den", "--title", "The den")
+    made = ada.run("invites", "create", "den", "--ttl", "2d", "--for", "cora")
+    secret = made.stdout.strip()
+    assert "good once" in made.stderr
+    assert secret not in made.stderr
+    assert cora.reads("invites", "show", secret)[0]["title"] == "The den"
+    assert cora.does("invites", "accept", secret) == "joined den as member\n"
+    assert "for another account" in place.person("bob").fails(77, "invites", "accept", secret)
+    [invite] = ada.reads("invites", "den")
+    assert invite["state"] == "accepted"
+    again = ada.reads("invites", "create", "den")[0]
+    ada.does("invites", "revoke", "den", again["id"])
+    assert [row["state"] for row in ada.reads("invites", "den") if row["id"] == again["id"]] == ["revoked"]
+
+
+def test_a_guest_sees_what_is_public_and_is_told_where_an_account_is_needed(place: Place) -> None:
+    """The guest is made at the first command and kept; what needs an account names the way to one."""
+    guest = place.stranger("passer-by")
+    assert "lobby" in guest.does("rooms", "--url", place.url)
+    assert guest.reads("me", "--url", place.url)[0]["user"]["kind"] == "guest"
+    assert "hubbub signup" in guest.fails(77, "keys", "--url", place.url)
+
+
+def test_names_cannot_act_on_a_terminal(place: Place) -> None:
+    """What a stranger calls a room is shown with escapes, on one line."""
+    ada = place.person("ada")
+    ada.does("rooms", "create", "evil", "--public", "--title", "a\u202eb\tc")
+    line = next(line for line in ada.does("rooms", "--all").splitlines() if line.startswith("evil"))
+    assert "a\\u202eb\\x09c" in line
+    assert ada.run("rooms", "--all", "--json").stdout.isascii()
