@@ -29,6 +29,9 @@ SECTIONS: Final = {
     "Running a server": {
         "serve": Entry(".commands.serve:serve_command", "Serve rooms on one port."),
         "config": Entry(".config.command:config", "Check, show and begin a configuration."),
+        "users": Entry(".commands.users:users", "Accounts, and invitations to sign up."),
+        "limits": Entry(".commands.limits:limits", "Rate limits of a running server."),
+        "audit": Entry(".commands.audit:audit", "Who changed what on a server, the newest first."),
         "tree": Entry(".commands.operate:tree", "What runs inside a server: rooms, restarts, quarantines."),
         "release": Entry(".commands.operate:release", "End the quarantine of a room."),
         "migrate": Entry(".migrate:migrate", "Look at the schema of a database, or bring it up to date."),

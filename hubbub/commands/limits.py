@@ -1,0 +1,85 @@
+"""The command group `hubbub limits`: the rate limits of a running server, for administrators and the operator."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from .access import Access, with_access
+from .catalogue import DefaultGroup
+from .durations import duration
+from .output import Column, json_option
+from .server import Server, carry_out, path_of
+
+_LIMITS: Final = (
+    Column("name", "name"),
+    Column("counted by", "counted_by"),
+    Column("rate", "rate", right=True),
+    Column("per, s", "period_s", right=True),
+    Column("burst", "burst", right=True),
+    Column("on", "on"),
+    Column("said by", "source"),
+    Column("refused", "refused", right=True),
+)
+_PATH: Final = "/admin/limits"
+
+
+@click.group(cls=DefaultGroup)
+def limits() -> None:
+    """Rate limits of a running server. For administrators and the operator.
+
+    What is set here stands above the configuration, is kept in the database, and holds for the next request.
+
+    \b
+    Examples:
+      hubbub limits
+      hubbub limits set post --rate 5 --per 1s --burst 20
+      hubbub limits reset post
+    """
+
+
+@limits.command("list")
+@with_access(operator=True)
+@json_option
+def list_limits(access: Access, as_json: bool) -> None:
+    """List the limits, with what they have refused."""
+
+    async def ask(server: Server) -> None:
+        answer = await server.ask("GET", _PATH)
+        server.output.rows(_LIMITS, answer["limits"])
+        if not answer["on"]:
+            server.output.note("limits are off: nobody is refused (limits.on)")
+
+    carry_out(access, ask, as_json=as_json)
+
+
+@limits.command("set")
+@with_access(operator=True)
+@click.option("--rate", type=click.IntRange(min=1), required=True, help="Requests a period in the long run.")
+@click.option("--per", "period_s", type=duration, default=1, help="The period: 1s, 1m, 1h.  [default: 1s]")
+@click.option("--burst", type=click.IntRange(min=1), help="Requests at once after a pause.  [default: the rate]")
+@click.option("--off", is_flag=True, help="Let any number through.")
+@json_option
+@click.argument("name")
+def set_limit(access: Access, rate: int, period_s: int, burst: int | None, off: bool, as_json: bool, name: str) -> None:
+    """Set a limit for good."""
+
+    async def change(server: Server) -> None:
+        body: dict[str, object] = {"rate": rate, "period_s": period_s, "burst": burst or rate, "on": not off}
+        server.output.thing(_LIMITS, await server.ask("PUT", _PATH + path_of(name), body=body))
+
+    carry_out(access, change, as_json=as_json)
+
+
+@limits.command()
+@with_access(operator=True)
+@json_option
+@click.argument("name")
+def reset(access: Access, as_json: bool, name: str) -> None:
+    """Give a limit back to the configuration."""
+
+    async def change(server: Server) -> None:
+        server.output.thing(_LIMITS, await server.ask("DELETE", _PATH + path_of(name)))
+
+    carry_out(access, change, as_json=as_json)
