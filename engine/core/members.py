@@ -141,6 +141,8 @@ def decide_member(
         case MemberAction.REMOVE:
             return _remove(members, _belonging(known))
         case MemberAction.MUTE:
+            if itself and rank < Role.OWNER.rank:
+                raise Forbidden("one's own mute is for others to end")
             return _mute(members, known, change, at_ms)
         case MemberAction.BAN:
             return _ban(members, known, change, itself=itself)

@@ -64,6 +64,7 @@ PUT, JOIN, REMOVE, MUTE, BAN, UNBAN = (MemberAction(name) for name in ("put", "j
         ("app", BAN, "ann", Role.MEMBER, Conflict),
         ("ann", BAN, "ann", Role.MEMBER, Conflict),
         ("ann", REMOVE, "nobody", Role.MEMBER, NotFound),
+        ("mia", MUTE, "mia", Role.MEMBER, Forbidden),
     ],
 )
 def test_refusals(by: str, action: MemberAction, whom: str, role: Role, error: type[EngineError]) -> None:
@@ -126,6 +127,19 @@ def test_leaving_does_not_end_a_mute() -> None:
     kind, back = decide(members, "bob", JOIN, "bob") or (None, left)
     assert kind is EventType.MEMBER_JOINED
     assert (back.belongs, back.muted_until_ms) == (True, NOW + 5)
+
+
+def test_a_moderator_who_is_muted_does_not_end_it() -> None:
+    """An owner's mute holds against the office it was given to; owners end what binds themselves."""
+    _, muted = decide(FOUR, "ann", MUTE, "mia", until_ms=NOW + 5) or (None, FOUR["mia"])
+    members = after(FOUR, muted)
+    with pytest.raises(Forbidden):
+        decide(members, "mia", MUTE, "mia")
+    with pytest.raises(Forbidden):
+        decide(members, "moe", MUTE, "mia")
+    assert decide(members, "ann", MUTE, "mia") is not None
+    _, silent = decide(members, "app", MUTE, "ann", until_ms=NOW + 5) or (None, FOUR["ann"])
+    assert decide(after(members, silent), "ann", MUTE, "ann") is not None
 
 
 def test_a_ban_keeps_out_until_it_is_ended() -> None:
