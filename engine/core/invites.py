@@ -114,9 +114,10 @@ def check_maker(principal: Principal, record: Record, role: Role) -> Role | None
     Raises:
         Forbidden: the role is not below the maker's own.
     """
-    if role.rank >= rank_of(principal, record):
+    rank = rank_of(principal, record)
+    if role.rank >= rank:
         raise Forbidden("you can give roles below your own only")
-    return _office(record, principal.id)
+    return _office(record, principal.id) if rank <= Role.OWNER.rank else None
 
 
 def check_open(invite: Invite, user_id: str, at_ms: int) -> None:

@@ -137,18 +137,18 @@ def standing_of(principal: Principal, record: Record) -> Standing:
     """What a principal is to a conversation now."""
     if principal.all_powerful:
         return Standing.OWNER
+    if (
+        principal.role is ServerRole.ADMIN
+        and Scope.ADMIN in principal.scopes
+        and record.kind is not ConversationKind.DIRECT
+    ):
+        return Standing.OWNER  # also who was made less here, or banned: no owner keeps an admin out
     member = record.members.get(principal.author.id)
     if member is not None:
         if member.banned:
             return Standing.BANNED if record.visibility is Visibility.PUBLIC else Standing.STRANGER
         if member.joined_at_ms:
             return _STANDINGS[member.role]
-    if (
-        principal.role is ServerRole.ADMIN
-        and Scope.ADMIN in principal.scopes
-        and record.kind is not ConversationKind.DIRECT
-    ):
-        return Standing.OWNER
     if record.visibility is Visibility.PUBLIC:
         return Standing.VISITOR
     return Standing.READER if record.id in principal.grants else Standing.STRANGER

@@ -101,6 +101,7 @@ def test_whom_an_invite_is_bound_to() -> None:
         (principal("max"), Role.MEMBER, Role.MODERATOR),
         (principal("max"), Role.MODERATOR, Forbidden),
         (principal("root", role=ServerRole.ADMIN), Role.MODERATOR, None),
+        (principal("max", role=ServerRole.ADMIN), Role.MODERATOR, None),
         (SYSTEM, Role.MODERATOR, None),
         (principal("bob"), Role.VIEWER, Forbidden),
     ],

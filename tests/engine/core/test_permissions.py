@@ -153,6 +153,19 @@ def test_a_hidden_conversation_sounds_like_none() -> None:
     assert str(caught.value) == "no such conversation"
 
 
+@pytest.mark.parametrize("row", ["viewer", "member", "moderator", "banned", "muted"])
+@pytest.mark.parametrize("visibility", Visibility)
+def test_no_owner_makes_an_admin_less(row: str, visibility: Visibility) -> None:
+    """An admin whom an owner made a viewer, or banned, still stands as an owner; without the scope it is what it was made."""
+    record = record_of(visibility)
+    admin = person(row, role=ServerRole.ADMIN)
+    muted = row == "muted"
+    assert "".join(met(admin, verb, record) for verb in VERBS) == ("yffyyyyy" if muted else "yyyyyyyy")
+    assert rank_of(admin, record) == 4
+    key = person(row, role=ServerRole.ADMIN, scopes=ALL_SCOPES - {Scope.ADMIN})
+    assert "".join(met(key, verb, record) for verb in VERBS) == ROOMS[visibility][row]
+
+
 def test_ranks() -> None:
     """Those whom no rule restrains stand above the owners."""
     record = record_of(Visibility.PUBLIC)
