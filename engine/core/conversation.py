@@ -12,7 +12,7 @@ A row that changes the conversation or its members is the last of its flight, an
 over: so it is decided by what is settled, and whoever posts behind it must be allowed in the conversation as it is then.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 
 import attrs
@@ -36,12 +36,12 @@ from .members import MemberChange, after, decide_member
 from .messages import Ack, ConversationChange, Event, Message, Record
 from .permissions import Standing, Verb, check, rank_of, standing_of
 from .recovery import Decision, Since, decide
+from .slow_mode import SlowMode
 from .tail import Tail
 from .version import version_of
 
 _OTHER_BODY = "the idempotency key was used for another body"
 _OFFICE = frozenset({Standing.OWNER, Standing.MODERATOR})
-_SPEAKERS = 10_000  # of slow mode; past it the one that spoke longest ago is forgotten
 
 
 @attrs.define(eq=False)
@@ -108,7 +108,7 @@ class ConversationMachine:
         "_dedupe",
         "_described",
         "_flying",
-        "_spoke",
+        "_slow",
         "_waiting_bytes",
         "flight",
         "record",
@@ -128,7 +128,7 @@ class ConversationMachine:
         self._waiting_bytes = 0
         self._described: Record | None = None
         self._decided: list[tuple[Pending, Record | EngineError]] = []
-        self._spoke: OrderedDict[str, int] = OrderedDict()
+        self._slow = SlowMode()
         self._recall_speakers()
 
     @property
@@ -159,33 +159,28 @@ class ConversationMachine:
         refusal = _refusal(submission, self.record)
         if refusal is None and self.record.slow_s:
             refusal = self._too_soon(submission)
-        return self._enqueue(submission) if refusal is None else refusal
+        if refusal is not None:
+            return refusal
+        refusal = self._enqueue(submission)
+        if refusal is not None:
+            self._slow.give_back(row.actor.id, row.at_ms)
+        return refusal
 
     def _too_soon(self, submission: Submit) -> EngineError | Doubted | None:
         """Slow mode: one post of an author in `slow_s` seconds; those in office are free of it."""
         if submission.verb is not Verb.POST or standing_of(submission.principal, self.record) in _OFFICE:
             return None
-        row, last_ms = submission.row, self._spoke.get(submission.row.actor.id)
-        left_ms = 0 if last_ms is None else last_ms + 1000 * self.record.slow_s - row.at_ms
-        if left_ms > 0:
-            error = RateLimited("slow mode: wait before you post again", retry_after_s=left_ms / 1000)
-            return error if row.key is None else Doubted(error)
-        self._spoken(row.actor.id, row.at_ms)
-        return None
-
-    def _spoken(self, author_id: str, at_ms: int) -> None:
-        self._spoke[author_id] = at_ms
-        self._spoke.move_to_end(author_id)
-        if len(self._spoke) > _SPEAKERS:
-            self._spoke.popitem(last=False)
+        row = submission.row
+        left_ms = self._slow.take(row.actor.id, row.at_ms, self.record.slow_s)
+        if not left_ms:
+            return None
+        error = RateLimited("slow mode: wait before you post again", retry_after_s=left_ms / 1000)
+        return error if row.key is None else Doubted(error)
 
     def _recall_speakers(self) -> None:
         """Slow mode begins, or the conversation was loaded: who spoke lately stands in the tail."""
-        self._spoke.clear()
-        if self.record.slow_s:
-            for event in self.tail.events(self.tail.floor, len(self.tail)):
-                if event.message is not None:
-                    self._spoken(event.actor.id, event.at_ms)
+        events = self.tail.events(self.tail.floor, len(self.tail)) if self.record.slow_s else []
+        self._slow.recall((event.actor.id, event.at_ms) for event in events if event.message is not None)
 
     def _share(self, pending: Pending, retry: Submit) -> EngineError | None:
         """A retry of what is on its way."""
@@ -260,7 +255,7 @@ class ConversationMachine:
         """The storage actor did not take the flight: everybody in it is told, nothing is stored."""
         assert self.flight is not None
         flight, self.flight = self.flight, None
-        return [(self._forget(pending), error) for pending in flight.pending]
+        return [(self._lose(pending), error) for pending in flight.pending]
 
     def settle(self, results: Sequence[Result]) -> list[tuple[Pending, Ack | Record | EngineError | Doubted]]:
         """Take what became of the flight: append what was committed and return the answers, in order.
@@ -289,11 +284,12 @@ class ConversationMachine:
         return refused
 
     def _settle_one(self, pending: Pending, result: Result) -> Ack | Record | EngineError:
-        self._forget(pending)
         match result:
             case Rejected(error):
+                self._lose(pending)
                 return error
             case Repeat():
+                self._lose(pending)
                 answer = answer_to_repeat(pending.row, result, self.record.epoch)
                 if isinstance(answer, EngineError):
                     return answer
@@ -301,6 +297,7 @@ class ConversationMachine:
                     raise ValueError(f"a repeat at {result.offset}, past the head {self.tail.head}")
                 return self._remember(pending, answer)
             case Committed(offset):
+                self._forget(pending)
                 event = event_of(pending.row, offset)
                 self.tail.append(event)
                 if event.message is None:
@@ -333,7 +330,7 @@ class ConversationMachine:
         expired = [] if self.flight is None else overdue(self.flight.pending, now, sent=sent)
         if not sent:
             for pending, _ in expired:
-                self._forget(pending)  # a retry must not share the fate of a row that will never leave
+                self._lose(pending)  # a retry must not share the fate of a row that will never leave
         late = [pending for pending in self.waiting if now >= pending.deadline]
         self._drop(late)
         expired.extend((pending, StoreUnavailable()) for pending in late)
@@ -344,7 +341,7 @@ class ConversationMachine:
             gone = {id(pending) for pending in leaving}
             self.waiting = deque(pending for pending in self.waiting if id(pending) not in gone)
         for pending in leaving:
-            self._waiting_bytes -= self._forget(pending).row.size_bytes
+            self._waiting_bytes -= self._lose(pending).row.size_bytes
 
     def abandon(self) -> list[Pending]:
         """Give up everything that waits (the actor ends): returned to be refused as certainly not stored."""
@@ -352,6 +349,11 @@ class ConversationMachine:
         self.waiting.clear()
         self._waiting_bytes = 0
         return waiting
+
+    def _lose(self, pending: Pending) -> Pending:
+        """Nothing comes of it."""
+        self._slow.give_back(pending.row.actor.id, pending.row.at_ms)
+        return self._forget(pending)
 
     def _forget(self, pending: Pending) -> Pending:
         scope = pending.scope

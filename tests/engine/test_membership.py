@@ -170,6 +170,21 @@ async def test_mute_and_slow_mode_hold_inside_the_actor(autojump_clock: MockCloc
         assert isinstance(await post(engine, "free", by=BOB).wait(), Ack)
 
 
+async def test_a_post_that_comes_to_nothing_uses_no_turn(autojump_clock: MockClock) -> None:
+    """Slow mode counts what is stored: who was told to try again may, a day before the next turn."""
+    store = FaultyStore()
+    async with Engine.open(store=store, wall=lambda: 1_000_000) as engine:
+        room = await engine.create(ROOM, owner=ADA.author)
+        await room.update(slow_s=86_400)
+        store.go_away()
+        assert isinstance(await post(engine, "x", by=BOB, key="k", timeout_s=1).wait(), StoreUnavailable)
+        store.come_back()
+        assert isinstance(await post(engine, "poison", by=BOB).wait(), Unprocessable)
+        await trio.sleep(5)
+        assert isinstance(await post(engine, "x", by=BOB, key="k").wait(), Ack)
+        assert isinstance(await post(engine, "y", by=BOB).wait(), RateLimited)
+
+
 async def test_slow_mode_outlives_a_crash(autojump_clock: MockClock) -> None:
     """The next incarnation reads in the log who spoke lately."""
     wall = [1_000_000]
