@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from .core.authors import Author
 from .core.errors import Conflict, EngineError, Forbidden, LimitExceeded, NoLongerValid, NotFound, OutcomeUnknown
-from .core.ids import conversation_id, message_id
+from .core.ids import ConversationId, conversation_id, message_id
 from .core.invites import MAX_OPEN, Invite, check_entry, check_maker, check_open, check_ttl, fold_bound
 from .core.members import Member, Role
 from .core.messages import Record
@@ -67,7 +68,7 @@ class Invites:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._accepting: set[bytes] = set()  # digests; one at a time may try, the others are refused
+        self._busy: set[tuple[str, str]] = set()  # being accepted or revoked: conversation and id of each
         self._prune_at_ms = 0
 
     async def make(
@@ -130,11 +131,13 @@ class Invites:
 
         Raises:
             NotFound, Forbidden: `by` may not, or there is no such invite here.
-            Conflict: somebody has joined by it.
+            Conflict: somebody has joined by it, or is accepting it at this moment.
         """
         message_id(invite_id)
         await self._engine.conversation(name).describe(by=by, verb=Verb.INVITE)
-        found = await self._engine.store.invites.revoke(conversation_id(name), invite_id, now_ms=self._engine.now_ms())
+        conversation = conversation_id(name)
+        with self._alone(conversation, invite_id):
+            found = await self._engine.store.invites.revoke(conversation, invite_id, now_ms=self._engine.now_ms())
         if found is None:
             raise NotFound("no such invite")
         if not found.revoked_at_ms:
@@ -168,21 +171,32 @@ class Invites:
             OutcomeUnknown: call it again with the same token and the same account.
         """
         invite = (await self.look(token, by=by, names=names)).invite
-        digest = invite.digest
-        if digest in self._accepting:
-            raise Conflict("the invite is being accepted")
-        self._accepting.add(digest)
-        try:
-            if not await self._engine.store.invites.claim(digest, by.id, now_ms=self._engine.now_ms()):
+        with self._alone(invite.conversation, invite.id):
+            if not await self._engine.store.invites.claim(invite.digest, by.id, now_ms=self._engine.now_ms()):
                 raise NoLongerValid("the invite was used")
             return invite, await self._join(invite, by.author)
+
+    @contextmanager
+    def _alone(self, conversation: ConversationId, invite_id: str) -> Iterator[None]:
+        """One at a time accepts or revokes an invite: what was revoked brings nobody in, what brings somebody in was not.
+
+        Raises:
+            Conflict: another one does.
+        """
+        key = conversation, invite_id
+        if key in self._busy:
+            raise Conflict("somebody is accepting or revoking the invite at this moment")
+        self._busy.add(key)
+        try:
+            yield
         finally:
-            self._accepting.discard(digest)
+            self._busy.discard(key)
 
     async def _join(self, invite: Invite, user: Author) -> Member:
         room = self._engine.conversation(invite.conversation)
         try:
-            members = await room.members.admit(user, invite.role)
+            inviter = None if invite.made_as is None else invite.made_by.id
+            members = await room.members.admit(user, invite.role, invited_by=inviter)
         except OutcomeUnknown:
             raise
         except EngineError:

@@ -52,12 +52,15 @@ class Membership:
         """Have a principal join a public conversation."""
         return await self._change(MemberChange(user=principal.author, action=MemberAction.JOIN), principal)
 
-    async def admit(self, user: Author, role: Role) -> Members:
+    async def admit(self, user: Author, role: Role, *, invited_by: str | None = None) -> Members:
         """Bring in somebody who was invited, in that person's own name, into a private conversation too.
 
         Who belongs already stays what it is; a ban stands (Conflict).
+
+        Args:
+            invited_by: the id of who must still be in an office here that gives this role (NoLongerValid).
         """
-        wish = MemberChange(user=user, action=MemberAction.JOIN, role=role)
+        wish = MemberChange(user=user, action=MemberAction.JOIN, role=role, invited_by=invited_by)
         return await self._change(wish, Principal(user, all_powerful=True))
 
     async def remove(self, user: Author | str, *, by: Principal = SYSTEM) -> Members:

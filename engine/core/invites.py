@@ -15,7 +15,7 @@ import attrs
 from .authors import Author
 from .errors import Conflict, Forbidden, InvalidCommand, NoLongerValid, Unprocessable
 from .ids import ConversationId
-from .members import Role
+from .members import Role, check_inviter, office_of
 from .messages import Record
 from .permissions import rank_of
 from .principals import Principal
@@ -117,7 +117,7 @@ def check_maker(principal: Principal, record: Record, role: Role) -> Role | None
     rank = rank_of(principal, record)
     if role.rank >= rank:
         raise Forbidden("you can give roles below your own only")
-    return _office(record, principal.id) if rank <= Role.OWNER.rank else None
+    return office_of(record.members, principal.id) if rank <= Role.OWNER.rank else None
 
 
 def check_open(invite: Invite, user_id: str, at_ms: int) -> None:
@@ -144,18 +144,9 @@ def check_entry(invite: Invite, record: Record, user_id: str) -> None:
         Conflict: the user is a member already, and the invite is left for somebody else.
     """
     if invite.made_as is not None:
-        office = _office(record, invite.made_by.id)
-        if office is None or invite.role.rank >= office.rank:
-            raise NoLongerValid("whoever made the invite may not bring people in any more")
+        check_inviter(record.members, invite.made_by.id, invite.role)
     known = record.members.get(user_id)
     if known is not None and known.banned:
         raise Forbidden("you are banned here")
     if known is not None and known.belongs and invite.accepted_by != user_id:
         raise Conflict("you are a member already")
-
-
-def _office(record: Record, user_id: str) -> Role | None:
-    member = record.members.get(user_id)
-    if member is None or not member.belongs or member.role not in (Role.OWNER, Role.MODERATOR):
-        return None
-    return member.role

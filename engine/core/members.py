@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from .authors import Author
-from .errors import Conflict, Forbidden, LimitExceeded, NotFound
+from .errors import Conflict, Forbidden, LimitExceeded, NoLongerValid, NotFound
 from .kinds import EventType
 
 MAX_MEMBERS: Final = 10_000
@@ -97,12 +97,14 @@ class MemberChange:
         action: what.
         role: of `PUT` and `JOIN`.
         until_ms: of `MUTE`, milliseconds since the epoch.
+        invited_by: of `JOIN`, who must be in an office here that gives this role; None where nobody's office counts.
     """
 
     user: Author
     action: MemberAction
     role: Role = Role.MEMBER
     until_ms: int = 0
+    invited_by: str | None = None
 
 
 Members = Mapping[str, Member]
@@ -112,6 +114,25 @@ Members = Mapping[str, Member]
 def owners_of(members: Members) -> int:
     """How many owners there are."""
     return sum(member.role is Role.OWNER and member.belongs for member in members.values())
+
+
+def office_of(members: Members, user_id: str) -> Role | None:
+    """The office that somebody holds; None for whoever holds none."""
+    member = members.get(user_id)
+    if member is None or not member.belongs or member.role not in (Role.OWNER, Role.MODERATOR):
+        return None
+    return member.role
+
+
+def check_inviter(members: Members, user_id: str, role: Role) -> None:
+    """Let an invite pass whose maker could still make it.
+
+    Raises:
+        NoLongerValid: it could not.
+    """
+    office = office_of(members, user_id)
+    if office is None or role.rank >= office.rank:
+        raise NoLongerValid("whoever made the invite may not bring people in any more")
 
 
 def decide_member(
@@ -130,6 +151,7 @@ def decide_member(
         Conflict: it would leave no owner, or the person is banned.
         NotFound: no such member.
         LimitExceeded: the conversation is full.
+        NoLongerValid: who invited is not in office any more.
     """
     known = members.get(change.user.id)
     itself = by_id == change.user.id
@@ -160,6 +182,8 @@ def _put(
     joining = change.action is MemberAction.JOIN
     if joining and known is not None and known.belongs:
         return None
+    if change.invited_by is not None:
+        check_inviter(members, change.invited_by, change.role)
     if not joining and (change.role.rank > rank or (change.role.rank == rank and rank < Role.OWNER.rank)):
         raise Forbidden("you can give roles below your own only")
     if known is None:

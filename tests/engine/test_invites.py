@@ -210,6 +210,45 @@ async def test_a_moderator_who_was_removed_does_not_come_back_by_an_invite_made_
                 await there.accept(token, who)
 
 
+async def test_an_invite_falls_with_its_maker_at_the_last_moment(autojump_clock: MockClock) -> None:
+    """The removal is committed while the invited person is on the way in: nobody comes in behind it."""
+    async with world() as there:
+        await there.room.members.put(BOB.author, Role.MODERATOR)
+        token = await there.token(BOB)
+        held = there.store.backend.hold()
+        caught: list[str] = []
+
+        async def accept() -> None:
+            with pytest.raises(NoLongerValid):
+                await there.accept(token, EVE)
+            caught.append("eve")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(there.room.members.remove, BOB.author)
+            await trio.sleep(0.1)
+            nursery.start_soon(accept)
+            await trio.sleep(0.1)
+            held.set()
+        assert caught == ["eve"]
+        assert set(await there.room.members.all()) == {"ada"}
+        assert (await there.only()).accepted_by is None
+
+
+async def test_what_is_being_accepted_cannot_be_revoked(autojump_clock: MockClock) -> None:
+    """Nobody is told that an invite is revoked by which somebody comes in afterwards."""
+    async with world() as there:
+        token = await there.token()
+        held = there.store.backend.hold()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(there.accept, token)
+            await trio.sleep(0.1)
+            with pytest.raises(Conflict):
+                await there.engine.invites.revoke(ROOM, (await there.only()).id, by=ADA)
+            held.set()
+        assert (await there.only()).state(there.wall_ms[0]) == "accepted"
+        assert "bob" in await there.room.members.all()
+
+
 async def test_open_invites_are_bounded(autojump_clock: MockClock) -> None:
     """Of one conversation; revoking makes room."""
     async with world() as there:
