@@ -219,4 +219,7 @@ METHOD_ACTIONS: dict[str, Action] = {
     "history": Action.READ,
     "conversation": Action.READ,
     "typing": Action.WRITE,
+    "members": Action.READ,
+    "bans": Action.READ,
+    "join": Action.JOIN,
 }

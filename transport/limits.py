@@ -57,6 +57,7 @@ class Action(StrEnum):
     WRITE = "write"
     POST = "post"
     CREATE = "create"
+    JOIN = "join"
     GUEST = "guest"
     LOGIN = "login"
     SIGN_UP = "sign_up"
@@ -74,6 +75,7 @@ _RULES: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.WRITE: ("write",),
     Action.POST: ("write", "post", "conversation"),
     Action.CREATE: ("write", "create"),
+    Action.JOIN: ("write", "join"),
     Action.GUEST: ("guest",),
     Action.LOGIN: ("login",),
     Action.SIGN_UP: ("sign_up",),
@@ -148,6 +150,9 @@ class LimitSettings:
         Counted.CONVERSATION, 500, 1000, "posts of all callers in one conversation", on=False
     )
     create: Profile = _profile(Counted.CALLER, 30, 30, "new conversations", period_s=60)
+    join: Profile = _profile(
+        Counted.MEMBER, 10, 10, "becoming a member oneself; each is an event for everybody there", period_s=60
+    )
     guest: Profile = _profile(Counted.ADDRESS, 10, 30, "new guests", period_s=60)
     login: Profile = _profile(Counted.ADDRESS, 10, 10, "attempts to log in", period_s=60)
     sign_up: Profile = _profile(Counted.ADDRESS, 20, 10, "new accounts", period_s=3600)

@@ -35,6 +35,7 @@ from .api import Api
 from .call import Call
 from .http_message import Response
 from .http_route import Respond
+from .limits import Action
 from .openapi import shapes_members as shapes
 from .openapi.doc import Answer, Doc
 from .openapi.parameters import USER_ID_CHARS
@@ -341,6 +342,7 @@ MEMBER_ROUTES: Final = (
         path=_CONVERSATION + "/join",
         endpoint=post_join,
         scope=Scope.MANAGE,
+        action=Action.JOIN,
         max_body_bytes=BODY_BYTES,
         doc=Doc(tag=_TAG, answer=shapes.Member, problems=_CHANGE),
     ),

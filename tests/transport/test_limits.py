@@ -55,6 +55,8 @@ def test_a_per_address_limit_is_one_bucket_for_the_whole_world_and_here_it_is_no
         (Action.POST, "post", [("a", "ada", "y"), ("a", "bob", "x")]),
         (Action.POST, "write", [("a", "bob", "x")]),
         (Action.POST, "conversation", [("a", "ada", "y")]),
+        (Action.JOIN, "join", [("a", "ada", "y"), ("a", "bob", "x")]),
+        (Action.JOIN, "write", [("a", "bob", "x")]),
     ],
 )
 def test_whom_a_profile_counts(action: Action, profile: str, others: list[tuple[str, str | None, str]]) -> None:
