@@ -399,7 +399,12 @@ class Room:
             except EngineError as error:
                 if users is not None and subscriber.stage is Stage.LIVE:
                     self.resume(subscriber)
+                    if not self._has(subscriber):
+                        continue  # its outlet broke, or it fell too far behind: it was cut for that
                 self.cut(subscriber, error)
+
+    def _has(self, subscriber: Subscriber) -> bool:
+        return subscriber in self.groups.get(subscriber.format.name, ())
 
     def announce(self, event: Event, now: float) -> None:
         """Have the actor spread an ephemeral event. Without one nobody stands at the head, and nobody is told.

@@ -87,6 +87,23 @@ async def test_a_removed_member_sees_the_event_and_nothing_after_it(autojump_clo
             assert isinstance(await post(engine, "x", by=who).wait(), NotFound)
 
 
+async def test_a_removed_member_whose_connection_broke_is_cut_once(autojump_clock: MockClock) -> None:
+    """The event that it is to see before it goes meets a bug of its transport: that ends it, and nothing does so again."""
+
+    def broken() -> None:
+        raise RuntimeError("no transport")
+
+    async with Engine.open(store=MemoryStore()) as engine:
+        room = await engine.create(ROOM, owner=ADA.author, visibility=PRIVATE)
+        await room.members.put(BOB.author)
+        bob = Outlet()
+        await join(engine, subscriber_of(bob, "c", BOB)).wait()
+        bob.on_push = broken
+        await room.members.remove(BOB.author, by=ADA)
+        assert bob.cut == ["internal"]
+        assert engine.statistics().cut_off == {"internal": 1}
+
+
 async def test_a_ban_in_public_ends_streams_and_posts(autojump_clock: MockClock) -> None:
     """Somebody who never joined can be banned; it is told so, and after the ban's end it is a visitor again."""
     async with Engine.open(store=MemoryStore()) as engine:
