@@ -20,6 +20,8 @@ from .kinds import EventType
 
 MAX_MEMBERS: Final = 10_000
 """Rows of one conversation; it keeps them in memory while it is live."""
+FOR_OFFICE: Final = 1_000
+"""Of these so many are left to those in office: a crowd that joins a public conversation must not keep them from banning."""
 
 
 class Role(StrEnum):
@@ -187,7 +189,7 @@ def _put(
     if not joining and (change.role.rank > rank or (change.role.rank == rank and rank < Role.OWNER.rank)):
         raise Forbidden("you can give roles below your own only")
     if known is None:
-        _room_for_one(members)
+        _room_for_one(members, MAX_MEMBERS - FOR_OFFICE if itself and joining else MAX_MEMBERS)
         return EventType.MEMBER_JOINED, Member(change.user, change.role, at_ms)
     if not known.belongs:  # a mute without a membership
         return EventType.MEMBER_JOINED, attrs.evolve(known, user=change.user, role=change.role, joined_at_ms=at_ms)
@@ -242,9 +244,9 @@ def _keep_an_owner(members: Members) -> None:
         raise Conflict("the last owner stays: make somebody else an owner first")
 
 
-def _room_for_one(members: Members) -> None:
-    if len(members) >= MAX_MEMBERS:
-        raise LimitExceeded(f"a conversation has at most {MAX_MEMBERS} members, mutes and bans")
+def _room_for_one(members: Members, most: int = MAX_MEMBERS) -> None:
+    if len(members) >= most:
+        raise LimitExceeded(f"a conversation has at most {most} members, mutes and bans")
 
 
 def after(members: Members, member: Member) -> Members:

@@ -10,6 +10,7 @@ from hubbub.engine.core.authors import Author
 from hubbub.engine.core.errors import Conflict, EngineError, Forbidden, LimitExceeded, NotFound
 from hubbub.engine.core.kinds import EventType
 from hubbub.engine.core.members import (
+    FOR_OFFICE,
     MAX_MEMBERS,
     Member,
     MemberAction,
@@ -162,6 +163,16 @@ def test_a_conversation_has_room_for_so_many() -> None:
         with pytest.raises(LimitExceeded):
             decide(members, "u0", action, "one more", until_ms=until_ms)
     assert decide(members, "u0", PUT, "u1", Role.VIEWER) is not None
+
+
+def test_a_crowd_that_joins_leaves_room_for_bans() -> None:
+    """Who joins by oneself stops before the bound; bans and mutes of newcomers go on."""
+    members = {f"u{number}": Member(user(f"u{number}"), Role.MEMBER, 1) for number in range(MAX_MEMBERS - FOR_OFFICE)}
+    members["u0"] = Member(user("u0"), Role.OWNER, 1)
+    with pytest.raises(LimitExceeded):
+        decide(members, "newcomer", JOIN, "newcomer")
+    for action, until_ms in ((PUT, 0), (MUTE, NOW + 1), (BAN, 0)):
+        assert decide(members, "u0", action, "newcomer", until_ms=until_ms) is not None
 
 
 PEOPLE = ("ann", "bob", "cid", "dan")
