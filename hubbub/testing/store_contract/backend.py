@@ -12,11 +12,12 @@ from typing import ClassVar
 import pytest
 import trio
 
-from ...engine import StoreUnavailable
+from ...engine import Member, Role, StoreUnavailable
 from ...engine.core.batch import Committed, Rejected, Repeat, Row
+from ...engine.core.kinds import EventType
 from ...engine.core.messages import ConversationChange
 from ...storage.ports import Backend, RowsRefused
-from ..rows import OTHER, ROOM, message, record, update
+from ..rows import AT_MS, BOB, OTHER, ROOM, membership, message, record, update
 from .opening import PLENTY
 
 
@@ -80,6 +81,18 @@ class BackendContract:
         assert results[:-1] == [*expected, Committed(5)]
         assert isinstance(results[-1], Rejected)
         assert await self._ids(backend) == [row.id for row in (known, rows[0], rows[1], more[0])]
+
+    async def test_a_second_try_changes_no_membership_twice(self, backend: Backend) -> None:
+        """A ban that is there already is one event and one row, whatever comes with the second try."""
+        banned = Member(BOB, Role.MEMBER, 0, banned=True)
+        rows = [message(), membership(kind=EventType.MEMBER_LEFT, member=banned)]
+        assert await backend.commit(rows, again=False) == [Committed(1), Committed(2)]
+        other = membership(OTHER, member=Member(BOB, Role.MODERATOR, AT_MS))
+        assert await backend.commit([*rows, other], again=True) == [Committed(1), Committed(2), Committed(1)]
+        found = [await backend.load(name) for name in (ROOM, OTHER)]
+        assert [record and record.members.get(BOB.id) for record in found] == [banned, other.member]
+        events = await backend.events(ROOM, after=0, limit=10, max_bytes=1 << 20)
+        assert [event.member for event in events] == [None, banned]
 
     async def test_a_refused_commit_stores_nothing(self, backend: Backend) -> None:
         """Rows before and behind the poison, and those of other conversations, are left out with it."""
