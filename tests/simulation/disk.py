@@ -75,6 +75,10 @@ class Disk(MemoryBackend):
             assert event.offset is not None
             yield event.offset, "" if event.message is None else event.message.id, name_of(event)
 
+    def events_of(self, conversation: str) -> list[Event]:
+        """The log itself; for reading only."""
+        return self._logs[conversation].events
+
     def next_term(self) -> int:
         """A server starts: all earlier ones are fenced."""
         self.term += 1

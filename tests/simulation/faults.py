@@ -14,6 +14,7 @@ from hubbub.engine.core.commands import Submit
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.permissions import Verb
 
+from .club import CLUB
 from .crash import InjectedCrash
 from .disk import POISON
 from .network import Weather
@@ -87,7 +88,7 @@ class Faults:
         self._town.timeline.after(seconds, undo)
 
     def _room(self, fault: Fault) -> str:
-        rooms = self._town.rooms
+        rooms = self._town.rooms + ([CLUB] if self._town.plan.club else [])
         return rooms[fault.target % len(rooms)]
 
     # -- processes: amount is in steps of tasks -------------------------------------------------------------------

@@ -79,8 +79,17 @@ class ReaderPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_start: bool
 
 
+class ClubPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A room whose members change: how many people, how many changes, and how long between two."""
+
+    people: int
+    changes: int
+    pause_s: float
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One simulation. `bounds`: settings of the engine by name; `window_bytes`: of each direction of a connection."""
+    """One simulation. `bounds`: settings of the engine by name; `window_bytes`: of each direction of a connection; `club`: a
+    room besides, or None."""
 
     seed: int
     seconds: float
@@ -90,6 +99,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     writers: tuple[WriterPlan, ...]
     readers: tuple[ReaderPlan, ...]
     faults: tuple[Fault, ...]
+    club: ClubPlan | None = None
 
     def to_json(self) -> str:
         """For a file, or a bug report."""
@@ -116,6 +126,7 @@ def draw(seed: int) -> Plan:
         writers=tuple(_writer(rng, seconds) for _ in range(rng.randint(2, 5))),
         readers=tuple(_reader(rng, rooms) for _ in range(rng.randint(2, 7))),
         faults=tuple(sorted((_fault(rng, seconds) for _ in range(faults)), key=lambda fault: fault.at_s)),
+        club=_club(random.Random(f"club plan {seed}"), seconds),
     )
 
 
@@ -158,6 +169,13 @@ def _reader(rng: random.Random, rooms: int) -> ReaderPlan:
         stays_s=rng.choice((1.0, 5.0, 1_000.0)),
         from_start=rng.random() < 0.7,
     )
+
+
+def _club(rng: random.Random, seconds: float) -> ClubPlan | None:
+    if rng.random() < 0.5:
+        return None
+    changes = rng.randint(5, 40)
+    return ClubPlan(people=rng.randint(2, 5), changes=changes, pause_s=rng.choice((0.2, 0.6, 1.0)) * seconds / changes)
 
 
 def _fault(rng: random.Random, seconds: float) -> Fault:

@@ -25,6 +25,7 @@ from hubbub.engine.core.principals import ServerRole
 from hubbub.engine.identity.records import TokenKind, TokenRecord, User
 from hubbub.testing.audit import Verdict
 
+from .club import CLUB, Club
 from .disk import Disk
 from .faults import Faults
 from .plan import Plan, draw
@@ -137,7 +138,8 @@ def _listening() -> Iterator[_Ear]:
 async def _simulate(plan: Plan, disk: Disk, heard: _Ear, outcomes: list[Outcome]) -> None:
     async with trio.open_nursery() as nursery:
         town = Town(plan, disk, nursery)
-        await _furnish(town)
+        club = None if plan.club is None else Club(town, plan.club)
+        await _furnish(town, club)
         readers = [Reader(town, number, reader) for number, reader in enumerate(plan.readers)]
         writers = [Writer(town, number, writer) for number, writer in enumerate(plan.writers)]
         faults = Faults(town, readers)
@@ -146,8 +148,10 @@ async def _simulate(plan: Plan, disk: Disk, heard: _Ear, outcomes: list[Outcome]
         town.start()
         with trio.CancelScope() as scope:
             nursery.start_soon(_cancel_when_failed, town, scope)
-            await _live(town, writers, readers, faults)
+            await _live(town, writers, readers, faults, club)
             await _stop(town)
+            if club is not None:
+                club.judge()
             for room in town.rooms:
                 _read_back(town, room)
         for text in heard.heard[:1]:
@@ -162,12 +166,16 @@ def _outcome(town: Town, faults: Faults) -> Outcome:
     return Outcome(town.plan, tuple(town.findings), seconds, faults.injected + town.crashes.done, verdict, town.digest)
 
 
-async def _furnish(town: Town) -> None:
+async def _furnish(town: Town, club: Club | None) -> None:
     """Conversations and tokens, on the disk before anything starts."""
     for number, room in enumerate(town.rooms):
         record = Record(ConversationId(room), room, Visibility.PUBLIC, "nobody", f"epoch{number}", 0, WALL_MS)
         await town.disk.create(record)
-    names = [f"w{number}" for number in range(len(town.plan.writers))]
+    names = []
+    if club is not None:
+        await town.disk.create(club.record())
+        names += club.people
+    names += [f"w{number}" for number in range(len(town.plan.writers))]
     names += [f"r{number}" for number in range(len(town.plan.readers))]
     for name in names:
         digest = hashlib.sha256(f"hbg_{name}".encode()).digest()
@@ -189,11 +197,13 @@ async def _cancel_when_failed(town: Town, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _live(town: Town, writers: list[Writer], readers: list[Reader], faults: Faults) -> None:
+async def _live(town: Town, writers: list[Writer], readers: list[Reader], faults: Faults, club: Club | None) -> None:
     """Writers and readers at work, until all is healed and everybody has reached the end."""
     async with trio.open_nursery() as people:
         for reader in readers:
             people.start_soon(reader.run)
+        if club is not None:
+            club.start(people)
         async with trio.open_nursery() as working:
             working.start_soon(faults.run)
             for writer in writers:
@@ -203,11 +213,14 @@ async def _live(town: Town, writers: list[Writer], readers: list[Reader], faults
                 await trio.sleep(0.1)
             working.cancel_scope.cancel()
         with trio.move_on_after(CONVERGES_S) as patience:
-            while not (_at_rest(town) and all(reader.at_head for reader in readers)):
+            while not (_at_rest(town) and all(reader.at_head for reader in readers) and (club is None or club.at_rest)):
                 await trio.sleep(0.1)
         if patience.cancelled_caught:
             late = [str(reader) for reader in readers if not reader.at_head]
+            late += [str(club)] if club is not None and not club.at_rest else []
             town.find("stuck", f"readers do not reach the head: {late}")
+        elif club is not None:
+            await club.compare()
         town.over.set()
         for reader in readers:
             for place in reader.places.values():
@@ -241,7 +254,7 @@ async def _give_up(town: Town, who: str, scope: trio.CancelScope) -> None:
 def _release(town: Town) -> None:
     process = town.process
     if process is not None and process.alive and process.running.is_set():
-        for room in town.rooms:
+        for room in (*town.rooms, CLUB):
             process.engine.release(room)
 
 

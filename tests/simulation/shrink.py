@@ -47,6 +47,11 @@ def candidates(plan: Plan) -> Iterator[Plan]:
                 if rest or name == "faults":
                     yield msgspec.structs.replace(plan, **{name: rest})
             width //= 2
+    if plan.club is not None:
+        yield msgspec.structs.replace(plan, club=None)
+        if plan.club.changes > 1:
+            fewer_changes = msgspec.structs.replace(plan.club, changes=plan.club.changes // 2)
+            yield msgspec.structs.replace(plan, club=fewer_changes)
     for number, writer in enumerate(plan.writers):
         if writer.posts > 1:
             fewer = msgspec.structs.replace(writer, posts=writer.posts // 2)

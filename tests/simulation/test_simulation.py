@@ -6,6 +6,8 @@ import attrs
 import msgspec
 import pytest
 
+from hubbub.engine._room import Room
+from hubbub.engine.core import members, permissions
 from hubbub.engine.core.batch import Committed
 
 from .disk import Disk
@@ -95,6 +97,23 @@ def test_a_disk_that_lies_is_found_out(disk, kinds):
         if found & kinds:
             return
     pytest.fail(f"{disk.__name__} went unnoticed")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "kind"),
+    [
+        (Room, "cut_hidden", "leak"),
+        (members, "_keep_an_owner", "no owner"),
+        (permissions, "_check_speaking", "spoke"),
+    ],
+)
+def test_an_engine_without_a_rule_of_membership_is_found_out(monkeypatch, where, name, kind):
+    """The club is not blind either: a removed reader who stays, a last owner who goes and a muted speaker are seen."""
+    monkeypatch.setattr(where, name, lambda *args: None)
+    for seed in range(40):
+        if kind in {finding.kind for finding in run_seed(seed).findings}:
+            return
+    pytest.fail(f"nobody misses {name}")
 
 
 def test_a_failing_plan_is_shrunk():
