@@ -7,9 +7,9 @@ known to the conversation yet.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from heapq import nsmallest
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ import attrs
 from ..engine import (
     Author,
     InvalidCommand,
-    Member,
     Members,
     Membership,
     NotFound,
@@ -94,16 +93,16 @@ Operation = Callable[[Ask], Awaitable[bytes]]
 async def list_members(ask: Ask) -> bytes:
     """Those who belong, by id."""
     record = await ask.record(Verb.READ)
-    return _page(ask, record.members, b"members", lambda member: member.belongs)
+    return _page(ask, record.members, b"members", record.members.belonging)
 
 
 async def list_bans(ask: Ask) -> bytes:
     """Those who are banned, by id."""
     record = await ask.record(Verb.MODERATE)
-    return _page(ask, record.members, b"bans", lambda member: member.banned)
+    return _page(ask, record.members, b"bans", record.members.banned)
 
 
-def _page(ask: Ask, members: Members, name: bytes, wanted: Callable[[Member], bool]) -> bytes:
+def _page(ask: Ask, members: Members, name: bytes, ids: Sequence[str]) -> bytes:
     after, limit = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
     if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
         raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
@@ -111,8 +110,8 @@ def _page(ask: Ask, members: Members, name: bytes, wanted: Callable[[Member], bo
     limit = settings.page_default_items if limit is None else limit
     if not 1 <= limit <= settings.page_items:
         raise InvalidCommand(f"'limit' must be from 1 to {settings.page_items}")
-    ids = (user for user, member in members.items() if wanted(member) and (after is None or user > after))
-    page = nsmallest(limit, ids)
+    start = 0 if after is None else bisect_right(ids, after)
+    page = ids[start : start + limit]
     following = codec.encode_json(page[-1] if len(page) == limit else None)
     return b'{"%b":[%b],"next":%b}' % (name, b",".join(codec.member_json(members[user]) for user in page), following)
 

@@ -8,8 +8,9 @@ Source of the words: owner, moderator, member and viewer as in `docs/glossary.md
 member, so that it outlives the membership.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -111,6 +112,36 @@ class MemberChange:
 
 Members = Mapping[str, Member]
 """By user id. Never changed in place: a change makes a new one."""
+
+
+class MemberTable(dict[str, Member]):
+    """The members of a conversation, which also knows them in order: a page of ten thousand costs no look at each of them."""
+
+    __slots__ = ("_banned", "_belonging")
+
+    def __init__(self, members: Members = MappingProxyType({})) -> None:
+        super().__init__(members)
+        self._belonging: list[str] | None = None
+        self._banned: list[str] | None = None
+
+    @property
+    def belonging(self) -> Sequence[str]:
+        """Ids of those who belong, in order. Made when it is first asked for, so the table must not change any more."""
+        if self._belonging is None:
+            self._belonging = sorted(user for user, member in self.items() if member.joined_at_ms > 0)
+        return self._belonging
+
+    @property
+    def banned(self) -> Sequence[str]:
+        """Ids of those who are banned, as `belonging`."""
+        if self._banned is None:
+            self._banned = sorted(user for user, member in self.items() if member.banned)
+        return self._banned
+
+
+def member_table(members: Members) -> MemberTable:
+    """The members as a table; themselves, when they are one."""
+    return members if isinstance(members, MemberTable) else MemberTable(members)
 
 
 def owners_of(members: Members) -> int:
@@ -251,7 +282,7 @@ def _room_for_one(members: Members, most: int = MAX_MEMBERS) -> None:
 
 def after(members: Members, member: Member) -> Members:
     """The members when one row has become this one."""
-    known = dict(members)
+    known = MemberTable(members)
     if member.says_something:
         known[member.user.id] = member
     else:

@@ -9,7 +9,7 @@ from .authors import Author, as_author
 from .cursor import Cursor
 from .ids import ConversationId
 from .kinds import ConversationKind, Visibility
-from .members import Member, Members
+from .members import Member, MemberTable, member_table
 
 
 @attrs.frozen
@@ -73,7 +73,7 @@ class Record:
     archived: bool = False
     kind: ConversationKind = ConversationKind.ROOM
     slow_s: int = 0
-    members: Members = attrs.field(factory=dict, repr=False)
+    members: MemberTable = attrs.field(factory=MemberTable, converter=member_table, repr=False)
 
 
 @attrs.frozen

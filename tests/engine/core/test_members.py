@@ -19,6 +19,7 @@ from hubbub.engine.core.members import (
     Role,
     after,
     decide_member,
+    member_table,
     owners_of,
 )
 
@@ -163,6 +164,19 @@ def test_a_conversation_has_room_for_so_many() -> None:
         with pytest.raises(LimitExceeded):
             decide(members, "u0", action, "one more", until_ms=until_ms)
     assert decide(members, "u0", PUT, "u1", Role.VIEWER) is not None
+
+
+def test_a_table_knows_its_members_in_order() -> None:
+    """Those who belong and those who are banned, each by id; a change makes another table."""
+    silent = Member(user("sue"), Role.MEMBER, 0, muted_until_ms=NOW + 5)
+    out = Member(user("eve"), Role.MEMBER, 0, banned=True)
+    table = member_table({**FOUR, "sue": silent, "eve": out})
+    assert table.belonging == ["ann", "bob", "mia", "moe", "vic"]
+    assert table.banned == ["eve"]
+    assert member_table(table) is table
+    later = member_table(after(table, attrs.evolve(out, banned=False)))
+    assert (later.banned, table.banned) == ([], ["eve"])
+    assert later == {**FOUR, "sue": silent}
 
 
 def test_a_crowd_that_joins_leaves_room_for_bans() -> None:
