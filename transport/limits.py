@@ -192,7 +192,7 @@ class Ruling(msgspec.Struct, frozen=True):
     """What the limits say to one request.
 
     Attributes:
-        profile: the name of the profile that refuses it, else of the one that is nearest to.
+        profile: the name of the profile that refuses it, else of the one of its sender's own that is nearest to.
         limit: that profile's burst.
         verdict: on its bucket.
     """
@@ -370,7 +370,7 @@ class Limits:
                         earlier.buckets.give_back(paid)
                 nearest = counter, verdict
                 break
-            if verdict.remaining < least:
+            if verdict.remaining < least and counter.counted is not _CONVERSATION:  # what others do there is not told
                 nearest, least = (counter, verdict), verdict.remaining
         if nearest is None:
             return None

@@ -70,6 +70,18 @@ def test_whom_a_profile_counts(action: Action, profile: str, others: list[tuple[
         assert passes(there.decide(action, address, caller, conversation))
 
 
+def test_nobody_is_told_how_much_others_post() -> None:
+    """What is left to a conversation would tell a stranger that it is there, and how loud; it is told when it refuses."""
+    there, _ = limits(conversation=Profile(rate=1, period_s=10, burst=2))
+    first = there.decide(Action.POST, "a", "ada", "x")
+    assert first is not None
+    assert (first.profile, first.verdict.remaining) == ("write", WIDE.burst - 1)
+    second, third = (there.decide(Action.POST, "a", "bob", "x") for _ in range(2))
+    assert second is not None
+    assert third is not None
+    assert (second.profile, third.profile) == ("write", "conversation")
+
+
 def test_the_same_caller_from_another_address_is_the_same_caller() -> None:
     """What is counted by caller does not depend on where it comes from."""
     there, _ = limits(read=ONE)
