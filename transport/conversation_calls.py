@@ -20,6 +20,7 @@ from ..engine.core import codec
 from ..engine.core.compose import direct_id
 from ..engine.core.ids import conversation_id, idempotency_key
 from ..engine.core.principals import Scope
+from ..engine.core.session import page_limit
 from ..engine.core.version import version_of
 from .answers import answering, json_response
 from .api import Api
@@ -42,10 +43,8 @@ _CONVERSATION: Final = "/api/v1/conversations/{id}"
 
 def list_conversations(api: Api, call: Call, respond: Respond) -> None:
     """List public conversations and one's own, by id."""
-    after, limit = call.query.get("after"), call.number("limit")
-    limit = api.engine.settings.page_default_items if limit is None else limit
-    if not 1 <= limit <= api.engine.settings.page_items:
-        raise InvalidCommand(f"'limit' must be from 1 to {api.engine.settings.page_items}")
+    after, settings = call.query.get("after"), api.engine.settings
+    limit = page_limit(call.number("limit"), settings.page_default_items, settings.page_items)
     if after is not None:
         conversation_id(after)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..engine import InvalidCommand, Invite
+from ..engine import Invite
 from ..engine.core import codec
 from ..engine.core.invites import role_to_give
 from ..engine.core.principals import Scope
+from ..engine.core.session import page_limit
 from .answers import json_response
 from .api import Api
 from .call import Call
@@ -50,10 +51,8 @@ def make_invite(api: Api, call: Call, respond: Respond) -> None:
 
 def list_invites(api: Api, call: Call, respond: Respond) -> None:
     """List the open invites, and those that ended lately. For owners and moderators."""
-    limit = call.number("limit")
-    limit = api.engine.settings.page_default_items if limit is None else limit
-    if not 1 <= limit <= api.engine.settings.page_items:
-        raise InvalidCommand(f"'limit' must be from 1 to {api.engine.settings.page_items}")
+    settings = api.engine.settings
+    limit = page_limit(call.number("limit"), settings.page_default_items, settings.page_items)
 
     async def page() -> Response:
         found = await api.engine.invites.list_of(

@@ -29,6 +29,7 @@ from ..engine import (
 from ..engine.core import codec
 from ..engine.core.permissions import Verb
 from ..engine.core.principals import Scope
+from ..engine.core.session import page_limit
 from .answers import json_response
 from .api import Api
 from .call import Call
@@ -103,13 +104,11 @@ async def list_bans(ask: Ask) -> bytes:
 
 
 def _page(ask: Ask, members: Members, name: bytes, ids: Sequence[str]) -> bytes:
-    after, limit = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
+    after, asked = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
     if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
         raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
     settings = ask.api.engine.settings
-    limit = settings.page_default_items if limit is None else limit
-    if not 1 <= limit <= settings.page_items:
-        raise InvalidCommand(f"'limit' must be from 1 to {settings.page_items}")
+    limit = page_limit(asked, settings.page_default_items, settings.page_items)
     start = 0 if after is None else bisect_right(ids, after)
     page = ids[start : start + limit]
     following = codec.encode_json(page[-1] if len(page) == limit else None)

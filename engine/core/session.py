@@ -42,6 +42,18 @@ class SessionSettings:
     conversation: ConversationSettings = attrs.field(factory=ConversationSettings)
 
 
+def page_limit(asked: int | None, default: int, most: int) -> int:
+    """How many rows a page has.
+
+    Raises:
+        InvalidCommand: none, or more than the most.
+    """
+    limit = default if asked is None else asked
+    if not 1 <= limit <= most:
+        raise InvalidCommand(f"'limit' must be from 1 to {most}")
+    return limit
+
+
 class Session:
     """The state of one client: who it is and what it follows.
 
@@ -200,10 +212,7 @@ class Session:
         conversation = conversation_id(name)
         if sum(bound is not None for bound in (after, before, around)) > 1:
             raise InvalidCommand("give one of 'after', 'before' and 'around'")
-        if limit is None:
-            limit = self.settings.history_default_items
-        if not 1 <= limit <= self.settings.history_items:
-            raise InvalidCommand(f"'limit' must be from 1 to {self.settings.history_items}")
+        limit = page_limit(limit, self.settings.history_default_items, self.settings.history_items)
         if around is not None:
             message_id(around)
         return conversation, History(reply, principal, after, before, around, limit)
