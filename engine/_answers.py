@@ -10,7 +10,6 @@ import attrs
 
 from ..actors import ActorError, MailboxClosed, Quarantined, RegistryFull, summary_of
 from .core.batch import Committed, Rejected, Repeat, Result, Row
-from .core.conversation import answer_to_repeat, message_of, record_after
 from .core.cursor import Cursor
 from .core.errors import (
     ConversationQuarantined,
@@ -20,6 +19,7 @@ from .core.errors import (
     Overloaded,
 )
 from .core.messages import Ack, Record
+from .core.outcomes import answer_to_repeat, message_of, record_after
 from .log import get_logger
 
 A = TypeVar("A")

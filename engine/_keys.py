@@ -11,9 +11,10 @@ import trio
 
 from ._answers import answer_with, refuse
 from .core.commands import Submit
-from .core.conversation import Pending, answer_to_repeat
+from .core.conversation import Pending
 from .core.errors import EngineClosed, EngineError, NotFound, Overloaded, StoreUnavailable
 from .core.messages import Ack, Record
+from .core.outcomes import answer_to_repeat
 from .ports import Store
 
 _LOOK_UPS = 64

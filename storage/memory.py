@@ -12,11 +12,11 @@ import trio
 
 from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.config import WriterSettings
-from ..engine.core.conversation import event_of, record_after
 from ..engine.core.errors import Conflict, NotFound
 from ..engine.core.ids import ConversationId
 from ..engine.core.kinds import Visibility
 from ..engine.core.messages import Event, Message, Record
+from ..engine.core.outcomes import event_of, record_after
 from .accounts.memory import MemoryAccounts
 from .invites import MemoryInvites
 from .store import DRAIN_S, WriterStore

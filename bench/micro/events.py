@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ...engine.core import codec
-from ...engine.core.conversation import event_of
 from ...engine.core.framing import EventStreamFormat
+from ...engine.core.outcomes import event_of
 from ...engine.core.recovery import FromTail, Since, decide
 from ...engine.core.subscriber import Progress, Stage, Subscriber
 from ...transport.centrifugal_framing import WEBSOCKET

@@ -17,11 +17,11 @@ from ...engine.core.batch import Row
 from ...engine.core.buckets import SECOND_NS
 from ...engine.core.commands import Command, Join, Submit, digest_of
 from ...engine.core.compose import Stamp
-from ...engine.core.conversation import message_of
 from ...engine.core.cursor import Cursor
 from ...engine.core.ids import ConversationId, uuid7
 from ...engine.core.kinds import EventType, Visibility
 from ...engine.core.messages import Ack, Event, Message, Record
+from ...engine.core.outcomes import message_of
 from ...engine.core.principals import Principal
 from ...engine.core.recovery import decide
 from ...engine.core.session import SessionSettings

@@ -15,7 +15,8 @@ from ...engine._room import NUDGE, Room
 from ...engine.core.batch import Batch, Committed
 from ...engine.core.commands import Command, Join, Submit
 from ...engine.core.config import ConversationSettings, EngineSettings
-from ...engine.core.conversation import ConversationMachine, event_of
+from ...engine.core.conversation import ConversationMachine
+from ...engine.core.outcomes import event_of
 from ...engine.core.permissions import Verb
 from ...engine.core.session import Session, SessionSettings
 from ...engine.core.subscriber import Stage, Subscriber

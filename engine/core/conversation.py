@@ -32,15 +32,15 @@ from .errors import (
     Unprocessable,
 )
 from .kinds import EventType
-from .members import MemberChange, after, decide_member
-from .messages import Ack, ConversationChange, Event, Message, Record
+from .members import MemberChange, decide_member
+from .messages import Ack, Record
+from .outcomes import OTHER_BODY, answer_to_repeat, event_of, record_after
 from .permissions import Standing, Verb, check, rank_of, standing_of
 from .recovery import Decision, Since, decide
 from .slow_mode import SlowMode
 from .tail import Tail
 from .version import version_of
 
-_OTHER_BODY = "the idempotency key was used for another body"
 _OFFICE = frozenset({Standing.OWNER, Standing.MODERATOR})
 
 
@@ -151,7 +151,7 @@ class ConversationMachine:
             known = self._dedupe.acked(scope)
             if known is not None:
                 if known.digest != row.digest:
-                    return Unprocessable(_OTHER_BODY)
+                    return Unprocessable(OTHER_BODY)
                 return attrs.evolve(known.ack, repeated=True)
             pending = self._flying.get(scope)
             if pending is not None:
@@ -185,7 +185,7 @@ class ConversationMachine:
     def _share(self, pending: Pending, retry: Submit) -> EngineError | None:
         """A retry of what is on its way."""
         if pending.row.digest != retry.row.digest:
-            return Unprocessable(_OTHER_BODY)
+            return Unprocessable(OTHER_BODY)
         if len(pending.submissions) >= self.settings.waiting_items:
             return Overloaded("too many retries of one post")
         if pending.answered:  # the deadlines of those before are over; only this one's counts now
@@ -377,13 +377,6 @@ def _refusal(submission: Submit, record: Record) -> EngineError | Doubted | None
     return None
 
 
-def answer_to_repeat(row: Row, first: Repeat, epoch: str) -> Ack | Unprocessable:
-    """What a post comes to whose key was used before."""
-    if first.digest != row.digest:
-        return Unprocessable(_OTHER_BODY)
-    return Ack(message_of(row, first.offset, first), Cursor(epoch, first.offset), repeated=True)
-
-
 def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[Pending, EngineError]]:
     """Those of a flight whose deadline is over, each with its answer, once. What was not sent is withdrawn."""
     expired: list[tuple[Pending, EngineError]] = []
@@ -393,43 +386,3 @@ def overdue(flying: Sequence[Pending], now: float, *, sent: bool) -> list[tuple[
         pending.row.withdrawn = not sent
         expired.append((pending, OutcomeUnknown() if sent else StoreUnavailable()))
     return expired
-
-
-def message_of(row: Row, offset: int, first: Repeat | None = None) -> Message:
-    """The message that a row became, or that an equal earlier row became, which was the `first` with its key."""
-    told = first or row
-    return Message(
-        id=told.id,
-        conversation=row.conversation,
-        offset=offset,
-        author=told.actor,
-        text=row.text,
-        created_at_ms=told.at_ms,
-        reply_to=row.reply_to,
-        meta_json=row.meta_json,
-    )
-
-
-def event_of(row: Row, offset: int) -> Event:
-    """The event that a row became."""
-    message = message_of(row, offset) if row.type == EventType.MESSAGE_CREATED else None
-    return Event(
-        row.type, row.conversation, offset, row.at_ms, row.actor, message=message, change=row.change, member=row.member
-    )
-
-
-def record_after(record: Record, row: Row) -> Record:
-    """A record after a row that changed it."""
-    if row.member is not None:
-        return attrs.evolve(record, members=after(record.members, row.member))
-    return record if row.change is None else _changed(record, row.change)
-
-
-def _changed(record: Record, change: ConversationChange) -> Record:
-    return attrs.evolve(
-        record,
-        title=record.title if change.title is None else change.title,
-        visibility=record.visibility if change.visibility is None else change.visibility,
-        archived=record.archived if change.archived is None else change.archived,
-        slow_s=record.slow_s if change.slow_s is None else change.slow_s,
-    )

@@ -5,6 +5,7 @@ from typing import Final
 from .mutant import Edit, Mutant
 
 _MACHINE = "engine/core/conversation.py"
+_OUTCOMES = "engine/core/outcomes.py"
 _CORE = "tests/engine/core/test_conversation.py"
 _ACTOR = "tests/engine/test_conversation_actor.py"
 _WRITER = "tests/storage/test_writer.py"
@@ -243,7 +244,7 @@ from ..actors
                 _MACHINE,
                 """
                 if known.digest != row.digest:
-                    return Unprocessable(_OTHER_BODY)
+                    return Unprocessable(OTHER_BODY)
 """,
                 "",
             ),
@@ -257,10 +258,10 @@ from ..actors
         story="The check in memory is thought to come first every time.",
         edits=(
             Edit(
-                _MACHINE,
+                _OUTCOMES,
                 """
     if first.digest != row.digest:
-        return Unprocessable(_OTHER_BODY)
+        return Unprocessable(OTHER_BODY)
 """,
                 "",
             ),
@@ -274,7 +275,7 @@ from ..actors
         story="The ack is built from the row at hand, and the row at hand is the retry's.",
         edits=(
             Edit(
-                _MACHINE,
+                _OUTCOMES,
                 """
     return Ack(message_of(row, first.offset, first), Cursor(epoch, first.offset), repeated=True)
 """,

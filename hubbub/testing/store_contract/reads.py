@@ -11,9 +11,9 @@ import trio
 from ...engine import Author, Conflict, Store, Visibility
 from ...engine.core.batch import Committed, Repeat
 from ...engine.core.codec import event_json
-from ...engine.core.conversation import event_of
 from ...engine.core.ids import ConversationId
 from ...engine.core.messages import ConversationChange
+from ...engine.core.outcomes import event_of
 from ...engine.limit_store import LimitRecord
 from ..rows import ADA, BOB, OTHER, ROOM, commit, hand_in, message, record, update
 from .opening import PLENTY, OpensStore

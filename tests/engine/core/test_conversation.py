@@ -20,9 +20,6 @@ from hubbub.engine.core.conversation import (
     ConversationMachine,
     Doubted,
     Pending,
-    answer_to_repeat,
-    event_of,
-    record_after,
 )
 from hubbub.engine.core.cursor import Cursor
 from hubbub.engine.core.dedupe import Scope
@@ -39,6 +36,7 @@ from hubbub.engine.core.errors import (
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.kinds import EventType, Visibility
 from hubbub.engine.core.messages import Ack, ConversationChange, Event, Record
+from hubbub.engine.core.outcomes import answer_to_repeat, event_of, record_after
 from hubbub.engine.core.permissions import Verb
 from hubbub.engine.core.principals import Principal
 from hubbub.engine.core.recovery import FromPages, Reset, Since

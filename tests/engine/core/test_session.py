@@ -12,7 +12,6 @@ from hubbub.engine.core.authors import Author
 from hubbub.engine.core.codec import encode_json, event_json, record_json
 from hubbub.engine.core.compose import Stamp, compose_post, compose_record, encode_meta
 from hubbub.engine.core.config import ConversationSettings
-from hubbub.engine.core.conversation import event_of
 from hubbub.engine.core.errors import (
     AlreadySubscribed,
     EngineError,
@@ -25,6 +24,7 @@ from hubbub.engine.core.errors import (
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.kinds import EventType, Visibility
 from hubbub.engine.core.messages import Ack, Draft, Event, Record
+from hubbub.engine.core.outcomes import event_of
 from hubbub.engine.core.permissions import Verb
 from hubbub.engine.core.principals import Principal
 from hubbub.engine.core.session import Session, SessionSettings

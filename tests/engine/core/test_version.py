@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hubbub.engine.core.authors import Author
 from hubbub.engine.core.batch import Row
-from hubbub.engine.core.conversation import event_of, record_after
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.kinds import EventType, Visibility
 from hubbub.engine.core.messages import ConversationChange, Record
+from hubbub.engine.core.outcomes import event_of, record_after
 from hubbub.engine.core.version import version_of
 
 ROOM = ConversationId("room")
