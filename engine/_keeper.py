@@ -55,7 +55,7 @@ class Keeper(ConversationActor):
                     refusal = _refusal(command, machine.record)
                     self._answer(command, refusal if command.row.key is None else Doubted(refusal))
                 case Signal():
-                    check(command.principal, Verb.SIGNAL, machine.record)
+                    check(command.principal, Verb.SIGNAL, machine.record, command.at_ms)
                     raise ConversationQuarantined
                 case _:
                     self._query(machine, command)
@@ -82,7 +82,7 @@ class Keeper(ConversationActor):
 def _refusal(submission: Submit, record: Record) -> EngineError:
     """Who may not know of the conversation must not learn of it from its quarantine either."""
     try:
-        check(submission.principal, submission.verb, record)
+        check(submission.principal, submission.verb, record, submission.row.at_ms)
     except EngineError as error:
         return error
     return ConversationQuarantined()

@@ -16,6 +16,7 @@ from hubbub.engine import (
     Engine,
     EngineBroken,
     Event,
+    Forbidden,
     Message,
     NotFound,
     OutcomeUnknown,
@@ -25,7 +26,7 @@ from hubbub.engine import (
     StoreUnavailable,
     Visibility,
 )
-from hubbub.engine.core.commands import Describe, Presence, Replayed
+from hubbub.engine.core.commands import Describe, Presence, Replayed, Signal
 from hubbub.engine.core.compose import compose_post
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.subscriber import Joined, Subscriber
@@ -115,6 +116,20 @@ async def test_after_poison_commands_everything_but_writing_works(autojump_clock
             assert [(await anext(events)).offset for _ in range(2)] == [3, 4]
         assert (outlet.offsets, outlet.cut) == ([1, 2, 3, 4], [])
         assert store.texts() == ["a", "b", "c", "d"]
+
+
+async def test_a_mute_that_is_over_is_over_in_a_quarantine(autojump_clock: MockClock) -> None:
+    """Whoever was muted once is told to try again later, as everybody is; whoever is muted now is told that."""
+    wall = [1_000_000]
+    async with Engine.open(store=FaultyStore(), wall=lambda: wall[0]) as engine:
+        room = await engine.create(ROOM, owner=ADA.author)
+        await room.members.mute(BOB.author, until_ms=wall[0] + 5_000)
+        await quarantine(engine)
+        assert isinstance(await post(engine, "x", by=BOB).wait(), Forbidden)
+        wall[0] += 5_000
+        assert isinstance(await post(engine, "x", by=BOB).wait(), ConversationQuarantined)
+        typing = query(engine, lambda reply: Signal(reply, BOB, "typing", wall[0], None))
+        assert isinstance(await typing.wait(), ConversationQuarantined)
 
 
 async def test_a_hidden_conversation_stays_hidden(autojump_clock: MockClock) -> None:
