@@ -17,7 +17,14 @@ import trio
 
 from ..engine import EngineError, Overloaded
 from ..engine.core import codec
-from ..engine.core.errors import ClientError, ConversationQuarantined, Forbidden, InvalidCommand, TokenExpired
+from ..engine.core.errors import (
+    AlreadySubscribed,
+    ClientError,
+    ConversationQuarantined,
+    Forbidden,
+    InvalidCommand,
+    TokenExpired,
+)
 from ..engine.core.ids import ConversationId, conversation_id
 from ..engine.core.principals import Principal
 from ..engine.core.subscriber import Joined, Subscriber
@@ -46,7 +53,7 @@ class PlacedSubscriber(Subscriber):
 
 def connect(peer: CentrifugalConnection, command_id: int, request: wire.Connect) -> None:
     """Authenticate by the command's token, or by the credential that opened the connection."""
-    if peer.client or command_id <= 0:
+    if peer.client or command_id <= 0 or not _are_positions(request.subs):
         peer.disconnect(Disconnect.BAD_REQUEST)
     elif request.token:
         peer.wait()
@@ -56,6 +63,16 @@ def connect(peer: CentrifugalConnection, command_id: int, request: wire.Connect)
         _place(peer, command_id, request.subs)
     else:
         peer.disconnect(Disconnect.INVALID_TOKEN)
+
+
+def _are_positions(subs: Subs) -> bool:
+    """Whether each is a place to go on from: a later complaint would have no command to answer."""
+    try:
+        for asked in subs.values():
+            wire.since_of(asked)
+    except InvalidCommand:
+        return False
+    return True
 
 
 def _authenticated(peer: CentrifugalConnection, command_id: int, found: Credential | EngineError, subs: Subs) -> None:
@@ -111,15 +128,18 @@ class _Placing:
     def _join(self, channel: ConversationId, page_bytes: int) -> None:
         peer = self._peer
         asked = self._subs.get(channel)
+        subscriber: Subscriber | None = None
 
         def make(principal: Principal) -> Subscriber:
+            nonlocal subscriber
             subscriber = PlacedSubscriber(peer, peer.format, principal, self._client)
             subscriber.push = _hold_back
             return subscriber
 
         def done(answer: Joined | EngineError) -> None:
             if isinstance(answer, EngineError):
-                peer.session.unfollow(channel, join.subscriber)
+                if subscriber is not None:  # None: a client may have fewer subscriptions than its token names
+                    peer.session.unfollow(channel, subscriber)
                 if not isinstance(answer, ClientError | ConversationQuarantined):  # a later try may succeed
                     self._failed = answer
             else:
@@ -129,8 +149,8 @@ class _Placing:
                 self._finish()
 
         since = wire.since_of(asked) if asked is not None else None
-        _, join = peer.session.follow(channel, since, make, page_bytes, done)
         try:
+            _, join = peer.session.follow(channel, since, make, page_bytes, done)
             peer.api.engine.send(channel, join)
         except EngineError as error:
             done(error)
@@ -235,6 +255,10 @@ def subscribe_with_token(
     channel = conversation_id(request.channel)
 
     def opened(found: ChannelPass) -> None:
+        if (
+            channel in peer.session.following
+        ):  # before its pass is touched: the one that it lives by must outlast the refusal
+            raise AlreadySubscribed("this connection follows the conversation already")
         _admit(peer, found)
         ends = codec.encode_json(_expiry(found.ends_at_ms, peer.api.engine.now_ms()))
         try:

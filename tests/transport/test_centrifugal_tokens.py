@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -104,6 +105,26 @@ async def test_a_token_in_the_upgrade(autojump_clock: MockClock) -> None:
         await good.settle()
         [reply] = await good.ask({"id": 1, "connect": {}})
         assert list(reply["connect"]["subs"]) == ["secret"]
+
+
+@pytest.mark.parametrize("offset", [-1, 2**63])
+async def test_a_position_that_cannot_be(offset: int, autojump_clock: MockClock) -> None:
+    """3501 for the connect that says it, whether its token is looked up or known."""
+    async with embedded() as there:
+        signed = token(there, channels=["secret"])
+        asked = {"token": signed, "subs": {"secret": {"recover": True, "offset": offset}}}
+        for _ in range(2):
+            assert await Client(there).ask({"id": 1, "connect": asked}) == [Closed(3501)]
+            await connect(there, signed)
+
+
+async def test_a_token_that_names_more_than_a_connection_may_follow(autojump_clock: MockClock) -> None:
+    """What is over the bound is left out of the reply, like all that cannot be joined."""
+    async with embedded() as there:
+        there.engine.session_settings = attrs.evolve(there.engine.session_settings, subscriptions=1)
+        _, reply = await connect(there, token(there, channels=["secret", "other"]))
+        assert list(reply["subs"]) == ["secret"]
+        assert there.subscribers == 1
 
 
 # -- the end of a connection ------------------------------------------------------------------------------------------
@@ -442,10 +463,13 @@ async def test_twice_the_same_channel(autojump_clock: MockClock) -> None:
     """105, and the first subscription lives on by its own token."""
     async with embedded() as there:
         client, _ = await connect(there, token(there))
-        await subscribe(there, client, lifetime_s=100)
+        await subscribe(there, client, lifetime_s=2)
         [reply] = await subscribe(there, client, lifetime_s=300)
         assert reply["error"]["code"] == 105
         assert there.subscribers == 1
+        [push] = later(there, client, 22.1)
+        assert push["push"]["unsubscribe"]["code"] == 2501
+        assert there.subscribers == 0
 
 
 async def test_a_subscription_ends_with_its_token(autojump_clock: MockClock) -> None:
