@@ -44,6 +44,10 @@ SAME_KID: Final = 4
 """Keys of a set that may have one id; the rest of them is not tried."""
 
 
+def _thumbprint(key: OctKey | RSAKey | ECKey) -> str:
+    return key.thumbprint()
+
+
 @attrs.frozen
 class VerificationKey:
     """A key and what it verifies.
@@ -55,7 +59,7 @@ class VerificationKey:
     """
 
     algorithms: frozenset[str]
-    key: OctKey | RSAKey | ECKey = attrs.field(repr=False, eq=False)
+    key: OctKey | RSAKey | ECKey = attrs.field(repr=False, eq=_thumbprint)
     kid: str | None = None
 
 

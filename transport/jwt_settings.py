@@ -12,6 +12,7 @@ from .fetch import secure_url
 from .jwks import JwksSettings
 from .jwt_claims import Rules
 from .jwt_keys import ALGORITHMS, VerificationKey, hmac_key, public_key
+from .small_file import read_small
 
 STATIC_KEYS: Final = 8
 _KEY_FILE_BYTES: Final = 16 * 1024
@@ -126,6 +127,9 @@ class JwtSettings:
         default=False, metadata={"help": "whether that claim may say admin; else such a token is refused"}
     )
 
+    loaded: tuple[VerificationKey, ...] | None = attrs.field(default=None, repr=False, metadata={"internal": True})
+    """The keys, where who made these settings has read the files (`with_keys`): two readings differ when the keys do."""
+
     @property
     def enabled(self) -> bool:
         """Whether any token can be good."""
@@ -156,12 +160,23 @@ class JwtSettings:
         )
 
 
+def with_keys(settings: JwtSettings) -> JwtSettings:
+    """Settings with the keys that they name. Blocks as `load_keys`.
+
+    Raises:
+        ValueError: as `load_keys`.
+    """
+    return attrs.evolve(settings, loaded=load_keys(attrs.evolve(settings, loaded=None)) or None)
+
+
 def load_keys(settings: JwtSettings) -> tuple[VerificationKey, ...]:
-    """The keys that settings name, read from their files. Blocks for as long as reading a few small files takes.
+    """The keys that settings name, read from their files unless they were. Blocks for as long as reading a few small files takes.
 
     Raises:
         ValueError: a file cannot be read, or holds no key of its kind (the message shows nothing of it), or there are too many.
     """
+    if settings.loaded is not None:
+        return settings.loaded
     keys = [hmac_key(secret) for secret in settings.hmac_secrets]
     keys += [public_key(pem) for pem in settings.public_keys]
     keys += [_of_file(path, hmac_key) for path in settings.hmac_secret_files]
@@ -173,8 +188,7 @@ def load_keys(settings: JwtSettings) -> tuple[VerificationKey, ...]:
 
 def _of_file(path: Path, make: Any) -> VerificationKey:
     try:
-        with path.open("rb") as file:
-            data = file.read(_KEY_FILE_BYTES + 1)
+        data, _ = read_small(path, _KEY_FILE_BYTES)
         if len(data) > _KEY_FILE_BYTES:
             raise ValueError(f"over {_KEY_FILE_BYTES} bytes")
         key: VerificationKey = make(data.decode().strip())

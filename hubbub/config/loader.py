@@ -12,6 +12,8 @@ from typing import Any, get_origin
 
 import attrs
 
+from ..transport.jwt_settings import with_keys
+from ..transport.live import LiveSettings
 from .errors import DEFAULT, ConfigError, Mistake, Origin, Problem
 from .schema import Leaf, Path, Schema
 from .sources import (
@@ -90,6 +92,8 @@ def load(sources: Sources, admin: Mapping[str, Any] | None = None, admin_place: 
         reading.take(known.leaves[path], said)
     static = known.static.build(reading.values, reading.origins, problems)
     live = known.live.build(reading.values, reading.origins, problems)
+    if not problems:
+        live = _with_keys(live, reading)
     if problems:
         raise ConfigError(tuple(problems))
     return Loaded(
@@ -136,6 +140,18 @@ class _Reading:
         if warning is not None:
             self.warnings.append(warning)
         return text
+
+
+def _with_keys(live: LiveSettings, reading: _Reading) -> LiveSettings:
+    """The keys that signed tokens are checked with stand in files, too: without them the settings cannot be used."""
+    jwt = live.jwt
+    reading.secret_files += [*jwt.hmac_secret_files, *jwt.public_key_files]
+    try:
+        return attrs.evolve(live, jwt=with_keys(jwt))
+    except ValueError as error:
+        said = next((origin for path, origin in reading.origins.items() if path[0] == "jwt"), DEFAULT)
+        reading.problems.append(Problem("jwt", said, str(error)))
+        return live
 
 
 def _file_layer(sources: Sources, known: Schema) -> Layer:

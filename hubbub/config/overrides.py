@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ..transport.small_file import read_small
 from .errors import ConfigError, Origin, Problem
 
 FILE_NAME: Final = "admin-settings.json"
@@ -33,8 +34,7 @@ def read(data: Path) -> dict[str, Any]:
     path = place(data)
     origin = Origin("admin", str(path))
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content, _ = read_small(path, MAX_BYTES)
         found = json.loads(content)
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -57,7 +57,7 @@ def write(data: Path, table: Mapping[str, Any]) -> None:
     scratch = path.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(json.dumps(table, indent=2, sort_keys=True).encode() + b"\n")
+            file.write(_encoded(table))
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
@@ -70,6 +70,15 @@ def write(data: Path, table: Mapping[str, Any]) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def fits(table: Mapping[str, Any]) -> bool:
+    """Whether the settings are short enough to be read again."""
+    return len(_encoded(table)) <= MAX_BYTES
+
+
+def _encoded(table: Mapping[str, Any]) -> bytes:
+    return json.dumps(table, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def merged(table: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

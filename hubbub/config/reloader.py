@@ -119,6 +119,10 @@ class Reloader:
                 raise PreconditionFailed("the settings have changed since they were read: read them again")
             self._check_patch(patch)
             admin = overrides.merged(self._admin, patch)
+            if not overrides.fits(admin):
+                raise SettingsRefused(
+                    [f"the settings made by admins are longer than {overrides.MAX_BYTES} bytes together"]
+                )
             try:
                 loaded = await self._read(admin)
             except ConfigError as error:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 
+from ..transport.small_file import read_small
 from .errors import ConfigError, Origin, Problem
 from .schema import PREFIX, Path, Schema
 from .toml_lines import lines_of
@@ -84,8 +85,7 @@ def read_file(path: FilePath) -> str:
     """
     origin = Origin("file", str(path))
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content, _ = read_small(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ConfigError((Problem("", origin, f"cannot be read: {error.strerror}"),)) from None
     if len(content) > MAX_FILE_BYTES:
@@ -148,7 +148,9 @@ def environment_layer(variables: Mapping[str, str], schema: Schema) -> Layer:
         if not name.startswith(PREFIX) or "__" not in name:
             continue
         origin = Origin("environment", name)
-        if name in known:
+        if name in known and not _is_text(value):
+            layer.problems.append(Problem(".".join(known[name]), origin, "is not UTF-8"))
+        elif name in known:
             layer.said[known[name]] = Said(value, origin, textual=True)
         else:
             path = tuple(name.removeprefix(PREFIX).lower().split("__"))
@@ -156,6 +158,15 @@ def environment_layer(variables: Mapping[str, str], schema: Schema) -> Layer:
             variable = f"; did you mean {PREFIX}{nearest.replace('.', '__').upper()}?" if nearest else ""
             layer.problems.append(Problem("", origin, f"there is no such setting{variable}"))
     return layer
+
+
+def _is_text(value: str) -> bool:
+    """Whether a variable's bytes were UTF-8; the others stand in it as lone surrogates, which nothing could write again."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flag_layer(flags: Mapping[Path, Flag]) -> Layer:
@@ -172,9 +183,7 @@ def read_secret(path: FilePath) -> tuple[str, str | None]:
         ValueError: it cannot be read, is empty, too long, or no text. The message never shows the content.
     """
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(MAX_SECRET_BYTES + 1)
+        content, status = read_small(path, MAX_SECRET_BYTES)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > MAX_SECRET_BYTES:
@@ -185,8 +194,8 @@ def read_secret(path: FilePath) -> tuple[str, str | None]:
         raise ValueError(f"{path} is not UTF-8") from None
     if not text:
         raise ValueError(f"{path} is empty")
-    open_to = stat.S_IMODE(mode) & 0o077
-    warning = f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600" if open_to else None
+    mode = stat.S_IMODE(status.st_mode)
+    warning = f"{path} can be read by others (mode {mode:04o}): chmod 600" if mode & 0o077 else None
     return text, warning
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from ..engine.log import get_logger
+from ..transport.small_file import read_small
 from .inotify import DirectoryWatch
 
 _log = get_logger("hubbub.config")
@@ -83,8 +84,7 @@ def fingerprint(paths: Iterable[Path]) -> Fingerprint:
 
 def _digest(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.blake2b(file.read(_MAX_BYTES), digest_size=16).digest()
+        return hashlib.blake2b(read_small(path, _MAX_BYTES)[0], digest_size=16).digest()
     except OSError:
         return None
 

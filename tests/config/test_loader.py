@@ -147,6 +147,11 @@ def test_variables_of_others_are_passed_over() -> None:
     assert load(Sources(environment=variables)).config == Config()
 
 
+def test_a_variable_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 come as lone surrogates: what holds one could be neither shown nor compared."""
+    assert lines(tmp_path, HUBBUB_JWT__ISSUER="a\udcff") == ["HUBBUB_JWT__ISSUER: jwt.issuer: is not UTF-8"]
+
+
 def test_admins_say_live_settings_only(tmp_path: Path) -> None:
     """Neither what needs a restart nor secrets; also when the file in the data directory was edited."""
     found = lines(tmp_path, admin={"serve": {"port": 1}, "store": {"database_url": "hunter2"}, "acess": {}})

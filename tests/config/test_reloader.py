@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from hubbub.config import overrides, reloader
 from hubbub.config.loader import Loaded, Sources
 from hubbub.config.reloader import Reloader
 from hubbub.config.startup import sources_of, start
+from hubbub.config.watcher import fingerprint
 from hubbub.engine import Conflict, PreconditionFailed, StoreUnavailable
 from hubbub.transport.config_calls import SettingsRefused
+from hubbub.transport.jwt_keys import hmac_key
+from hubbub.transport.jwt_settings import JwtSettings
 from hubbub.transport.live import Live, LiveSettings
 
 URL = "postgresql://ada:hunter2@db/chat"
@@ -251,6 +255,59 @@ async def test_many_changes_at_once_are_one_after_the_other(tmp_path: Path) -> N
             nursery.start_soon(there.reader.reload, "file")
     assert seen == list(range(2, 22))
     assert overrides.read(tmp_path)["security_txt"]["hiring"] == list(there.live.current.security_txt.hiring)
+
+
+@pytest.mark.parametrize("name", ["hubbub.toml", "key"])
+async def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(name: str, tmp_path: Path) -> None:
+    """It is refused as what cannot be read; a thread that opens it would wait for a writer for ever."""
+    (tmp_path / "key").write_text("k" * 32)
+    there = place(tmp_path, f"[jwt]\nhmac_secret_files = ['{tmp_path}/key']\n")
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    assert not await there.reader.reload("file")
+    assert "it is no regular file" in there.reader.status.problems[0]
+    assert fingerprint(there.reader.files()).count(None) == 1
+
+
+async def test_keys_that_cannot_be_had_are_refused(tmp_path: Path) -> None:
+    """At a reload, in an admin's change and at a start alike: nothing of it is in force, and nothing is kept."""
+    there = place(tmp_path)
+    (tmp_path / "key").write_text("k" * 32)
+    files = [f"{tmp_path}/key"] * 9
+    for patch in ({"hmac_secret_files": [f"{tmp_path}/none"]}, {"hmac_secret_files": files}):
+        with pytest.raises(SettingsRefused, match="see 'problems'"):
+            await there.reader.merge({"jwt": patch}, tags=None, by="ada")
+    assert not overrides.place(tmp_path).exists()
+    secrets = ["s" * 32] * 4
+    there.write(f"[jwt]\nhmac_secret_files = {files[:5]}\nhmac_secrets = {secrets}\n")
+    assert not await there.reader.reload("file")
+    assert there.live.current.jwt == JwtSettings()
+
+
+async def test_a_key_that_is_replaced_in_its_file_counts(tmp_path: Path) -> None:
+    """The file is watched, and another content is another snapshot, although the settings say the same."""
+    key = tmp_path / "key"
+    key.write_text("k" * 32)
+    there = place(tmp_path, f"[jwt]\nhmac_secret_files = ['{key}']\n")
+    assert key in there.reader.files()
+    assert await there.reader.reload("file")
+    assert there.live.current.generation == 1
+    key.write_text("n" * 32)
+    assert await there.reader.reload("file")
+    assert there.live.current.generation == 2
+    assert there.live.current.jwt.loaded == (hmac_key("n" * 32),)
+
+
+async def test_settings_of_admins_that_would_not_be_read_again_are_refused(tmp_path: Path) -> None:
+    """All of them together have a bound: past it the server would not start any more."""
+    there = place(tmp_path)
+    names = ("issuer", "name_claim", "role_claim")
+    for name in names:
+        await there.reader.merge({"jwt": {name: "x" * 80_000}}, tags=None, by="ada")
+    with pytest.raises(SettingsRefused) as caught:
+        await there.reader.merge({"jwt": {"audiences": ["x" * 80_000]}}, tags=None, by="ada")
+    assert "longer than" in caught.value.problems[0]
+    assert set(overrides.read(tmp_path)["jwt"]) == set(names)
 
 
 def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
