@@ -14,8 +14,14 @@ from ..engine.core.errors import ClientError
 from .answers import problem, problem_of
 from .api import Api
 from .auth import Credential
-from .credentials import bearer_of, cookie_of, foreign_origin
+from .credentials import bearer_of, cookie_of, foreign_origin, same_origin
 from .http_message import RequestHead, Response
+
+
+def _is_ours(head: RequestHead) -> bool:
+    """Whether our own page, or a program, sends this. Browsers tell the origin of every POST and of every WebSocket, so a POST
+    without one says nothing; a page that opens an event stream of its own host tells none."""
+    return same_origin(head) if head.method == "POST" else not foreign_origin(head)
 
 
 def admit(
@@ -48,7 +54,7 @@ def admit(
     bearer, cookie = bearer_of(head), cookie_of(head)
     if bearer is not None:
         api.auth.check(bearer, checked_bearer)
-    elif cookie is not None and (not foreign_origin(head) or api.manners.trusts_page(head)):
+    elif cookie is not None and (_is_ours(head) or api.manners.trusts_page(head)):
         api.auth.check(cookie, checked_cookie)
     else:
         accept(None)

@@ -165,6 +165,13 @@ class EventSourceConnection(HttpConnection):
 
     __slots__ = ()
 
+    def _refusal(self, head: RequestHead) -> Response | None:
+        if b"\n" in self._batches[0].strip():  # a link or an image is a GET with the reader's cookie: it must not post
+            return problem(
+                400, "invalid_request", "the query holds the connect command alone; send others to /emulation"
+            )
+        return super()._refusal(head)
+
 
 class HttpStreamConnection(HttpConnection):
     """For programs that read as they like: a document a line."""

@@ -260,6 +260,23 @@ async def test_a_page_of_a_named_origin_comes_with_a_token_and_without_a_cookie(
         there.api.manners.replace(HttpManners())
 
 
+async def test_a_link_says_nothing_in_the_name_of_its_reader(autojump_clock: MockClock) -> None:
+    """A browser follows a link, or loads an image, with the session cookie and without an Origin: such a GET only connects."""
+    posts = {"id": 2, "publish": {"channel": "lobby", "data": {"text": "I was never asked"}}}
+    async with house() as there:
+        cookie = f"Cookie: {COOKIE}={there.token}"
+        link = Stream(there, "sse", lines({"id": 1, "connect": {}}, posts), cookie)
+        await link.settle()
+        assert link.status == 400
+        assert (await there.engine.conversation("lobby").describe()).offset == 0
+        form = Stream(there, "http_stream", lines({"id": 1, "connect": {}}, posts), cookie)
+        await form.settle()
+        assert form.said() == [{"push": {"disconnect": {"code": 3500, "reason": "invalid token"}}}]
+        page = Stream(there, "http_stream", lines({"id": 1, "connect": {}}, posts), cookie, OURS)
+        await page.settle()
+        assert {"id": 2, "publish": {}} in page.said()
+
+
 async def test_another_principal_cannot_speak_for_a_session(autojump_clock: MockClock) -> None:
     """Whoever learned the id and brings a token of its own is refused; so is a token that is none."""
     async with house() as there:
