@@ -35,13 +35,15 @@ SECRET_FIELDS: Final = frozenset(
 )
 """Fields whose value is never shown, whatever it is."""
 
+# Every alternative looks at a piece of text once, however often its beginning occurs in it: what is logged may come from anybody.
 _SHAPES: Final = re.compile(
     r"""
-    (?P<scheme> :// [^\s/:@]* : ) [^\s/@]+ (?= @ )               # the password of a URL
+    (?P<scheme> :// [^\s/:@]* : ) [^\s/]+ (?= @ )                # the password of a URL
     | \b hb[a-z]{1,2}_ [A-Za-z0-9_-]{16,}                         # our own tokens and keys
-    | \b eyJ [A-Za-z0-9_-]{6,} \. [A-Za-z0-9_-]+ \. [A-Za-z0-9_-]*    # a JWT
+    | (?<! [A-Za-z0-9_-] ) eyJ [A-Za-z0-9_-]{6,} \. [A-Za-z0-9_-]+ \. [A-Za-z0-9_-]*    # a JWT
     | (?P<bearer> \b (?: bearer | basic ) \s+ ) [A-Za-z0-9._~+/=-]{8,}
-    | (?P<named> \b (?: token | password | passwd | secret | api_?key | code | state ) \s* = \s* ) [^\s&;,'"]+
+    | (?P<named> \b (?: [a-z]{1,16}_ )? (?: token | password | passwd | secret | api_?key | code | state | connect )
+        \s* = \s* ) [^\s&;,'"]+
     """,
     re.IGNORECASE | re.VERBOSE,
 )

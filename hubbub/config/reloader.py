@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import trio
 
+from ..actors import summary_of
 from ..engine import Conflict, PreconditionFailed, StoreUnavailable
 from ..engine.log import get_logger
 from ..transport.config_calls import ConfigStatus, SettingsRefused
@@ -106,7 +107,7 @@ class Reloader:
                 return False
             except Exception as error:  # noqa: BLE001  a bug in reading must not end a server that has good settings
                 self._outcome = ConfigStatus(generation=0, ok=False, at_ms=self._wall(), problems=("internal error",))
-                _log.error("config.failed", why=why, error=repr(error), exc_info=error)
+                _log.error("config.failed", why=why, error=summary_of(error), exc_info=error)
                 return False
             self._outcome = ConfigStatus(generation=0, at_ms=self._wall())
             self._take(loaded, why)

@@ -17,6 +17,10 @@ LINES = (
     "authorization: basic {}==",
     "GET /connection/sse?token={}&x=1",
     "password={}",
+    "client_secret={}&grant_type=x",
+    "refresh_token={}",
+    "/connection/sse?cf_connect={}",
+    "cannot connect to postgresql://hub:p@{}@db:5432/chat",
     "eyJhbGciOiJIUzI1NiJ9.{}.c2ln",
 )
 plain = st.recursive(
@@ -52,6 +56,13 @@ def test_a_line_keeps_what_is_around_a_credential() -> None:
     """An operator still sees which database it was."""
     shown = redacted_text(f"cannot connect to postgresql://hub:{SECRET}@db:5432/chat, trying again")
     assert shown == f"cannot connect to postgresql://hub:{REDACTED}@db:5432/chat, trying again"
+
+
+def test_a_signed_token_begins_where_nothing_of_its_alphabet_stands_before() -> None:
+    """In a path of a thousand beginnings each would else be read to the end: 0.3 s for one line, which anybody can ask for."""
+    token = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"
+    assert redacted_text(f"a/{token}") == f"a/{REDACTED}"
+    assert redacted_text(f"a-{token}") == f"a-{token}"
 
 
 def test_a_long_text_is_cut() -> None:
