@@ -20,6 +20,8 @@ from .jwt_keys import VerificationKey, keys_of_set, suitable
 _log = get_logger("hubbub.transport.jwks")
 
 SET_KEYS: Final = 64
+WAITERS: Final = 8
+"""Tokens with unknown key ids that may wait for a fetch."""
 
 
 class KeysUnavailable(StoreUnavailable):
@@ -60,6 +62,7 @@ class KeySource:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._fetching: trio.Event | None = None
+        self._waiting = 0
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[VerificationKey, ...]:
         """The keys that may verify a token; empty when the set has none.
@@ -73,10 +76,21 @@ class KeySource:
         if self._fetching is None and self._may_fetch():
             await self._fetch_now()
         elif self._fetching is not None and not found:
-            await self._fetching.wait()
+            await self._wait_for(self._fetching)
         if self._age_s() >= self.settings.keep_s:
             raise KeysUnavailable("the keys to check the token with cannot be fetched just now")
         return self._suitable(algorithm, kid)
+
+    async def _wait_for(self, fetching: trio.Event) -> None:
+        """Wait for the fetch that runs. Whoever waits holds up one of the few look-ups of tokens, of guests' too, and anybody can
+        send ids that do not exist: so few wait where there is a set already."""
+        if self._keys and self._waiting >= WAITERS:
+            raise KeysUnavailable("the keys to check the token with are being fetched")
+        self._waiting += 1
+        try:
+            await fetching.wait()
+        finally:
+            self._waiting -= 1
 
     def _suitable(self, algorithm: str, kid: str | None) -> tuple[VerificationKey, ...]:
         return suitable(self._keys, algorithm, kid)

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hubbub.transport.fetch import FetchFailed
-from hubbub.transport.jwks import JwksSettings, KeySource, KeysUnavailable
+from hubbub.transport.jwks import WAITERS, JwksSettings, KeySource, KeysUnavailable
 from hubbub.transport.jwt import JwtAuthority
 from hubbub.transport.jwt_claims import InvalidToken
 from hubbub.transport.jwt_keys import keys_of_set
@@ -126,6 +126,30 @@ async def test_a_slow_refresh_delays_one(autojump_clock: MockClock) -> None:
         began = trio.current_time()
         assert await kids(there, "old") == ["old"]
         assert trio.current_time() == began
+
+
+async def test_few_wait_for_ids_that_may_not_exist(autojump_clock: MockClock) -> None:
+    """The others may try again at once: a site that hangs must not hold up everybody's look-ups."""
+    site = Site(jwks(OLD))
+    there = source(site)
+    await kids(there, "old")
+    await trio.sleep(15)
+    site.takes_s, site.document = 5, jwks(OLD, NEW)
+    found: list[list[str | None]] = []
+
+    async def ask() -> None:
+        found.append(await kids(there, "new", "ES256"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(1 + WAITERS):
+            nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        with pytest.raises(KeysUnavailable):
+            await kids(there, "new", "ES256")
+        assert trio.current_time() == began
+        assert await kids(there, "old") == ["old"]
+    assert found == [["new"]] * (1 + WAITERS)
 
 
 async def test_a_fetch_that_is_cancelled_leaves_it_whole(autojump_clock: MockClock) -> None:
