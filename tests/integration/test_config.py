@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from hubbub.operator_token import FILE_NAME
@@ -172,6 +173,19 @@ def test_sighup_reads_again(file: Path) -> None:
         wait_until(lambda: admin.get(CONFIG).json()["reload"]["at"] is not None, "a reading")
         assert health(server) == {"generation": 1, "reload": "ok"}
         assert numbers(server) == {"0"}
+
+
+def test_sighup_ends_no_server_that_drains(file: Path) -> None:
+    """Whoever asks it to read again while it stops, to its last moment, spoils neither its end nor its exit code."""
+    with configured(file) as server:
+        server.terminate()
+
+        def has_ended() -> bool:
+            os.kill(server.pid, signal.SIGHUP)
+            return psutil.Process(server.pid).status() == psutil.STATUS_ZOMBIE
+
+        wait_until(has_ended, "the end")
+        assert server.wait() == 0
 
 
 def test_what_an_admin_sets_is_in_force_at_once_and_after_a_restart(file: Path) -> None:
