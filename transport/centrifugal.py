@@ -18,6 +18,7 @@ import msgspec
 
 from ..engine import EngineClosed, EngineError, Overloaded
 from ..engine.core.errors import CredentialChanged, UnknownMethod, Unprocessable
+from ..engine.core.ids import ConversationId
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
 from .admission import Visit
@@ -162,6 +163,17 @@ class CentrifugalConnection(Replies, ABC):
         if self._visit is not None:
             self._visit.acquaint()
         self.session.principal = found.principal
+        self._watch(found)
+
+    def renew_credential(self, found: Credential) -> frozenset[ConversationId]:
+        """From now on it lives by another credential of the same user; returns what is not open for reading any more."""
+        lost = self.tenure.renew(found)
+        self._watch(found)
+        self.tenure_changed()
+        return lost
+
+    def _watch(self, found: Credential) -> None:
+        """Be told when this credential is revoked, and of no other any more."""
         self._stop_watching()
         self._unwatch = self.api.auth.watch(found, self._credential_ended)
 

@@ -207,6 +207,8 @@ def refresh(peer: CentrifugalConnection, command_id: int, request: wire.Refresh)
         raise InvalidCommand("a token is needed")
 
     def done(found: Credential | EngineError) -> None:
+        if peer.is_ended:
+            return
         match found:
             case TokenExpired():
                 peer.disconnect(Disconnect.EXPIRED)  # a reply with 109 would end the SDKs for good
@@ -217,9 +219,7 @@ def refresh(peer: CentrifugalConnection, command_id: int, request: wire.Refresh)
             case _ if found.principal.id != peer.tenure.credential.principal.id:
                 peer.disconnect(Disconnect.INVALID_TOKEN)
             case _:
-                lost = peer.tenure.renew(found)
-                peer.tenure_changed()
-                _close(peer, lost)
+                _close(peer, peer.renew_credential(found))
                 ends = _expiry(peer.tenure.token_ends_at_ms, peer.api.engine.now_ms())
                 body = {"client": peer.client, "version": f"hubbub {version()}", **ends}
                 peer.answer(wire.reply(command_id, b"refresh", codec.encode_json(body)))

@@ -9,7 +9,7 @@ from hubbub.engine.core.principals import ServerRole
 from hubbub.engine.identity.records import UserChange
 from hubbub.transport.identity.tokens import Issued
 
-from ..house import Closed, House, house
+from ..house import Closed, House, commands, house
 from ..test_centrifugal import Client
 from ..test_sse import Reader
 
@@ -54,6 +54,30 @@ async def test_a_revoked_session_ends_what_it_has_open(how: str, autojump_clock:
         assert (await stream.lines())[-3:] == ["event: stream.end", 'data: {"code":"revoked"}', ""]
         assert stream.conn.is_closed
         assert (watched(there), there.subscribers) == (0, 0)
+
+
+async def test_a_refreshed_connection_ends_with_its_new_token(autojump_clock: MockClock) -> None:
+    """It lives by that from then on, whatever becomes of the one that it began with; and no refresh outlives its connection."""
+    async with house() as there:
+        first = await there.log_in()
+        second = await there.log_in()
+        there.token = first.token
+        client, gone = Client(there), Client(there)
+        await client.connect()
+        await gone.connect()
+        [reply] = await client.ask({"id": 2, "refresh": {"token": second.token}})
+        assert "refresh" in reply
+        tokens, user_id = there.api.accounts.tokens, first.credential.principal.id
+        there.api.auth.forget(user_id)
+        gone.send(commands({"id": 2, "refresh": {"token": second.token}}))
+        gone.machine.closed()
+        await gone.settle()
+        assert watched(there) == 1
+        await tokens.end(user_id, only=first.credential.token_id)
+        assert client.said() == []
+        await tokens.end(user_id, only=second.credential.token_id)
+        assert client.said() == [Closed(3500)]
+        assert watched(there) == 0
 
 
 async def test_a_demoted_administrator_is_a_member_at_once(autojump_clock: MockClock) -> None:
