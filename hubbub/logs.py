@@ -24,6 +24,14 @@ FORMATS: Final[tuple[LogFormat, ...]] = ("console", "json")
 _OURS: Final = ("at", "level", "logger")
 
 
+def _harmless(text: str, kept: str = "") -> str:
+    """A text that neither begins a line of its own nor talks to a terminal; what other libraries quote came from anybody."""
+    if text.isprintable():
+        return text
+    shown = (each if each.isprintable() or each in kept else each.encode("unicode_escape").decode() for each in text)
+    return "".join(shown)
+
+
 class _Lines(logging.Formatter):
     """What both forms share: the text of an error without what it quotes."""
 
@@ -46,8 +54,11 @@ class ConsoleLines(_Lines):
         record.exc_text = None
         return super().format(record)
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the standard library's name
+        return _harmless(super().formatException(ei), kept="\n")
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the standard library's name
-        record.message = self.message_of(record)
+        record.message = _harmless(self.message_of(record))
         return super().formatMessage(record)
 
 

@@ -58,6 +58,18 @@ def test_other_libraries_are_heard_from_warnings_on(lines: Callable[[], str], lo
     assert "hello" not in told
 
 
+def test_what_other_libraries_quote_neither_begins_a_line_nor_talks_to_a_terminal(lines: Callable[[], str]) -> None:
+    """Control characters are shown as Python writes them; the lines of a stack stay lines."""
+    configure_logs("warning", "console")
+    try:
+        raise ValueError("\x1b[2Jgone")
+    except ValueError as error:
+        logging.getLogger("otherlib").warning("bad\nERROR hubbub forged \x9b31m\u2028", exc_info=error)
+    first, *stack = lines().split("\n")
+    assert first.endswith(r"WARNING otherlib bad\nERROR hubbub forged \x9b31m\u2028")
+    assert stack[-2].startswith(r"ValueError: \x1b[2Jgone")
+
+
 def test_the_level_is_ours(lines: Callable[[], str]) -> None:
     """What is below the level is not shown."""
     configure_logs("warning", "console")

@@ -85,7 +85,7 @@ class Watch:
             about: the conversation that the path names.
         """
         template = OPENING_PATHS[transport]
-        self.meters.route("GET", template).count(status)
+        self.meters.route("POST" if transport == "http_stream" else "GET", template).count(status)
         if code:
             self.meters.refused(transport, code)
         if _level.isEnabledFor(logging.INFO):

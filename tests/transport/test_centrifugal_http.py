@@ -136,6 +136,15 @@ async def test_a_client_connects_subscribes_posts_and_recovers(autojump_clock: M
         assert [pub["offset"] for pub in again["subscribe"]["publications"]] == [1]
 
 
+async def test_each_transport_is_counted_under_its_own_method(autojump_clock: MockClock) -> None:
+    """A label is the route's, whatever was sent."""
+    async with house() as there:
+        for kind in KINDS:
+            await connected(there, kind)
+        met = {(method, template) for method, template, _ in there.api.watch.meters.routes()}
+        assert met >= {("GET", "/connection/sse"), ("POST", "/connection/http_stream")}
+
+
 async def test_an_event_block_keeps_documents_on_lines_of_their_own(autojump_clock: MockClock) -> None:
     """What is sent together is one event whose lines its reader joins again."""
     async with house() as there:
