@@ -40,6 +40,11 @@ delete from audit where id in (select id from old) returning 1
 """
 
 
+def _first_of(at_ms: int) -> str:
+    """The smallest id of a moment. An id holds 48 bits of it: a moment before 1970 would stand for one in the far future."""
+    return uuid7(max(at_ms, 0), 0)
+
+
 class PostgresAudit:
     """An `AuditStore` over a pool of connections; each method is one statement that may safely run twice."""
 
@@ -84,7 +89,7 @@ class PostgresAudit:
 
     async def prune(self, *, before_ms: int, keep_unrecognised: int) -> int:
         """Forget old rows."""
-        return len(await self._pool.write(_PRUNE, uuid7(before_ms, 0), keep_unrecognised, PRUNED_ROWS))
+        return len(await self._pool.write(_PRUNE, _first_of(before_ms), keep_unrecognised, PRUNED_ROWS))
 
 
 class MemoryAudit:
@@ -108,7 +113,7 @@ class MemoryAudit:
     async def prune(self, *, before_ms: int, keep_unrecognised: int) -> int:
         """Forget old rows."""
         await trio.lowlevel.checkpoint()
-        end = uuid7(before_ms, 0)
+        end = _first_of(before_ms)
         old = {row.id for row in self._rows.values() if row.id < end}
         old |= {row.id for row in [row for row in self._newest() if row.actor == NOBODY][keep_unrecognised:]}
         for row_id in old:

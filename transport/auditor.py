@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 
 import attrs
 import trio
-from attrs.validators import ge, instance_of
+from attrs.validators import ge, instance_of, le
 
 from ..engine import EngineError, Overloaded
 from ..engine.audit import NOBODY, AuditRow, AuditStore
@@ -37,6 +37,8 @@ _BATCH_ROWS: Final = 128
 _RETRY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3_600.0
 _DAY_MS: Final = 86_400_000
+_MAX_DAYS: Final = 36_500
+_MAX_KEPT: Final = 1_000_000_000
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +47,12 @@ class AuditSettings:
 
     keep_days: int = attrs.field(
         default=365,
-        validator=[instance_of(int), ge(1)],
+        validator=[instance_of(int), ge(1), le(_MAX_DAYS)],
         metadata={"help": "Days after which a row of the audit log is forgotten"},
     )
     keep_unrecognised: int = attrs.field(
         default=10_000,
-        validator=[instance_of(int), ge(0)],
+        validator=[instance_of(int), ge(0), le(_MAX_KEPT)],
         metadata={"help": "Rows that are kept of control calls by nobody that was recognised"},
     )
 

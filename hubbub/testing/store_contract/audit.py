@@ -58,6 +58,13 @@ class AuditPromises(OpensStore):
         of_bob = await store.audit.page(before=rows[8].id, limit=10, actor="bob")
         assert of_bob == [row for row in rows[7::-1] if row.actor == "bob"]
 
+    async def test_no_audit_row_is_older_than_time(self, store: Store) -> None:
+        """Whoever keeps rows for a hundred years prunes what was before 1970: nothing."""
+        rows = [_row(number, target="t") for number in range(1, 4)]
+        await store.audit.add(rows)
+        assert await store.audit.prune(before_ms=-1_300_000_000_000, keep_unrecognised=0) == 0
+        assert await store.audit.page(before=None, limit=20) == rows[::-1]
+
     async def test_audit_rows_are_pruned_by_age_and_by_number(self, store: Store) -> None:
         """Old ones go; those of nobody are kept up to a number; asked often enough, all that should go have gone."""
         known = [_row(number, target="t") for number in range(1, 6)]
