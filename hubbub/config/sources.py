@@ -19,6 +19,7 @@ from ..transport.small_file import read_small
 from .errors import ConfigError, Origin, Problem
 from .schema import PREFIX, Path, Schema
 from .toml_lines import lines_of
+from .values import withheld
 
 MAX_FILE_BYTES: Final = 256 * 1024
 """Longest configuration file."""
@@ -123,14 +124,15 @@ def toml_layer(text: str, name: str, schema: Schema) -> Layer:
 
 
 def admin_layer(table: Mapping[str, Any], place: str, schema: Schema) -> Layer:
-    """What admins have said: live settings only, and no secrets."""
+    """What admins have said: live settings only, no secrets, and no names of files."""
     layer = Layer()
     origin = Origin("admin", place)
     _walk(table, (), schema, layer, lambda _: origin)
     for path in list(layer.said):
         leaf = schema.leaves.get(path)
-        if leaf is None or leaf.secret:
-            reason = "is a secret: it belongs into a file or the environment, not into an admin's call"
+        why = "is a secret" if leaf is None or leaf.secret else withheld(leaf.kind, layer.said[path].value)
+        if leaf is None or why is not None:
+            reason = f"{why}: it belongs into a file or the environment, not into an admin's call"
         elif not leaf.live:
             reason = "needs a restart: it belongs into the file"
         else:

@@ -134,6 +134,33 @@ def is_secret(field: attrs.Attribute[Any]) -> bool:
     return field.repr is False or bool(field.metadata.get("secret"))
 
 
+def withheld(kind: Any, raw: object) -> str | None:
+    """Why a value is not for admins to say by a call; None for one that is. Nothing is said of its type: `convert` does that.
+
+    A secret would be kept in clear. A path would have the server read whatever file of its machine, and use, or send to
+    somebody, what stands in it.
+    """
+    inner, _ = _unwrap(kind)
+    origin = get_origin(inner)
+    if inner is Secret:
+        return "is a secret"
+    if inner is Path:
+        return "names a file of the server's machine"
+    if origin in (tuple, frozenset):
+        return withheld(get_args(inner)[0], None)
+    if origin is not None and origin is not Literal and issubclass(origin, Mapping):
+        parts = raw.values() if isinstance(raw, dict) else ()
+        return next((why for part in parts if (why := withheld(get_args(inner)[1], part))), None)
+    if isinstance(inner, type) and attrs.has(inner) and isinstance(raw, dict):
+        hints = get_type_hints(inner)
+        for field in attrs.fields(inner):
+            if field.name in raw and (
+                why := "is a secret" if is_secret(field) else withheld(hints[field.name], raw[field.name])
+            ):
+                return f"{field.name!r} {why}"
+    return None
+
+
 def toml(value: object) -> str:
     """A plain value as TOML; what TOML has no word for (None) is left to the caller."""
     match value:

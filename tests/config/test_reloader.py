@@ -20,8 +20,9 @@ from hubbub.config.watcher import fingerprint
 from hubbub.engine import Conflict, PreconditionFailed, StoreUnavailable
 from hubbub.transport.config_calls import SettingsRefused
 from hubbub.transport.jwt_keys import hmac_key
-from hubbub.transport.jwt_settings import JwtSettings
 from hubbub.transport.live import Live, LiveSettings
+
+from ..transport.tokens import Signer
 
 URL = "postgresql://ada:hunter2@db/chat"
 CONTACT = {"contact": ["mailto:a@example.org"], "expires": "2030-01-01T00:00:00Z"}
@@ -271,17 +272,46 @@ async def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(name: str, tmp
 
 async def test_keys_that_cannot_be_had_are_refused(tmp_path: Path) -> None:
     """At a reload, in an admin's change and at a start alike: nothing of it is in force, and nothing is kept."""
-    there = place(tmp_path)
     (tmp_path / "key").write_text("k" * 32)
-    files = [f"{tmp_path}/key"] * 9
-    for patch in ({"hmac_secret_files": [f"{tmp_path}/none"]}, {"hmac_secret_files": files}):
-        with pytest.raises(SettingsRefused, match="see 'problems'"):
-            await there.reader.merge({"jwt": patch}, tags=None, by="ada")
+    files = [f"{tmp_path}/key"] * 5
+    there = place(tmp_path, f"[jwt]\nhmac_secret_files = {files}\n")
+    before = there.live.current
+    with pytest.raises(SettingsRefused) as caught:
+        await there.reader.merge({"jwt": {"public_keys": [Signer.ec().pem] * 4}}, tags=None, by="ada")
+    assert "at most 8 keys" in caught.value.problems[0]
     assert not overrides.place(tmp_path).exists()
-    secrets = ["s" * 32] * 4
-    there.write(f"[jwt]\nhmac_secret_files = {files[:5]}\nhmac_secrets = {secrets}\n")
-    assert not await there.reader.reload("file")
-    assert there.live.current.jwt == JwtSettings()
+    for text in ("hmac_secret_files = ['/none']", f"hmac_secret_files = {files}\npublic_key_files = {files}"):
+        there.write(f"[jwt]\n{text}\n")
+        assert not await there.reader.reload("file")
+    assert there.live.current is before
+
+
+PROVIDER = {"issuer": "https://login.example", "client_id": "chat"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "key", "why"),
+    [
+        ({"oidc": {"providers": {"x": {**PROVIDER, "client_secret": "hunter2"}}}}, "oidc.providers", "is a secret"),
+        ({"oidc": {"providers": {"x": {**PROVIDER, "client_secret": None}}}}, "oidc.providers", "is a secret"),
+        ({"oidc": {"providers": {"x": {**PROVIDER, "client_secret_file": "/etc/shadow"}}}}, "oidc.providers", "a file"),
+        ({"jwt": {"hmac_secret_files": ["/etc/machine-id"]}}, "jwt.hmac_secret_files", "a file"),
+        ({"jwt": {"public_key_files": []}}, "jwt.public_key_files", "a file"),
+    ],
+)
+async def test_an_admin_says_no_secret_and_no_file_at_any_depth(
+    patch: dict[str, Any], key: str, why: str, tmp_path: Path
+) -> None:
+    """A secret would be kept in clear; a file would be read, and what stands in it sent to where the same call says."""
+    there = place(tmp_path)
+    with pytest.raises(SettingsRefused) as caught:
+        await there.reader.merge(patch, tags=None, by="ada")
+    assert caught.value.problems[0].startswith(f"{key}: ")
+    assert why in caught.value.problems[0]
+    assert "hunter2" not in str(caught.value.problems)
+    assert not overrides.place(tmp_path).exists()
+    good = {"public_url": "https://chat.example", "providers": {"x": PROVIDER}}
+    await there.reader.merge({"oidc": good}, tags=None, by="ada")
 
 
 async def test_a_key_that_is_replaced_in_its_file_counts(tmp_path: Path) -> None:
