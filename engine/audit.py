@@ -28,7 +28,7 @@ class AuditRow:
     Attributes:
         id: a UUIDv7 of the moment, so rows are in order by id.
         at_ms: when it was answered, milliseconds since the epoch.
-        actor: the principal's id; `NOBODY` where there was none.
+        actor: the principal's id; `NOBODY` where there was none. Shortened, without control characters, as an embedder's may be.
         action: method and route of a call, or a name of our own, as ``DELETE /api/v1/admin/quarantined/{id}``.
         target: what it was about, as the path named it; shortened, without control characters.
         status: of the answer.
@@ -39,7 +39,7 @@ class AuditRow:
 
     id: str
     at_ms: int
-    actor: str
+    actor: str = attrs.field(converter=_shortened)
     action: str
     target: str = attrs.field(converter=_shortened)
     status: int
