@@ -154,8 +154,20 @@ def _with_keys(live: LiveSettings, reading: _Reading) -> LiveSettings:
         return live
 
 
+def _lacks(file: FilePath) -> bool:
+    """Whether there is no such file. One that cannot be looked at is there: whoever reads it is told why, instead of getting
+    the defaults."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _file_layer(sources: Sources, known: Schema) -> Layer:
-    if sources.file is None or (sources.file_may_lack and not sources.file.exists()):
+    if sources.file is None or (sources.file_may_lack and _lacks(sources.file)):
         return Layer()
     try:
         text = read_file(sources.file)

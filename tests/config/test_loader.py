@@ -120,6 +120,15 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     assert load(Sources(file=missing, file_may_lack=True)).config == Config()
 
 
+def test_a_file_in_the_usual_place_that_cannot_be_looked_at_is_a_mistake(tmp_path: Path) -> None:
+    """Only one that is not there counts as empty: nobody gets defaults for want of a permission."""
+    file = tmp_path / "hubbub.toml"
+    assert load(Sources(file=file, file_may_lack=True)).config == Config()
+    file.symlink_to(file)
+    with pytest.raises(ConfigError, match="cannot be read: Too many levels of symbolic links"):
+        load(Sources(file=file, file_may_lack=True))
+
+
 def test_a_file_has_a_bound_and_is_text(tmp_path: Path) -> None:
     """A device, a disk image or a binary by mistake is no configuration."""
     assert lines(tmp_path, "#" * (MAX_FILE_BYTES + 1)) == [f"hubbub.toml: is longer than {MAX_FILE_BYTES} bytes"]
