@@ -7,6 +7,7 @@ counts is the content. Bursts are waited out: `QUIET_S` without an event, at mos
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterable
@@ -94,13 +95,18 @@ def directories_of(paths: Iterable[Path]) -> set[Path]:
     on the way to it. For one that is not there, the nearest that is."""
     found: set[Path] = set()
     for path in paths:
-        current: Path | None = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow the links looked for
-        for _ in range(_MAX_LINKS):
-            if current is None:
-                break
-            found.add(_existing(current.parent))
-            current = _through_first_link(current, found)
+        with contextlib.suppress(OSError):  # a link that went while it was followed: what is found so far tells of the next one
+            _follow(path, found)
     return found
+
+
+def _follow(path: Path, found: set[Path]) -> None:
+    current: Path | None = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow the links looked for
+    for _ in range(_MAX_LINKS):
+        if current is None:
+            break
+        found.add(_existing(current.parent))
+        current = _through_first_link(current, found)
 
 
 def _through_first_link(path: Path, found: set[Path]) -> Path | None:

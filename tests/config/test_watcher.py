@@ -211,6 +211,24 @@ async def test_nothing_is_left_open(tmp_path: Path) -> None:
     assert descriptors() == before
 
 
+async def test_a_link_that_goes_while_it_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between being seen and being read: the watch goes on, and sees what takes its place."""
+    file, other = tmp_path / "a", tmp_path / "b"
+    other.write_text("one")
+    file.symlink_to(other)
+    followed = Path.readlink
+
+    def gone(self: Path) -> Path:
+        monkeypatch.setattr(Path, "readlink", followed)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "readlink", gone)
+    async with watching(file) as seen:
+        file.unlink()
+        file.write_text("two")
+        await seen.until("two")
+
+
 def test_links_in_a_circle_have_no_end(tmp_path: Path) -> None:
     """They are followed so often, and no more."""
     (tmp_path / "a").symlink_to("b")
