@@ -25,7 +25,7 @@ from .http_route import Respond
 from .identity.accounts import Application
 from .identity.answers import CLEAR_COOKIE, NO_CONTENT, account_json, logged_in, session_json, whoami
 from .identity.tokens import Issued
-from .limits import Action
+from .limit_settings import Action
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
 from .routes import Endpoint, Route

@@ -23,7 +23,8 @@ from ..engine.core.buckets import SECOND_NS
 from ..engine.core.errors import LimitExceeded, Overloaded, Retry
 from .address import Addresses
 from .http_message import RequestHead
-from .limits import Action, Limits, Ruling
+from .limit_settings import Action
+from .limits import Limits, Ruling
 from .live import Live, LiveSettings
 
 ROOM_AGAIN_S: Final = 5.0

@@ -34,7 +34,8 @@ from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_c
 from .centrifugal_verbs import ACTIONS, VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
-from .limits import Action, CommandMeter
+from .limit_settings import Action
+from .limits import CommandMeter
 from .ports import Connection
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a

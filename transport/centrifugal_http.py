@@ -34,7 +34,7 @@ from .credentials import bearer_of, cookie_of
 from .emulation import Emulated
 from .http_message import Request, RequestHead, Response
 from .http_route import Respond
-from .limits import Action
+from .limit_settings import Action
 from .openapi.doc import Doc
 from .ports import Connection
 from .routes import Route

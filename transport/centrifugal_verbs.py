@@ -16,7 +16,7 @@ from ..engine.core.subscriber import Joined, Subscriber
 from . import centrifugal_wire as wire
 from .centrifugal_members import MEMBER_METHODS
 from .centrifugal_tokens import client_info, refresh, sub_refresh, subscribe_with_token, with_channel_info, withdraw
-from .limits import Action
+from .limit_settings import Action
 
 if TYPE_CHECKING:
     from .centrifugal import CentrifugalConnection

@@ -28,7 +28,7 @@ from .call import Call
 from .entity_tag import quoted, required_versions
 from .http_message import Response
 from .http_route import Respond
-from .limits import Action
+from .limit_settings import Action
 from .openapi import shapes
 from .openapi.doc import Answer, Doc
 from .routes import Route

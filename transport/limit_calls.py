@@ -17,7 +17,8 @@ from .api import Api
 from .call import Call
 from .http_message import Response
 from .http_route import Respond
-from .limits import PROFILES, Profile, ProfileStatus
+from .limit_settings import PROFILES, Profile
+from .limits import ProfileStatus
 from .openapi import shapes_limits
 from .openapi.doc import Doc
 from .routes import Route

@@ -19,7 +19,7 @@ from .address import ProxySettings
 from .auditor import AuditSettings
 from .identity.settings import IdentitySettings, SignUp
 from .jwt_settings import JwtSettings
-from .limits import LimitSettings
+from .limit_settings import LimitSettings
 from .manners import HttpManners
 from .oidc_settings import OidcSettings
 from .security_txt import SecurityTxtSettings

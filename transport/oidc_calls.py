@@ -24,7 +24,7 @@ from .credentials import cookie_of
 from .http_message import Response
 from .http_route import Respond
 from .identity.answers import NO_CONTENT, session_cookie
-from .limits import Action
+from .limit_settings import Action
 from .oidc import Link, return_path, with_error
 from .oidc_login import PATH
 from .oidc_settings import OidcSettings

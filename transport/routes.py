@@ -16,7 +16,7 @@ from ..engine.core.principals import Scope
 from .call import Call
 from .http_message import READ_METHODS
 from .http_route import Respond
-from .limits import Action
+from .limit_settings import Action
 from .live import LiveSettings
 from .openapi.doc import Doc
 

@@ -14,7 +14,7 @@ from .answers import json_response
 from .api import Api
 from .call import Call
 from .http_route import Respond
-from .limits import Action
+from .limit_settings import Action
 from .openapi import shapes
 from .openapi.doc import Answer, Doc
 from .routes import Route

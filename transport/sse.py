@@ -21,7 +21,7 @@ from .api import Api
 from .auth import Credential
 from .call import query_of
 from .http_message import RequestHead
-from .limits import Action
+from .limit_settings import Action
 from .ports import Connection
 
 _FORMAT = framing.EventStreamFormat()

@@ -18,7 +18,8 @@ from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.http_message import HeadReader, Request, Response
 from ...transport.identity import secret
-from ...transport.limits import PROFILES, Action, Limits, LimitSettings, Profile
+from ...transport.limit_settings import PROFILES, Action, LimitSettings, Profile
+from ...transport.limits import Limits
 from ...transport.live import GUESTS_WELCOME, Live
 from ...transport.routes import Matched
 from .benchmark import Benchmark, Call

@@ -95,7 +95,9 @@ def directories_of(paths: Iterable[Path]) -> set[Path]:
     on the way to it. For one that is not there, the nearest that is."""
     found: set[Path] = set()
     for path in paths:
-        with contextlib.suppress(OSError):  # a link that went while it was followed: what is found so far tells of the next one
+        with contextlib.suppress(
+            OSError
+        ):  # a link that went while it was followed: what is found so far tells of the next one
             _follow(path, found)
     return found
 

@@ -36,7 +36,7 @@ async def open_test_server(
 
     Leaving the block drains and returns when the port is closed.
     """
-    from ..transport.limits import LimitSettings  # as below
+    from ..transport.limit_settings import LimitSettings  # as below
     from ..transport.live import AccessSettings, LiveSettings  # as below
     from ..transport.serve import ServeSettings, serve  # only those who serve load the server
 

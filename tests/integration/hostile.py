@@ -23,7 +23,7 @@ from hubbub.storage import MemoryStore
 from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.door import DoorSettings
 from hubbub.transport.http import HttpSettings
-from hubbub.transport.limits import LimitSettings
+from hubbub.transport.limit_settings import LimitSettings
 from hubbub.transport.live import AccessSettings, LiveSettings
 from hubbub.transport.serve import ServeSettings, serve
 from hubbub.transport.sse import StreamSettings

@@ -21,7 +21,7 @@ from hubbub.transport.centrifugal_verbs import ACTIONS, METHOD_ACTIONS, METHODS,
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.http_message import Request, Response
 from hubbub.transport.http_route import Respond
-from hubbub.transport.limits import Action, LimitSettings, Profile
+from hubbub.transport.limit_settings import Action, LimitSettings, Profile
 from hubbub.transport.live import GUESTS_WELCOME, Live, LiveSettings
 from hubbub.transport.routes import Matched
 from hubbub.transport.sse import EventStream, StreamSettings

@@ -16,7 +16,7 @@ from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.centrifugal_wire import Disconnect
 from hubbub.transport.credentials import COOKIE
 from hubbub.transport.http_message import Request, Response
-from hubbub.transport.limits import LimitSettings, Profile
+from hubbub.transport.limit_settings import LimitSettings, Profile
 from hubbub.transport.manners import HttpManners
 
 from .fakes import FakeConnection

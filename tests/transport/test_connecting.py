@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from hubbub.transport.address import ProxySettings
 from hubbub.transport.admission import Admission
 from hubbub.transport.credentials import COOKIE
-from hubbub.transport.limits import LimitSettings, Profile
+from hubbub.transport.limit_settings import LimitSettings, Profile
 from hubbub.transport.live import GUESTS_WELCOME, AccessSettings, Live, LiveSettings
 from hubbub.transport.manners import HttpManners, Manners
 

@@ -15,7 +15,7 @@ from hubbub.engine.core.principals import Scope
 from hubbub.engine.limit_store import LimitRecord
 from hubbub.testing.faulty import FaultyStore
 from hubbub.transport.limit_calls import LIMIT_ROUTES, profiles_of
-from hubbub.transport.limits import PROFILES, LimitSettings, Profile
+from hubbub.transport.limit_settings import PROFILES, LimitSettings, Profile
 
 from ..logs import capture_logs
 from .house import House, house

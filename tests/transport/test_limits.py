@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from hubbub.engine.core.buckets import MAX_RATE, SECOND_NS, Allowed, Denied
 from hubbub.transport.http_message import Quota
-from hubbub.transport.limits import PROFILES, Action, CommandMeter, Counted, Limits, LimitSettings, Profile, Ruling
+from hubbub.transport.limit_settings import PROFILES, Action, Counted, LimitSettings, Profile
+from hubbub.transport.limits import CommandMeter, Limits, Ruling
 
 ONE = Profile(rate=1, period_s=10, burst=1)
 WIDE = Profile(rate=1000, burst=1000)

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from hubbub.engine import Draft
 from hubbub.engine._room import Room
-from hubbub.transport.limits import LimitSettings
+from hubbub.transport.limit_settings import LimitSettings
 from hubbub.transport.loop_lag import BOUNDS_S
 
 from .house import House, head_of, house

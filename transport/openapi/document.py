@@ -17,7 +17,7 @@ import msgspec
 from ...engine.core.errors import WIRE
 from ...engine.core.permissions import Access
 from ..credentials import COOKIE
-from ..limits import Action
+from ..limit_settings import Action
 from ..routes import Route
 from ..version import version
 from .doc import JSON, Answer, Doc

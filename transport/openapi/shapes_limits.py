@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ...engine.core.buckets import MAX_PERIOD_S, MAX_RATE
-from ..limits import PROFILES, Counted
+from ..limit_settings import PROFILES, Counted
 from .parameters import Whole
 
 LimitName = Literal[tuple(PROFILES)]  # type: ignore[valid-type]  # the table is the one place where they stand
