@@ -20,6 +20,7 @@ from .api import Api
 from .auth import Credential
 from .call import Call
 from .credentials import bearer_of, cookie_of
+from .guesses import guessing_login, guessing_present
 from .http_message import RequestHead, Response
 from .http_route import Respond
 from .identity.accounts import Application
@@ -67,8 +68,13 @@ def log_in(api: Api, call: Call, respond: Respond) -> None:
     """
     fields = call.body()
     username, password = codec.require_text(fields, "username"), codec.require_text(fields, "password")
-    label = _program(call)
-    _log_in_later(api, call, respond, OK, lambda: api.accounts.log_in(username, password, label))
+    label, address = _program(call), api.admission.addresses.of(call.request.peer, call.request.head)
+
+    async def check() -> Issued:
+        with guessing_login(api.admission.limits, username, address):
+            return await api.accounts.log_in(username, password, label)
+
+    _log_in_later(api, call, respond, OK, check)
 
 
 def become_guest(api: Api, call: Call, respond: Respond) -> None:
@@ -202,7 +208,8 @@ def change_me(api: Api, call: Call, respond: Respond) -> None:
 
     async def change() -> Response:
         if password is not None:
-            user = await api.accounts.change_password(credential, present, password, settings)
+            with guessing_present(api.admission.limits, credential.principal.id):
+                user = await api.accounts.change_password(credential, present, password, settings)
         else:
             assert name is not None
             user = await api.accounts.rename(credential, name)
@@ -219,7 +226,8 @@ def close_account(api: Api, call: Call, respond: Respond) -> None:
     credential, password = own(call), codec.require_text(call.body(), "password")
 
     async def close() -> Response:
-        await api.accounts.close_own(credential, password)
+        with guessing_present(api.admission.limits, credential.principal.id):
+            await api.accounts.close_own(credential, password)
         return Response(HTTPStatus.NO_CONTENT.value, (CLEAR_COOKIE,))
 
     api.later(close, respond)
@@ -317,6 +325,7 @@ ACCOUNT_ROUTES: Final = (
             answer_headers=("Set-Cookie",),
             problems=_TAKEN,
         ),
+        action=Action.SIGN_UP,
     ),
     _route(
         "POST",

@@ -199,7 +199,7 @@ class Api:
 
         def answer(response: Response) -> None:
             admission.in_flight -= 1
-            seen(msgspec.structs.replace(response, quota=quota))
+            seen(msgspec.structs.replace(response, quota=quota) if response.quota is None else response)
 
         self._carry_out(matched, request, found, settings, seen, answer)
 

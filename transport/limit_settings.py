@@ -26,6 +26,8 @@ class Counted(StrEnum):
     MEMBER = "caller_in_conversation"
     CONVERSATION = "conversation"
     CONNECTION = "connection"
+    ACCOUNT = "account_at_address"
+    """The account that somebody wants to get into, from where: others cannot use it up for whom it belongs to."""
 
 
 class Action(StrEnum):
@@ -42,6 +44,8 @@ class Action(StrEnum):
     JOIN = "join"
     GUEST = "guest"
     LOGIN = "login"
+    GUESS = "guess"
+    """A password that may be wrong: taken back when it is right (`guesses`)."""
     SIGN_UP = "sign_up"
     CONNECT = "connect"
     SUBSCRIBE = "subscribe"
@@ -60,6 +64,7 @@ RULES: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.JOIN: ("write", "join"),
     Action.GUEST: ("guest",),
     Action.LOGIN: ("login",),
+    Action.GUESS: ("password",),
     Action.SIGN_UP: ("sign_up",),
     Action.CONNECT: ("connect",),
     Action.SUBSCRIBE: ("subscribe",),
@@ -137,6 +142,9 @@ class LimitSettings:
     )
     guest: Profile = _profile(Counted.ADDRESS, 10, 30, "new guests", period_s=60)
     login: Profile = _profile(Counted.ADDRESS, 10, 10, "attempts to log in", period_s=60)
+    password: Profile = _profile(
+        Counted.ACCOUNT, 10, 10, "wrong passwords for one account from one address", period_s=900
+    )
     sign_up: Profile = _profile(Counted.ADDRESS, 20, 10, "new accounts", period_s=3600)
     connect: Profile = _profile(Counted.ADDRESS, 20, 200, "WebSockets and event streams opened")
     subscribe: Profile = _profile(

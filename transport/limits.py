@@ -222,10 +222,7 @@ class Limits:
             verdict = counter.buckets.take(key, now_ns)
             if isinstance(verdict, Denied):
                 counter.refused += 1
-                for earlier in rules[: rules.index(counter)]:
-                    paid = _key(earlier.counted, address, caller, conversation)
-                    if paid is not None:
-                        earlier.buckets.give_back(paid)
+                _give_back(rules[: rules.index(counter)], address, caller, conversation)
                 nearest = counter, verdict
                 break
             if verdict.remaining < least and counter.counted is not _CONVERSATION:  # what others do there is not told
@@ -234,6 +231,10 @@ class Limits:
             return None
         counter, verdict = nearest
         return Ruling(counter.name, counter.buckets.limit.burst, verdict)
+
+    def give_back(self, action: Action, address: str | None, caller: str | None = None) -> None:
+        """Undo a `decide` of a moment ago that let a request through: it has turned out not to count."""
+        _give_back(self._rules[action], address, caller, "")
 
     def _compile(self) -> None:
         """Put settings and what admins have set in force."""
@@ -254,7 +255,15 @@ class Limits:
         self.command = self._counters["command"].buckets.limit
 
 
+def _give_back(counters: Iterable[_Counter], address: str | None, caller: str | None, conversation: str) -> None:
+    for counter in counters:
+        paid = _key(counter.counted, address, caller, conversation)
+        if paid is not None:
+            counter.buckets.give_back(paid)
+
+
 _ADDRESS, _CALLER, _MEMBER, _CONVERSATION = Counted.ADDRESS, Counted.CALLER, Counted.MEMBER, Counted.CONVERSATION
+_ACCOUNT = Counted.ACCOUNT
 # (names of their own: in Python 3.11 each look at a member of an enum costs as much as the rest of the function)
 
 
@@ -268,4 +277,6 @@ def _key(counted: Counted, address: str | None, caller: str | None, conversation
         return conversation or None
     if address is None or counted is _ADDRESS:
         return address
+    if counted is _ACCOUNT:
+        return None if caller is None else (caller, address)
     return "", address
