@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal, NamedTuple
@@ -61,6 +62,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     version: Literal["1.0", "1.1"]
     headers: tuple[tuple[bytes, bytes], ...]
     """In the order sent; names in lower case, values without outer white space."""
+    named: Mapping[bytes, bytes]
+    """The same by name, repeated ones joined by a comma: up to ten are asked for in a request."""
     keep_alive: bool
     upgrade: bool
     """Connection names `upgrade`, and an Upgrade header is there."""
@@ -80,11 +83,8 @@ class RequestHead(msgspec.Struct, frozen=True):
         Args:
             name: in lower case.
         """
-        key = name.encode("ascii")
-        values = [value for each, value in self.headers if each == key]
-        if not values:
-            return None
-        return (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
+        value = self.named.get(name.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -281,6 +281,7 @@ class HeadReader:
             query,
             "1.1" if is_11 else "1.0",
             tuple(self._headers),
+            singles,
             keep_alive,
             upgrade,
             content_length,
@@ -294,7 +295,7 @@ class HeadReader:
         if len(found) < len(self._headers):
             found.clear()
             for name, value in self._headers:
-                found[name] = found[name] + b"," + value if name in found else value
+                found[name] = found[name] + b", " + value if name in found else value
         return found
 
     def _host(self, headers: dict[bytes, bytes], *, required: bool) -> bytes:

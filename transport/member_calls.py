@@ -35,7 +35,7 @@ from .api import Api
 from .call import Call
 from .http_message import Response
 from .http_route import Respond
-from .limits import Action
+from .limit_settings import Action
 from .openapi import shapes_members as shapes
 from .openapi.doc import Answer, Doc
 from .openapi.parameters import USER_ID_CHARS

@@ -18,10 +18,7 @@ MAX_ORIGINS: Final = 100
 
 def origin_of(head: RequestHead) -> str | None:
     """The origin of the page that a browser sends a request for; None from programs, which have none."""
-    for name, value in head.headers:
-        if name == b"origin":
-            return value.decode("latin-1")
-    return None
+    return head.header("origin")
 
 
 def valid_origins(_: object, field: attrs.Attribute[tuple[str, ...]], origins: tuple[str, ...]) -> None:

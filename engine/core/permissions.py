@@ -5,7 +5,7 @@ request is decoded. `check`: may it do this in that conversation? It is decided 
 members of the moment. To somebody who may not know of a conversation it does not exist.
 """
 
-from enum import Enum, StrEnum, auto
+from enum import StrEnum, auto
 from typing import Final
 
 from .errors import Conflict, EngineError, Forbidden, NotFound, Unauthenticated
@@ -28,6 +28,11 @@ class Access(StrEnum):
     ADMIN = "admin"
 
 
+# Names of their own: in Python 3.11 each look at a member of an enum takes 60 ns, a seventh of `may_call`.
+_ANYONE, _ADMIN, _ACCOUNT = Access.ANYONE, Access.ADMIN, Access.ACCOUNT
+_SERVER_ADMIN, _GUEST = ServerRole.ADMIN, ServerRole.GUEST
+
+
 def may_call(principal: Principal | None, access: Access, scope: Scope) -> EngineError | None:
     """Why a principal may not call a route; None when it may.
 
@@ -36,15 +41,15 @@ def may_call(principal: Principal | None, access: Access, scope: Scope) -> Engin
         access: what the route asks for.
         scope: what the credential must be good for; without meaning for `Access.ANYONE`.
     """
-    if access is Access.ANYONE:
+    if access is _ANYONE:
         return None
     if principal is None:
         return Unauthenticated("authenticate first")
     if scope not in principal.scopes:
         return Forbidden(f"this credential lacks the scope {scope.value!r}")
-    if access is Access.ADMIN and principal.role is not ServerRole.ADMIN:
+    if access is _ADMIN and principal.role is not _SERVER_ADMIN:
         return Forbidden("this is for admins")
-    if access is Access.ACCOUNT and principal.role is ServerRole.GUEST:
+    if access is _ACCOUNT and principal.role is _GUEST:
         return Forbidden("this needs an account")
     return None
 
@@ -68,7 +73,7 @@ class Verb(StrEnum):
     """Change title, kind of access, slow mode, and archive."""
 
 
-class Standing(Enum):
+class Standing(StrEnum):
     """What a principal is to one conversation."""
 
     OWNER = auto()
@@ -132,26 +137,29 @@ _STANDINGS: Final = {
 }
 _ABOVE_OWNERS: Final = Role.OWNER.rank + 1
 
+# As above: what every post and every step of a reader asks for.
+_OWNER, _BANNED, _STRANGER = Standing.OWNER, Standing.BANNED, Standing.STRANGER
+_VISITOR, _READER = Standing.VISITOR, Standing.READER
+_PUBLIC: Final = Visibility.PUBLIC
+_ROOM, _DIRECT, _ANNOUNCEMENT = ConversationKind.ROOM, ConversationKind.DIRECT, ConversationKind.ANNOUNCEMENT
+_ADMIN_SCOPE: Final = Scope.ADMIN
+
 
 def standing_of(principal: Principal, record: Record) -> Standing:
     """What a principal is to a conversation now."""
     if principal.all_powerful:
-        return Standing.OWNER
-    if (
-        principal.role is ServerRole.ADMIN
-        and Scope.ADMIN in principal.scopes
-        and record.kind is not ConversationKind.DIRECT
-    ):
-        return Standing.OWNER  # also who was made less here, or banned: no owner keeps an admin out
+        return _OWNER
+    if principal.role is _SERVER_ADMIN and _ADMIN_SCOPE in principal.scopes and record.kind is not _DIRECT:
+        return _OWNER  # also who was made less here, or banned: no owner keeps an admin out
     member = record.members.get(principal.author.id)
     if member is not None:
         if member.banned:
-            return Standing.BANNED if record.visibility is Visibility.PUBLIC else Standing.STRANGER
+            return _BANNED if record.visibility is _PUBLIC else _STRANGER
         if member.joined_at_ms:
             return _STANDINGS[member.role]
-    if record.visibility is Visibility.PUBLIC:
-        return Standing.VISITOR
-    return Standing.READER if record.id in principal.grants else Standing.STRANGER
+    if record.visibility is _PUBLIC:
+        return _VISITOR
+    return _READER if record.id in principal.grants else _STRANGER
 
 
 def rank_of(principal: Principal, record: Record) -> int:
@@ -159,7 +167,7 @@ def rank_of(principal: Principal, record: Record) -> int:
     if principal.all_powerful:
         return _ABOVE_OWNERS
     standing = standing_of(principal, record)
-    if standing is Standing.OWNER:
+    if standing is _OWNER:
         member = record.members.get(principal.id)
         return Role.OWNER.rank if member is not None and member.role is Role.OWNER else _ABOVE_OWNERS
     return Role.MODERATOR.rank if standing is Standing.MODERATOR else 0
@@ -177,20 +185,20 @@ def check(principal: Principal, verb: Verb, record: Record, at_ms: int = 0) -> N
         Conflict: the conversation is archived and the verb would add to it.
     """
     standing = standing_of(principal, record)
-    if standing is Standing.STRANGER:
+    if standing is _STRANGER:
         raise NotFound("no such conversation")
     if standing not in ALLOWED[verb]:
-        raise Forbidden("you are banned here" if standing is Standing.BANNED else _REFUSALS[verb])
+        raise Forbidden("you are banned here" if standing is _BANNED else _REFUSALS[verb])
     if SCOPE_OF[verb] not in principal.scopes:
         raise Forbidden(f"this credential lacks the scope {SCOPE_OF[verb].value!r}")
-    if record.kind is not ConversationKind.ROOM:
+    if record.kind is not _ROOM:
         _check_kind(verb, standing, record)
     if verb in _SPEAKING:
         _check_speaking(principal, record, at_ms)
 
 
 def _check_kind(verb: Verb, standing: Standing, record: Record) -> None:
-    if record.kind is ConversationKind.ANNOUNCEMENT:
+    if record.kind is _ANNOUNCEMENT:
         if verb in _SPEAKING and standing not in _OFFICE:
             raise Forbidden("only owners and moderators speak in an announcement")
     elif verb in _FIXED:

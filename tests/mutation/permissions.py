@@ -38,7 +38,7 @@ PERMISSIONS: Final = (
         "The route's access was renamed, and one comparison was lost.",
         "engine/core/permissions.py",
         """
-    if access is Access.ADMIN and principal.role is not ServerRole.ADMIN:
+    if access is _ADMIN and principal.role is not _SERVER_ADMIN:
         return Forbidden("this is for admins")
 """,
         "",
@@ -61,11 +61,11 @@ PERMISSIONS: Final = (
         "engine/core/permissions.py",
         """
         if member.banned:
-            return Standing.BANNED if record.visibility is Visibility.PUBLIC else Standing.STRANGER
+            return _BANNED if record.visibility is _PUBLIC else _STRANGER
 """,
         """
-        if member.banned and record.visibility is not Visibility.PUBLIC:
-            return Standing.STRANGER
+        if member.banned and record.visibility is not _PUBLIC:
+            return _STRANGER
 """,
     ),
     _gone(
@@ -74,12 +74,12 @@ PERMISSIONS: Final = (
         "Membership was looked at, and what no membership means was left for later.",
         "engine/core/permissions.py",
         """
-    if record.visibility is Visibility.PUBLIC:
-        return Standing.VISITOR
+    if record.visibility is _PUBLIC:
+        return _VISITOR
 """,
         """
-    if record.kind is not ConversationKind.DIRECT:
-        return Standing.VISITOR
+    if record.kind is not _DIRECT:
+        return _VISITOR
 """,
     ),
     _gone(
@@ -88,11 +88,10 @@ PERMISSIONS: Final = (
         "Admins stand as owners everywhere.",
         "engine/core/permissions.py",
         """
-        and Scope.ADMIN in principal.scopes
-        and record.kind is not ConversationKind.DIRECT
+    if principal.role is _SERVER_ADMIN and _ADMIN_SCOPE in principal.scopes and record.kind is not _DIRECT:
 """,
         """
-        and Scope.ADMIN in principal.scopes
+    if principal.role is _SERVER_ADMIN and _ADMIN_SCOPE in principal.scopes:
 """,
     ),
     _gone(
@@ -101,10 +100,9 @@ PERMISSIONS: Final = (
         "The role is the account's, so it was asked of the account.",
         "engine/core/permissions.py",
         """
-        and Scope.ADMIN in principal.scopes
-        and""",
+    if principal.role is _SERVER_ADMIN and _ADMIN_SCOPE in principal.scopes and""",
         """
-        and""",
+    if principal.role is _SERVER_ADMIN and""",
     ),
     _gone(
         "everybody-announces",

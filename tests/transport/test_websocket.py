@@ -303,6 +303,7 @@ def head(method: str = "GET", version: str = "1.1", **changes: str | None) -> Re
         "",
         "1.1" if version == "1.1" else "1.0",
         tuple(pairs),
+        dict(pairs),
         keep_alive=True,
         upgrade=upgrade,
         content_length=0,
