@@ -30,14 +30,16 @@ from ..engine import (
     StoreUnavailable,
     Unauthenticated,
 )
+from ..engine.core.authors import Author
 from ..engine.core.errors import CredentialChanged, TokenExpired
+from ..engine.core.principals import ServerRole
 from ..engine.identity.lifetimes import Lifetimes, Verdict, due_for_touch, judge
 from ..engine.identity.records import Holder, TokenKind, User
 from ..engine.log import get_logger
 from .identity import secret
 from .identity.remembered import Remembered
 from .identity.settings import IdentitySettings
-from .identity.watchers import Watchers
+from .identity.watchers import Watcher, Watchers
 
 _log = get_logger("hubbub.transport.auth")
 
@@ -70,6 +72,11 @@ class Credential:
     kind: TokenKind | None = attrs.field(default=None, kw_only=True)
     username: str | None = attrs.field(default=None, kw_only=True)
 
+
+NO_CREDENTIAL: Final = Credential(
+    Principal(Author("-", "-", "guest"), role=ServerRole.GUEST, scopes=frozenset()), expires_at_ms=0
+)
+"""Of what has not authenticated: over since ever."""
 
 TokenResolver = Callable[[str], Awaitable[Credential | None]]
 """Whom a token of the embedding program stands for, or None for one that it does not know.
@@ -220,19 +227,16 @@ class Authenticator:
         self.forget(user_id)
         self._watchers.tell(user_id, Unauthenticated(why), tokens=tokens)
 
-    def watch(self, credential: Credential, ended: Callable[[EngineError], None]) -> Callable[[], None]:
-        """Be told once when a credential is revoked (`Unauthenticated`) or its principal has changed (`CredentialChanged`).
+    def watch(self, watcher: Watcher) -> None:
+        """Tell once that a credential was revoked or that its principal has changed, to what is open under it.
 
         Nobody is told that its time is over: that is known beforehand (`Credential.expires_at_ms`).
-
-        Args:
-            credential: under which something is open.
-            ended: called from another task of the same thread; it must not wait.
-
-        Returns:
-            A function that ends the watch; it may be called any number of times.
         """
-        return self._watchers.add(credential, ended)
+        self._watchers.add(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell it no more; may be called any number of times."""
+        self._watchers.remove(watcher)
 
     # -- upkeep ---------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ and how documents are wrapped (`centrifugal_framing`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -69,7 +68,6 @@ class CentrifugalConnection(Replies, ABC):
         "_meter",
         "_patience",
         "_paused",
-        "_unwatch",
         "_visit",
         "_waiting",
         "client",
@@ -86,7 +84,6 @@ class CentrifugalConnection(Replies, ABC):
         self.client = ""
         self.tenure: Tenure = NOBODY  # until there is a credential
         self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
-        self._unwatch: Callable[[], None] | None = None  # the credential, as it is
         self.push = conn.push
         self._documents: list[bytes] = []  # commands that came together, newest first, still to be handled
         self._patience = 0  # turns that they may still wait for what rooms answer
@@ -160,30 +157,27 @@ class CentrifugalConnection(Replies, ABC):
 
     def take_credential(self, found: Credential) -> None:
         """From now on this is who the connection is."""
+        self.api.auth.unwatch(self)
         self.tenure = Tenure(found, self.api.live.current.jwt.refresh_grace_s)
         if self._visit is not None:
             self._visit.acquaint()
         self.session.principal = found.principal
-        self._watch(found)
+        self.api.auth.watch(self)
 
     def renew_credential(self, found: Credential) -> frozenset[ConversationId]:
         """From now on it lives by another credential of the same user; returns what is not open for reading any more."""
+        self.api.auth.unwatch(self)
         lost = self.tenure.renew(found)
-        self._watch(found)
+        self.api.auth.watch(self)
         self.tenure_changed()
         return lost
 
-    def _watch(self, found: Credential) -> None:
-        """Be told when this credential is revoked, and of no other any more."""
-        self._stop_watching()
-        self._unwatch = self.api.auth.watch(found, self._credential_ended)
+    @property
+    def credential(self) -> Credential:
+        """What it is open under; `NO_CREDENTIAL` before there is any."""
+        return self.tenure.credential
 
-    def _stop_watching(self) -> None:
-        unwatch, self._unwatch = self._unwatch, None
-        if unwatch is not None:
-            unwatch()
-
-    def _credential_ended(self, error: EngineError) -> None:
+    def credential_ended(self, error: EngineError) -> None:
         """The token was revoked, or its account is another one now: what was allowed before is no longer."""
         changed = isinstance(error, CredentialChanged)
         self.disconnect(Disconnect.ACCOUNT_CHANGED if changed else Disconnect.INVALID_TOKEN)
@@ -407,7 +401,7 @@ class CentrifugalConnection(Replies, ABC):
 
     def leave_all(self) -> None:
         """Leave every room, and watch no credential."""
-        self._stop_watching()
+        self.api.auth.unwatch(self)
         self._behind = None
         following = list(self.session.following.values())
         self.session.following.clear()

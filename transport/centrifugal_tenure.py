@@ -13,10 +13,9 @@ from typing import Final
 
 import attrs
 
-from ..engine.core.authors import Author
 from ..engine.core.ids import ConversationId
-from ..engine.core.principals import Principal, ServerRole
-from .auth import Credential
+from ..engine.core.principals import Principal
+from .auth import NO_CREDENTIAL, Credential
 from .jwt import JwtCredential
 
 
@@ -95,7 +94,5 @@ class Tenure:
         return credential.expires_at_ms
 
 
-NOBODY: Final = Tenure(
-    Credential(Principal(Author("-", "-", "guest"), role=ServerRole.GUEST, scopes=frozenset()), 0), 0.0
-)
+NOBODY: Final = Tenure(NO_CREDENTIAL, 0.0)
 """Of a connection that has not authenticated: over since ever."""

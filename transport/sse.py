@@ -5,8 +5,6 @@ Until the conversation has answered, a refusal is an ordinary HTTP answer; from 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import attrs
 from attrs.validators import ge, gt
 
@@ -18,7 +16,7 @@ from ..engine.core.subscriber import Joined, Subscriber
 from .admission import Visit
 from .answers import problem_of
 from .api import Api
-from .auth import Credential
+from .auth import NO_CREDENTIAL, Credential
 from .call import query_of
 from .http_message import RequestHead
 from .limit_settings import Action
@@ -62,14 +60,13 @@ class EventStream:
         "_behind",
         "_conn",
         "_ended",
-        "_expires_at_ms",
         "_head",
         "_name",
         "_open",
         "_settings",
         "_subscriber",
-        "_unwatch",
         "_visit",
+        "credential",
         "push",
     )
 
@@ -80,8 +77,7 @@ class EventStream:
         self._name = name
         self._settings = settings
         self._subscriber: Subscriber | None = None
-        self._expires_at_ms = 0  # the credential's, once it is known
-        self._unwatch: Callable[[], None] | None = None  # as it is
+        self.credential = NO_CREDENTIAL
         self._open = False
         self._behind = False
         self._ended = False
@@ -104,8 +100,8 @@ class EventStream:
         if isinstance(found, EngineError):
             self._refuse(found)
             return
-        self._expires_at_ms = found.expires_at_ms
-        self._unwatch = self._api.auth.watch(found, self._credential_ended)
+        self.credential = found
+        self._api.auth.watch(self)
         try:
             address = None if self._visit is None else self._visit.address
             ruling = self._api.admission.limits.decide(Action.SUBSCRIBE, address, found.principal.id, self._name)
@@ -161,16 +157,14 @@ class EventStream:
         if self._ended:
             return
         self._ended = True
-        unwatch, self._unwatch = self._unwatch, None
-        if unwatch is not None:
-            unwatch()
+        self._api.auth.unwatch(self)
         subscriber, self._subscriber = self._subscriber, None  # they hold one another: nothing is left to the collector
         if subscriber is not None:
             subscriber.leave()
         self._conn.write(last_words)
         self._conn.close()
 
-    def _credential_ended(self, error: EngineError) -> None:
+    def credential_ended(self, error: EngineError) -> None:
         """The token was revoked, or its account is another one now: what was allowed before is no longer."""
         if self._open:
             self.end("account_changed" if isinstance(error, CredentialChanged) else "revoked")
@@ -200,7 +194,7 @@ class EventStream:
         if not self._open:
             self._refuse(Overloaded("the conversation does not answer"))
             return
-        if self._api.engine.now_ms() >= self._expires_at_ms:
+        if self._api.engine.now_ms() >= self.credential.expires_at_ms:
             self.end("expired")
             return
         self._conn.push(framing.HEARTBEAT)  # refused when blocked: the stall time judges that

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
-from ...engine import Engine, EngineError
+from ...engine import Engine
 from ...engine.core.authors import Author
 from ...engine.core.batch import Row
 from ...engine.core.buckets import SECOND_NS
@@ -32,6 +32,7 @@ from ...transport.api import Api
 from ...transport.auth import Authenticator, Credential
 from ...transport.endpoints import ROUTES
 from ...transport.identity.accounts import Accounts
+from ...transport.identity.watchers import Watcher
 from ...transport.live import GUESTS_WELCOME, Live
 from ...transport.oidc_login import OidcLogin
 from ...transport.ports import Machine
@@ -215,9 +216,11 @@ class KnowingAuthenticator:
         """Answer at once."""
         done(Credential(PRINCIPAL, NOW_MS * 2))
 
-    def watch(self, credential: Credential, ended: Callable[[EngineError], None]) -> Callable[[], None]:
+    def watch(self, watcher: Watcher) -> None:
         """Nothing is ever revoked."""
-        return lambda: None
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Nobody was watching."""
 
 
 def api() -> Api:

@@ -15,7 +15,7 @@ from hubbub.transport.auth import Authenticator, Credential
 from hubbub.transport.identity import secret
 from hubbub.transport.identity.remembered import Remembered
 
-from .identity.desk import DAY_MS, Desk
+from .identity.desk import DAY_MS, Desk, Open
 
 
 async def test_a_fresh_token_is_known_at_once_and_after_a_restart(
@@ -179,22 +179,27 @@ async def test_what_is_open_under_a_token_ends_with_it(nursery: trio.Nursery, au
     ada = await desk.user()
     laptop, phone = await desk.tokens.issue_session(ada), await desk.tokens.issue_session(ada)
     bob = await desk.tokens.issue_guest("Bob")
-    told: list[tuple[str, EngineError]] = []
+    opened = {name: Open(one.credential) for name, one in (("laptop", laptop), ("phone", phone), ("bob", bob))}
+    for each in opened.values():
+        desk.auth.watch(each)
+        desk.auth.watch(each)
+    left = Open(laptop.credential)
+    desk.auth.watch(left)
+    for _ in range(2):
+        desk.auth.unwatch(left)
+    desk.auth.unwatch(Open(laptop.credential))
 
-    def watch(name: str, credential: Credential) -> None:
-        desk.auth.watch(credential, lambda error: told.append((name, error)))
+    def told() -> dict[str, list[type[EngineError]]]:
+        return {name: [type(error) for error in each.told] for name, each in opened.items()}
 
-    watch("laptop", laptop.credential)
-    watch("phone", phone.credential)
-    watch("bob", bob.credential)
-    left = desk.auth.watch(laptop.credential, lambda error: told.append(("left", error)))
-    left()
-    left()
     assert await desk.tokens.end(ada.id, only=laptop.credential.token_id)
-    assert [(name, type(error)) for name, error in told] == [("laptop", Unauthenticated)]
+    assert told() == {"laptop": [Unauthenticated], "phone": [], "bob": []}
     await desk.people.change(ada.id, UserChange(role=ServerRole.ADMIN))
     await desk.people.change(ada.id, UserChange(role=ServerRole.ADMIN))
-    assert [(name, type(error)) for name, error in told[1:]] == [("phone", CredentialChanged)]
+    assert told() == {"laptop": [Unauthenticated], "phone": [CredentialChanged], "bob": []}
+    assert left.told == []
+    desk.auth.unwatch(opened["bob"])
+    assert len(desk.auth._watchers) == 0
 
 
 async def test_one_that_cannot_be_told_does_not_keep_it_from_the_others(
@@ -203,15 +208,16 @@ async def test_one_that_cannot_be_told_does_not_keep_it_from_the_others(
     """A bug in one connection is logged; the revocation reaches the rest."""
     desk = Desk(nursery)
     issued = await desk.tokens.issue_guest("Ada")
-    told: list[EngineError] = []
 
-    def bug(error: EngineError) -> None:
-        raise RuntimeError("a bug")
+    class Broken(Open):
+        def credential_ended(self, error: EngineError) -> None:
+            raise RuntimeError("a bug")
 
-    for ended in (told.append, bug, lambda error: told.append(error)):
-        desk.auth.watch(issued.credential, ended)
+    first, last = Open(issued.credential), Open(issued.credential)
+    for each in (first, Broken(issued.credential), last):
+        desk.auth.watch(each)
     await desk.tokens.end(issued.credential.principal.id)
-    assert len(told) == 2
+    assert (len(first.told), len(last.told)) == (1, 1)
 
 
 async def test_what_is_open_keeps_its_session_in_use(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -219,8 +225,7 @@ async def test_what_is_open_keeps_its_session_in_use(nursery: trio.Nursery, auto
     desk = Desk(nursery)
     nursery.start_soon(desk.auth.keep)
     issued = await desk.tokens.issue_session(await desk.user())
-    told: list[EngineError] = []
-    stop = desk.auth.watch(issued.credential, told.append)
+    told = desk.open(issued.credential)
     desk.now_ms += 15 * DAY_MS
     await trio.sleep(301)
     assert isinstance(await desk.check(issued.token), Credential)
@@ -231,7 +236,6 @@ async def test_what_is_open_keeps_its_session_in_use(nursery: trio.Nursery, auto
     await desk.accounts.end_tokens(issued.credential.principal.id)
     await trio.sleep(301)
     assert [type(error) for error in told] == [Unauthenticated]
-    stop()
     touched = desk.accounts.touched
     await trio.sleep(10_000)
     assert desk.accounts.touched == touched

@@ -61,6 +61,18 @@ class CountingAccounts(MemoryAccounts):
 
 
 @attrs.define(eq=False)
+class Open:
+    """Something that is open under a credential, and what it was told."""
+
+    credential: Credential
+    told: list[EngineError] = attrs.field(factory=list)
+
+    def credential_ended(self, error: EngineError) -> None:
+        """Note it."""
+        self.told.append(error)
+
+
+@attrs.define(eq=False)
 class Desk:
     """What stands between a transport and the store."""
 
@@ -107,6 +119,12 @@ class Desk:
         )
         await self.accounts.add_user(user, now_ms=self.now_ms)
         return user
+
+    def open(self, credential: Credential) -> list[EngineError]:
+        """Open something; what it is told comes to the list."""
+        opened = Open(credential)
+        self.auth.watch(opened)
+        return opened.told
 
     def ask(self, token: str) -> list[Credential | EngineError]:
         """The answer, once it is there."""

@@ -8,7 +8,6 @@ import trio
 
 from hubbub.engine import (
     Conflict,
-    EngineError,
     Forbidden,
     LimitExceeded,
     NotFound,
@@ -158,8 +157,7 @@ async def test_a_guest_becomes_an_account_and_keeps_its_id(nursery: trio.Nursery
     """What was opened as a guest is opened anew; the guest's token is good for moments; nobody does it twice."""
     desk = Desk(nursery)
     guest = await desk.tokens.issue_guest("Eve")
-    told: list[EngineError] = []
-    desk.auth.watch(guest.credential, told.append)
+    told = desk.open(guest.credential)
     with pytest.raises(Forbidden):
         await desk.people.upgrade(guest.credential, guest.token, asked("eve"), SignUp.OFF, SETTINGS)
     account = await desk.people.upgrade(guest.credential, guest.token, asked("eve"), SignUp.OPEN, SETTINGS)
@@ -184,8 +182,7 @@ async def test_another_password_ends_the_other_sessions(nursery: trio.Nursery) -
     here = await signed_up(desk)
     there = await desk.people.log_in("ada", PASSWORD, "")
     key = await desk.people.make_key(here.credential, "", frozenset({Scope.READ}), None, SETTINGS)
-    told: list[EngineError] = []
-    desk.auth.watch(there.credential, told.append)
+    told = desk.open(there.credential)
     for present, new, error in (
         ("wrong horse", "another horse", Forbidden),
         (PASSWORD, "short", Unprocessable),
@@ -208,8 +205,7 @@ async def test_a_closed_account_is_gone_with_all_that_stood_for_it(nursery: trio
     desk = Desk(nursery)
     here = await signed_up(desk)
     key = await desk.people.make_key(here.credential, "", frozenset({Scope.READ}), None, SETTINGS)
-    told: list[EngineError] = []
-    desk.auth.watch(key.credential, told.append)
+    told = desk.open(key.credential)
     with pytest.raises(Forbidden):
         await desk.people.close_own(here.credential, "wrong horse")
     await desk.people.close_own(here.credential, PASSWORD)

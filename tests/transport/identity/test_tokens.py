@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hubbub.engine import EngineError, NotFound, StoreUnavailable, Unauthenticated, Unprocessable
+from hubbub.engine import NotFound, StoreUnavailable, Unauthenticated, Unprocessable
 from hubbub.engine.core.principals import Scope
 from hubbub.engine.identity.records import TokenKind, UserChange
 from hubbub.transport.auth import Credential
@@ -54,8 +54,7 @@ async def test_a_sixth_login_ends_the_oldest(nursery: trio.Nursery, autojump_clo
     for _ in range(5):
         desk.now_ms += 1
         sessions.append(await desk.tokens.issue_session(ada))
-    told: list[EngineError] = []
-    desk.auth.watch(sessions[0].credential, told.append)
+    told = desk.open(sessions[0].credential)
     for one in sessions:
         assert isinstance(await desk.check(one.token), Credential)
     desk.now_ms += 1
@@ -69,8 +68,7 @@ async def test_a_rotated_session_goes_on_under_another_token(nursery: trio.Nurse
     """Same session, same end; the former token is good for 30 seconds, and nothing that is open notices."""
     desk = Desk(nursery)
     before = await desk.tokens.issue_session(await desk.user())
-    told: list[EngineError] = []
-    desk.auth.watch(before.credential, told.append)
+    told = desk.open(before.credential)
     ends = before.credential.expires_at_ms
     after = await desk.tokens.rotate_session(before.credential, before.token, expires_at_ms=ends)
     assert after.credential == before.credential
@@ -92,8 +90,7 @@ async def test_a_stolen_token_that_was_rotated_out_ends_the_session(
     stolen, other = await desk.tokens.issue_session(ada), await desk.tokens.issue_session(ada)
     ends = stolen.credential.expires_at_ms
     fresh = await desk.tokens.rotate_session(stolen.credential, stolen.token, expires_at_ms=ends)
-    told: list[EngineError] = []
-    desk.auth.watch(fresh.credential, told.append)
+    told = desk.open(fresh.credential)
     desk.now_ms += 30_000
     assert isinstance(await desk.check(fresh.token), Credential)
     assert isinstance(await desk.check(stolen.token), Unauthenticated)
@@ -108,8 +105,7 @@ async def test_a_rotated_key(overlap_ms: int, nursery: trio.Nursery, autojump_cl
     desk = Desk(nursery)
     ada = await desk.user()
     before = await desk.tokens.issue_key(ada, "ci", frozenset({Scope.READ}), None)
-    told: list[EngineError] = []
-    desk.auth.watch(before.credential, told.append)
+    told = desk.open(before.credential)
     [record] = await desk.accounts.list_tokens(ada.id, TokenKind.KEY)
     after = await desk.tokens.rotate_key(record, overlap_ms=overlap_ms)
     assert after is not None
@@ -138,8 +134,7 @@ async def test_a_disabled_users_tokens_sleep(nursery: trio.Nursery, autojump_clo
     desk = Desk(nursery)
     ada = await desk.user()
     issued = await desk.tokens.issue_session(ada)
-    told: list[EngineError] = []
-    desk.auth.watch(issued.credential, told.append)
+    told = desk.open(issued.credential)
     await desk.people.change(ada.id, UserChange(disabled=True))
     assert [type(error) for error in told] == [Unauthenticated]
     assert isinstance(await desk.check(issued.token), Unauthenticated)
