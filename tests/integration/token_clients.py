@@ -58,9 +58,14 @@ class Shop:
 
 @attrs.define(eq=False)
 class Told:
-    """What an SDK said, in order."""
+    """What an SDK said, in order.
+
+    Attributes:
+        client: the one from PyPI, to call; None for the other.
+    """
 
     events: list[dict[str, Any]] = attrs.Factory(list)
+    client: Client | None = None
 
     def take(self, event: str, **more: Any) -> None:
         self.events.append({"event": event, **{name: value for name, value in more.items() if value is not None}})
@@ -142,6 +147,7 @@ async def python_client(url: str, shop: Shop, channel: str = "") -> AsyncIterato
         min_reconnect_delay=0.05,
         max_reconnect_delay=0.2,
     )
+    told.client = client
     if channel:
         subscription = client.new_subscription(
             channel,
