@@ -142,10 +142,19 @@ class CredentialFile:
                 status = os.fstat(file.fileno())
                 if status.st_uid != os.geteuid() or status.st_mode & 0o077:
                     raise TalkError(f"{self.path} holds tokens and is not yours alone: chmod 600 it, or remove it")
-                return msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept)
+                return _decoded(file.read(_MAX_FILE_BYTES))
         except FileNotFoundError:
             return _Kept()
         except OSError as error:
             raise TalkError(f"cannot read {self.path}: {error.strerror}") from error
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise TalkError(f"{self.path} is not a file of tokens: remove it") from error
+
+
+def _decoded(data: bytes) -> _Kept:
+    """What is kept, also as it was before there were logins: guests' tokens by URL and name."""
+    try:
+        return msgspec.json.decode(data, type=_Kept)
+    except msgspec.ValidationError:
+        guests = msgspec.json.decode(data, type=dict[str, dict[str, str]])
+        return _Kept({url: _Server(guests=names) for url, names in guests.items()})

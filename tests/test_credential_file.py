@@ -92,6 +92,16 @@ def test_signing_out_elsewhere_keeps_the_last_server(file):
     assert other not in file.path.read_text()
 
 
+def test_a_file_from_before_there_were_logins_is_read(file):
+    """Its guests are known still, and stay when something else is kept."""
+    file.path.parent.mkdir(parents=True)
+    file.path.write_text(json.dumps({URL: {"bob": "t"}}))
+    file.path.chmod(0o600)
+    assert file.find(URL, "bob") == "t"
+    file.keep_login(URL, ADA)
+    assert (file.find(URL, "bob"), file.login(URL)) == ("t", ADA)
+
+
 def test_a_login_does_not_show_its_token():
     """Neither in a log nor in an assertion."""
     assert "hbs_secret" not in repr(ADA)

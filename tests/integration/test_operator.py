@@ -25,6 +25,7 @@ from hubbub.operator_token import FILE_NAME
 from ..serverproc import ServerProcess, data_folder, running_server, start_server
 
 pytestmark = pytest.mark.server
+NOTHING_SAID = {"HUBBUB_OPERATOR_TOKEN": None, "HUBBUB_TOKEN": None, "HUBBUB_URL": None, "XDG_CONFIG_HOME": None}
 POISONED = (sys.executable, str(Path(__file__).with_name("poisoned.py")))
 
 
@@ -49,7 +50,7 @@ def poisoned() -> Iterator[ServerProcess]:
 def run(server: ServerProcess, *arguments: str, token: str | None = None) -> Result:
     """A command of ours against a server."""
     where = ["--url", server.url] + (["--token", token] if token else ["--data", str(server.data_dir)])
-    return CliRunner().invoke(cli, [*arguments, *where], env={"HUBBUB_OPERATOR_TOKEN": None, "HUBBUB_URL": None})
+    return CliRunner().invoke(cli, [*arguments, *where], env=NOTHING_SAID)
 
 
 def operator(server: ServerProcess) -> httpx.Client:
@@ -144,9 +145,11 @@ def test_the_tree_is_watched_until_interrupted(server: ServerProcess) -> None:
         os.close(terminal)
 
 
-def test_a_token_of_this_machine_stays_on_it() -> None:
+def test_a_token_of_this_machine_stays_on_it(tmp_path: Path) -> None:
     """A URL alone, perhaps from the environment, does not carry the default directory's token elsewhere."""
-    done = CliRunner().invoke(cli, ["tree"], env={"HUBBUB_URL": "http://192.0.2.1:8000", "HUBBUB_OPERATOR_TOKEN": None})
+    done = CliRunner().invoke(
+        cli, ["tree"], env={**NOTHING_SAID, "HUBBUB_URL": "http://192.0.2.1:8000", "HOME": str(tmp_path)}
+    )
     assert (done.exit_code, "is another machine" in done.output) == (77, True)
 
 
