@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -22,6 +23,7 @@ from .jwt_claims import Claims, InvalidToken, read_header, verify
 from .oidc import Flow, LoginRefused, Metadata, Reason, json_object, read_metadata
 from .oidc_claims import Tokens
 from .oidc_settings import SECRET_FILE_BYTES, OidcSettings, ProviderSettings
+from .small_file import read_small
 
 _log = get_logger("hubbub.transport.oidc")
 
@@ -204,8 +206,7 @@ async def secret_of(settings: ProviderSettings) -> str:
     if settings.client_secret_file is None:
         return settings.client_secret
     try:
-        async with await trio.open_file(settings.client_secret_file, "rb") as file:
-            data = await file.read(SECRET_FILE_BYTES + 1)
+        data, _ = await trio.to_thread.run_sync(read_small, Path(settings.client_secret_file), SECRET_FILE_BYTES)
         secret = data.decode().strip()
         if not secret or len(data) > SECRET_FILE_BYTES:
             raise ValueError("empty or too long")

@@ -8,6 +8,7 @@ import attrs
 from attrs import validators
 
 _DAY_S = 86_400.0
+_LONGEST_S = 3_660 * _DAY_S  # ten years; more is a slip, and times have to fit what the store keeps
 
 
 def _help(text: str) -> dict[str, str]:
@@ -36,16 +37,18 @@ class IdentitySettings:
     )
     session_idle_s: float = attrs.field(
         default=14 * _DAY_S,
-        validator=validators.ge(600),
+        validator=[validators.ge(600), validators.le(_LONGEST_S)],
         metadata=_help("A session that was not used for so long is over, seconds."),
     )
     session_s: float = attrs.field(
         default=90 * _DAY_S,
-        validator=validators.ge(60),
+        validator=[validators.ge(60), validators.le(_LONGEST_S)],
         metadata=_help("A session is over so long after its login, however much it is used, seconds."),
     )
     guest_s: float = attrs.field(
-        default=30 * _DAY_S, validator=validators.ge(60), metadata=_help("How long a guest's token is good, seconds.")
+        default=30 * _DAY_S,
+        validator=[validators.ge(60), validators.le(_LONGEST_S)],
+        metadata=_help("How long a guest's token is good, seconds."),
     )
     sessions_per_user: int = attrs.field(
         default=5,
@@ -59,6 +62,6 @@ class IdentitySettings:
     )
     invitation_s: float = attrs.field(
         default=7 * _DAY_S,
-        validator=validators.ge(60),
+        validator=[validators.ge(60), validators.le(_LONGEST_S)],
         metadata=_help("How long an invitation to sign up is good, seconds."),
     )
