@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from .identity.accounts import Application
 from .identity.answers import CLEAR_COOKIE, NO_CONTENT, account_json, logged_in, session_json, whoami
 from .identity.tokens import Issued
 from .limit_settings import Action
+from .lobby import open_lobby
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
 from .routes import Endpoint, Route
@@ -48,7 +50,14 @@ def set_up(api: Api, call: Call, respond: Respond) -> None:
     fields, settings = call.body(), call.settings.identity
     token = codec.require_text(fields, "token")
     asked = application(call, fields)
-    _log_in_later(api, call, respond, CREATED, lambda: api.accounts.make_first_admin(token, asked, settings))
+
+    async def make() -> Issued:
+        issued = await api.accounts.make_first_admin(token, asked, settings)
+        with suppress(EngineError):  # the account is made: the next start makes the lobby
+            await open_lobby(api.engine)
+        return issued
+
+    _log_in_later(api, call, respond, CREATED, make)
 
 
 def sign_up(api: Api, call: Call, respond: Respond) -> None:

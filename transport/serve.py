@@ -15,7 +15,7 @@ import attrs
 import trio
 from attrs.validators import ge, gt, le, min_len
 
-from ..engine import Engine, Visibility
+from ..engine import Engine
 from ..engine.log import get_logger
 from .admission import Admission
 from .api import Api
@@ -34,6 +34,7 @@ from .identity.setup import Setup
 from .jwt import JwtAuthority, first_of
 from .limit_calls import profiles_of
 from .live import Live, LiveSettings
+from .lobby import lets_people_in, open_lobby
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
 from .people import People
@@ -44,7 +45,6 @@ from .watch import Watch
 
 _log = get_logger("hubbub.transport.serve")
 
-LOBBY = "lobby"
 _FLUSH_S = 2.0
 
 
@@ -59,7 +59,7 @@ class ServeSettings:
     Attributes:
         host: address to listen on.
         port: 0 takes a free one.
-        live: what may change while it runs. Where guests are let in, the public conversation `lobby` exists.
+        live: what may change while it runs. Where guests or accounts are let in, the public conversation `lobby` exists.
         notice_s: time between being told to stop and the drain: readiness says 503 while everything is still served, so that
             load balancers look away first.
         drain_s: time for posts in flight to be committed and answers to be taken when the server stops.
@@ -153,8 +153,9 @@ async def serve(
     live = live or Live(settings.live)
     sock = listen(settings)
     with sock:
-        if live.current.access.guests:
-            await _open_lobby(engine)
+        has_admin = await engine.store.accounts.has_admin()
+        if has_admin or lets_people_in(live.current):
+            await open_lobby(engine)
         admission = Admission(live)
         admission.limits.load(profiles_of(await engine.store.limits.profiles()))
         table = Table(settings.table, gate=admission)
@@ -168,7 +169,7 @@ async def serve(
         live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
         resolve = first_of(authenticate, jwt.resolve_jwt)
         auth = Authenticator(engine.store, engine.now_ms, start_soon, resolve, lambda: live.current.identity)
-        setup = Setup(needed=not await engine.store.accounts.has_admin())
+        setup = Setup(needed=not has_admin)
         accounts = Accounts.over(engine, auth, start_soon, lambda: live.current.identity, setup)
         auditor = Auditor(
             engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
@@ -213,16 +214,12 @@ async def serve(
             nursery.cancel_scope.cancel()
 
 
-async def _open_lobby(engine: Engine) -> None:
-    await engine.create(LOBBY, title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
-
-
 def _welcome(
     engine: Engine, start_soon: Callable[[Callable[[], Awaitable[None]]], None], settings: LiveSettings
 ) -> None:
-    """Have a lobby for guests who are let in from now on."""
-    if settings.access.guests:
-        start_soon(partial(_open_lobby, engine))
+    """Have a lobby for those who are let in from now on."""
+    if lets_people_in(settings):
+        start_soon(partial(open_lobby, engine))
 
 
 async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:

@@ -169,7 +169,7 @@ async def _stop_when_fenced(store: PostgresStore, serving: Serving) -> None:
 
 
 def _hint(settings: ServeSettings) -> str:
-    return " (guests welcome in the lobby)" if settings.live.access.guests else ""
+    return " (guests welcome in the lobby)" if settings.live.access.guests else " (accounts only)"
 
 
 @asynccontextmanager

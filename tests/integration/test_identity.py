@@ -54,6 +54,8 @@ def test_the_first_administrator(data: Path) -> None:
         made = set_up(server, client)
         assert (made.status_code, made.json()["user"]["role"]) == (201, "admin")
         assert set_up(server, client).status_code == 409
+        # By the cookie that came: whoever set the server up has a room to go to.
+        assert client.get("/api/v1/conversations/lobby").json()["title"] == "Lobby"
     with running_server(data, guests=False) as server, httpx.Client(base_url=server.url) as client:
         assert len(LINK.findall(server.output())) == 2
         assert client.post("/api/v1/setup", json={**body, "token": first}).status_code == 409
