@@ -48,12 +48,14 @@ def ready(api: Api, call: Call, respond: Respond) -> None:
 
 
 def show_version(api: Api, call: Call, respond: Respond) -> None:
-    """Which program answers."""
+    """Which program answers, and who gets in."""
     body = {
         "name": "hubbub",
         "version": version(),
         "python": platform.python_version(),
         "guests": call.settings.access.guests,
+        "sign_up": call.settings.access.sign_up.value,
+        "password_min_chars": call.settings.identity.password_min_chars,
     }
     respond(json_response(_OK, codec.encode_json(body)))
 

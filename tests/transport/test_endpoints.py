@@ -46,7 +46,9 @@ async def test_health_and_version(autojump_clock: MockClock) -> None:
     async with house() as there:
         assert body(await there.call("GET", "/health")) == {"status": "ok"}
         assert body(await there.call("GET", "/health/ready")) == {"status": "ready", "problems": []}
-        assert body(await there.call("GET", "/api/v1/version"))["name"] == "hubbub"
+        said = body(await there.call("GET", "/api/v1/version"))
+        assert said["name"] == "hubbub"
+        assert (said["guests"], said["sign_up"], said["password_min_chars"]) == (True, "off", 8)
         there.engine.drain()
         assert (await there.call("GET", "/health")).status == 200
         answer = await there.call("GET", "/health/ready")

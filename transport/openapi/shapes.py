@@ -172,12 +172,14 @@ class StreamQuery(Struct):
 
 
 class Version(Struct):
-    """Which program answers."""
+    """Which program answers, and who gets in."""
 
     name: Literal["hubbub"]
     version: str
     python: str
     guests: Annotated[bool, Meta(description="Whether anyone may become a guest.")]
+    sign_up: Annotated[Literal["open", "invite", "off"], Meta(description="Who may make an account.")]
+    password_min_chars: Annotated[int, Meta(ge=8, le=64, description="Least length of a new password.")]
 
 
 class ConfigHealth(Struct):
