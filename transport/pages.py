@@ -1,5 +1,5 @@
-"""The pages: a Quart-Trio application with the chat page, the admins' page, the description of the API at /docs, and
-their files.
+"""The pages: a Quart-Trio application with the chat page, that of the setup link, the admins' page, the description of the
+API at /docs, and their files.
 
 The files are read from the installed package once, so that a path names an entry of a table and never a place on disk.
 Every file has an ETag and is asked for again each time (a new version of hubbub must not meet yesterday's modules).
@@ -24,6 +24,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from .answers import problem
 from .http_message import Response as Plain
 from .http_message import named
+from .identity.setup import PAGE as SETUP_PAGE
 from .request_id import REQUEST_ID
 from .router import nowhere
 
@@ -67,6 +68,9 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
     async def index() -> Response:
         return _answer(found["index.html"])
 
+    async def setup() -> Response:
+        return _answer(found["setup.html"])
+
     async def admin() -> Response:
         return _answer(found["admin.html"])
 
@@ -86,6 +90,8 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
 
     views: dict[str, Callable[..., Awaitable[Response]]] = {
         "/": index,
+        "/invite": index,
+        SETUP_PAGE: setup,
         "/admin": admin,
         "/docs": docs,
         "/favicon.ico": icon,
@@ -102,7 +108,7 @@ def build_pages(has_docs: Callable[[], bool]) -> QuartTrio:
 def _load() -> dict[str, _File]:
     root = files(__package__).joinpath("static")
     found = _files_in(root, "") | _files_in(root.joinpath("docs"), "docs/")
-    if not {"index.html", "admin.html", "favicon.svg", "docs/index.html"} <= found.keys():
+    if not {"index.html", "setup.html", "admin.html", "favicon.svg", "docs/index.html"} <= found.keys():
         raise RuntimeError("this installation of hubbub lacks the files of its pages")
     return found
 

@@ -34,11 +34,16 @@ def expect_texts(page: Page, texts: list[str], *, timeout_ms: int = 20_000) -> N
 
 def post_many(api: APIRequestContext, url: str, count: int) -> None:
     """Posts numbered messages over REST with the session of the window."""
+    csrf_token = api.get(f"{url}api/v1/auth/session").json()["csrf_token"]
     for number in range(count):
         answer = api.post(
             f"{url}api/v1/conversations/lobby/messages",
             data={"text": f"number {number}"},
-            headers={"Origin": url.rstrip("/"), "Idempotency-Key": f"number-{number}"},
+            headers={
+                "Origin": url.rstrip("/"),
+                "X-CSRF-Token": csrf_token,
+                "Idempotency-Key": f"number-{number}",
+            },
         )
         assert answer.status == 201, answer.text()
 

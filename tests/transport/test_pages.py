@@ -27,21 +27,22 @@ PROTECTION = {
 }
 
 
-async def test_page_and_all_that_it_names(autojump_clock):
+@pytest.mark.parametrize(("place", "script"), [("/", "app"), ("/invite", "app"), ("/setup", "setup")])
+async def test_page_and_all_that_it_names(autojump_clock, place, script):
     """The page is HTML, and every file that it or a module names is there with a type that browsers accept."""
     async with serving() as world, world.client() as client:
-        page = await client.ask("GET", "/")
+        page = await client.ask("GET", place)
         assert (page.status, page.header("content-type")) == (200, "text/html; charset=utf-8")
         wanted = set(re.findall(r'(?:href|src)="(/[^"]*)"', page.body.decode()))
-        assert "/static/app.js" in wanted
+        assert f"/static/{script}.js" in wanted
         seen = set()
         while wanted - seen:
             path = min(wanted - seen)
             seen.add(path)
             file = await client.ask("GET", path)
             assert file.status == 200, path
-            kind = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[path.rpartition(".")[2]]
-            assert str(file.header("content-type")).startswith(kind), path
+            kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "": "text/html"}
+            assert str(file.header("content-type")).startswith(kinds[path.partition(".")[2]]), path
             if path.endswith(".js"):
                 wanted |= {f"/static/{name}" for name in re.findall(r'from "\./([^"]+)"', file.body.decode())}
         assert len(seen) > 5

@@ -4,9 +4,14 @@
  * Invariant: all that is drawn is drawn from the room's fields in `draw`, at most once per frame.
  */
 
+import { AccountPanel } from "./account.js";
 import { createApi } from "./api.js";
 import { Composer } from "./composer.js";
+import { Entrance, takeLoginError } from "./entrance.js";
+import { REVOKED, secretOf, sessionEndedText } from "./identity.js";
+import { InviteDialog, takeSecret } from "./invite.js";
 import { LogView, paintAvatar } from "./log.js";
+import { MembersPanel } from "./members.js";
 import { Room } from "./room.js";
 import { buildRows } from "./rows.js";
 import { StatusView } from "./status.js";
@@ -14,6 +19,7 @@ import { StorageWatch } from "./storage.js";
 import { typingLine } from "./text.js";
 
 const HIDDEN_DRAW_MS = 250;
+const UNSUBSCRIBED = 2000;
 const ASK_MS = 5_000;
 const CANNOT_STORE = "Messages cannot be stored just now: the server's database is away. You can go on reading.";
 
@@ -44,6 +50,8 @@ function kept(storage, name, otherwise) {
 
 const my_name = kept(() => localStorage, "hubbub.name", "");
 const my_id = kept(() => localStorage, "hubbub.user", "");
+const my_account = kept(() => localStorage, "hubbub.account", "");
+const invited = kept(() => sessionStorage, "hubbub.invite", "");
 const draft = kept(() => sessionStorage, `hubbub.draft.${room_id}`, "");
 const unsent = kept(() => sessionStorage, `hubbub.outbox.${room_id}`, []);
 
@@ -73,7 +81,7 @@ const room = new Room({
   api,
   timers,
   changed: () => drawSoon(),
-  refused: () => checkSession(),
+  refused: (code) => checkSession(code),
   save: (items) => unsent.save(items),
   key: newKey,
 });
@@ -170,6 +178,7 @@ function drawFoot() {
 }
 
 function endedText({ code, message }) {
+  if (code === UNSUBSCRIBED) return "You are no longer in this room: you were removed, or it became private.";
   if (code === 102 || code === 103) return "This room does not exist, or it is private.";
   return `The server closed the connection${message ? `: ${message}` : ""}.`;
 }
@@ -216,75 +225,87 @@ addEventListener("pageshow", (event) => event.persisted && room.connection.renew
 
 // Who we are -----------------------------------------------------------------------------------------------------------
 
-function showJoin(lead, { cancel = false } = {}) {
-  $("room").hidden = true;
-  $("join").hidden = false;
-  $("join-cancel").hidden = !cancel;
-  $("join-title").textContent = cancel ? "Change your name" : "Join the conversation";
-  if (lead) $("join-lead").textContent = lead;
-  $("join-error").textContent = "";
-  $("name").value = my_name.load();
-  $("name").focus();
-  $("name").select();
+const entrance = new Entrance(api, (user) => enter(user), my_name);
+const account = new AccountPanel(api, {
+  changed: (user) => know(user),
+  other: () => {
+    closeDialogs();
+    entrance.show({ way: "login", lead: "You leave the guest behind, with what it may do here.", cancel: showRoom });
+  },
+  left: () => forget(),
+  lost: () => checkSession(null),
+});
+const members = new MembersPanel(api, () => checkSession(null));
+const invite = new InviteDialog(api, invited, () => checkSession(null));
+
+$("me").addEventListener("click", () => account.open(room.me, entrance.about));
+$("people").addEventListener("click", () => members.open(room_id, room.me));
+
+function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
+/** Shows who we are by now: the name or the role may have changed. */
+function know(user) {
+  room.me = user;
+  my_account.save(user.username ?? "");
+  paintAvatar($("me-avatar"), user, "small");
+  $("me-name").textContent = user.name;
 }
 
 function showRoom() {
-  $("join").hidden = true;
-  $("room").hidden = false;
-  paintAvatar($("me-avatar"), room.me, "small");
-  $("me-name").textContent = room.me.name;
+  entrance.hide();
   draw();
   composer.fit();
   composer.focus();
+  invite.offer();
 }
 
+/** Goes on as this user. For another one than before all is begun anew: what is on the page is the other one's. */
 function enter(user) {
-  if (room.me !== null && room.me.id !== user.id) room.connection.stop();
+  const other = room.me !== null && room.me.id !== user.id;
   my_id.save(user.id);
+  my_account.save(user.username ?? "");
+  if (other) {
+    location.reload();
+    return;
+  }
+  know(user);
   room.enter(user);
   if (!document.hidden) storage.start();
   showRoom();
+  entrance.ask();
 }
 
-$("join-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = $("name").value.trim();
-  if (name === "") return;
-  $("join-button").disabled = true;
-  $("join-error").textContent = "";
-  try {
-    const user = await api.guest(name);
-    my_name.save(name);
-    enter(user);
-  } catch (error) {
-    if (error.status === undefined) throw error;
-    $("join-error").textContent = error.message;
-  } finally {
-    $("join-button").disabled = false;
-  }
-});
-$("me").addEventListener("click", () => {
-  showJoin("You go on as a new guest. What you wrote keeps the name it was written under.", { cancel: true });
-});
-$("join-cancel").addEventListener("click", showRoom);
+/** Whoever signs out leaves nothing behind in this tab. */
+function forget() {
+  for (const one of [my_id, my_account, invited]) one.save("");
+  draft.save("");
+  unsent.save([]);
+  location.reload();
+}
 
-/** Another tab took another name: the cookie is shared, so this tab follows. */
+/** Another tab has signed in or out: the cookie is shared, so this tab follows. */
 addEventListener("storage", async (event) => {
-  if (event.key !== "hubbub.user" || room.me === null) return;
-  const user = await api.me().catch(() => null);
-  if (user !== null && user.id !== room.me.id) enter(user);
+  if (event.key !== "hubbub.user") return;
+  const user = await api.session().catch(() => null);
+  if (user !== null && (entrance.shown || user.id !== room.me?.id)) enter(user);
 });
 
 let checking = false;
 
-/** A refused socket may mean that the session is over: then a name has to be picked again. */
-async function checkSession() {
-  if (checking) return;
+/** Something says that the session is over, or somebody else's: asks, and shows how to come in again. */
+async function checkSession(code) {
+  if (checking || entrance.shown) return;
   checking = true;
   try {
-    if ((await api.me()) !== null) return;
-    room.connection.stop();
-    showJoin("Your session has ended. Pick a name to go on; what you have not sent yet is kept.");
+    const user = await api.session();
+    if (user === null) leave(code);
+    else if (user.id !== room.me.id) enter(user);
+    else {
+      know(user);
+      if (code === REVOKED) room.connection.start();
+    }
   } catch (error) {
     // The server cannot be asked either: it is away, and the connection goes on trying.
     if (error.status === undefined) throw error;
@@ -293,15 +314,34 @@ async function checkSession() {
   }
 }
 
+function leave(code) {
+  const username = my_account.load();
+  room.connection.stop();
+  my_id.save("");
+  closeDialogs();
+  const lead = sessionEndedText(code, { account: username !== "" });
+  entrance.show({ lead, way: username === "" ? null : "login", username });
+}
+
 async function begin() {
+  const secret = takeSecret();
+  const failed = takeLoginError();
+  if (secret?.kind === "invite") invite.take(secret.token);
+  if (secret?.kind === "signup") entrance.invite(secret.token);
+  const note = failed || (invite.waiting ? "You have an invite to a conversation. It is shown when you are in." : "");
   try {
-    const user = await api.me();
-    if (user === null) showJoin();
+    const user = await api.session();
+    if (user === null) entrance.show({ note, username: my_account.load() });
     else enter(user);
+    if (secret?.kind === "signup" && user?.role === "guest") {
+      await entrance.ask();
+      account.open(user, entrance.about, secret.token);
+    }
   } catch (error) {
-    showJoin();
-    $("join-error").textContent = error.message;
+    if (error.status === undefined) throw error;
+    entrance.show({ note: error.message });
   }
 }
 
+addEventListener("hashchange", () => secretOf(location) !== null && location.reload());
 begin();

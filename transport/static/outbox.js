@@ -3,8 +3,8 @@
  *
  * Invariants: a post keeps its idempotency key through every retry; at most one is being sent; at most MAX_ITEMS and
  * MAX_CHARS are held, and past that `add` refuses; a post leaves by its ack or by the person, never by a failure. A
- * post whose outcome is unknown is sent again only as the author who sent it: for another author it becomes refused,
- * because the key would not protect it.
+ * post goes under the name that it was written under, or waits for the person to say otherwise: for another author it becomes
+ * refused, and one whose outcome is unknown may be there already, because the key would not protect it.
  *
  * Pure: the caller sends, and stores `dump()` where it likes.
  */
@@ -12,6 +12,9 @@
 const MAX_ITEMS = 50;
 const MAX_CHARS = 1_000_000;
 const MAX_DELAYS = 3;
+
+const MAYBE_SENT = "This may have been sent under your previous name.";
+const OTHER_NAME = "This was written under another name.";
 
 function fresh({ key, text, at_ms, author_id }) {
   return { key, text, at_ms, author_id, state: "queued", tries: 0, delays: 0, reason: "", seen: null };
@@ -118,13 +121,14 @@ export class Outbox {
     if (item) item.seen = message.offset;
   }
 
-  /** From now on `author_id` is the author: what may already have been posted by another is not sent again. */
+  /**
+   * From now on `author_id` is the author. What another one has written is sent only when the person says so: it was meant for
+   * another name, and may have been posted under it already.
+   */
   adopt(author_id) {
     for (const item of this.#items) {
-      if (item.author_id === author_id) continue;
-      if (item.tries > 0 && item.state !== "refused") {
-        this.refused(item.key, "This may have been sent under your previous name.");
-      } else item.author_id = author_id;
+      if (item.author_id === author_id || item.state === "refused") continue;
+      this.refused(item.key, item.tries > 0 ? MAYBE_SENT : OTHER_NAME);
     }
   }
 

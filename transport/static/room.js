@@ -9,6 +9,7 @@
  * storage are injected.
  */
 
+import { ABOUT_US } from "./identity.js";
 import { backoff, Connection } from "./protocol.js";
 import { Outbox } from "./outbox.js";
 import { Timeline } from "./timeline.js";
@@ -55,7 +56,8 @@ export class Room {
    * @param ports.open opens a socket, see `Connection`
    * @param {{conversation(id), messages(id, query)}} ports.api
    * @param {() => void} ports.changed called after every change
-   * @param {() => void} ports.refused called when a socket was refused before it opened, or the connection for good
+   * @param {(code: number | null) => void} ports.refused called when a socket was refused before it opened, when the connection was
+   *   for good, and when the server says that we are no longer who we were; with the close code, where one came
    * @param {(items: object[]) => void} ports.save stores what the outbox dumps
    */
   constructor({ id, open, api, timers, changed, refused, save, key, random, now = Date.now, limit = 1000 }) {
@@ -174,7 +176,8 @@ export class Room {
     if (event.kind === "publication") this.#publication(event.data);
     else if (event.kind === "joined") this.#joined(event);
     else if (event.kind === "closed") this.#closed(event.code);
-    else if (event.kind === "refused" || event.state.name === "ended") this.#refused();
+    else if (event.kind === "refused") this.#refused(null);
+    else if (event.state.name === "ended") this.#refused(event.state.code);
     else if (event.state.name === "live") this.#pump();
     this.#changed();
   }
@@ -307,6 +310,7 @@ export class Room {
   }
 
   #closed(code) {
+    if (ABOUT_US.has(code)) this.#refused(code);
     if (code !== TOO_BIG) return;
     const guilty = this.outbox.items.find((item) => item.state === "sending");
     if (guilty) this.outbox.refused(guilty.key, REASONS.get(413));

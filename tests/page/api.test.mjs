@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createApi } from "../../transport/static/api.js";
+
+/** A server of sessions: `who` and `csrf` are those of the cookie now; calls that change something must show `csrf`. */
+function world() {
+  const there = { who: null, csrf: null, calls: [], hold: null };
+  const answer = (status, body) => ({ ok: status < 400, status, json: async () => body });
+  there.api = createApi(async (path, { method, headers }) => {
+    there.calls.push(`${method} ${path.slice("/api/v1/".length)} ${headers["x-csrf-token"] ?? "-"}`);
+    const { who, csrf } = there;
+    if (path.endsWith("auth/session")) {
+      await there.hold;
+      return answer(200, who === null ? { user: null } : { user: { id: who }, csrf_token: csrf });
+    }
+    if (path.endsWith("auth/login")) {
+      Object.assign(there, { who: "ada", csrf: `csrf-${there.calls.length}` });
+      return answer(200, { user: { id: "ada" }, csrf_token: there.csrf, token: "secret" });
+    }
+    if (headers["x-csrf-token"] !== csrf) return answer(403, { code: "forbidden", detail: "no token" });
+    return answer(204, {});
+  });
+  return there;
+}
+
+test("a login brings the token that later calls show, and another login another one", async () => {
+  const there = world();
+  await there.api.logIn("ada", "x");
+  await there.api.endSession("s1");
+  await there.api.logIn("ada", "x");
+  await there.api.endSession("s2");
+  assert.deepEqual(there.calls.filter((call) => call.startsWith("DELETE")), [
+    "DELETE auth/sessions/s1 csrf-1",
+    "DELETE auth/sessions/s2 csrf-3",
+  ]);
+});
+
+test("reading shows no token", async () => {
+  const there = world();
+  await there.api.logIn("ada", "x");
+  await there.api.sessions().catch(() => {});
+  assert.equal(there.calls.at(-1), "GET auth/sessions -");
+});
+
+test("where another window has logged in as the same user, the refused call is sent once more", async () => {
+  const there = world();
+  await there.api.logIn("ada", "x");
+  there.csrf = "of the other window";
+  await there.api.endKey("k");
+  assert.deepEqual(there.calls.slice(1), [
+    "DELETE auth/keys/k csrf-1",
+    "GET auth/session -",
+    "DELETE auth/keys/k of the other window",
+  ]);
+});
+
+test("a call is never sent again as somebody else, nor refused twice in a row", async () => {
+  const there = world();
+  await there.api.logIn("ada", "x");
+  Object.assign(there, { who: "bob", csrf: "bob's" });
+  await assert.rejects(there.api.endKey("k"), { status: 403 });
+  assert.equal(there.calls.filter((call) => call.startsWith("DELETE")).length, 1);
+  Object.assign(there, { who: null, csrf: null });
+  await assert.rejects(there.api.endKey("k"), { status: 403 });
+});
+
+test("an answer from before a login does not bring the former token back", async () => {
+  const there = world();
+  Object.assign(there, { who: "guest", csrf: "old" });
+  let release;
+  there.hold = new Promise((resolve) => (release = resolve));
+  const asked = there.api.session();
+  await there.api.logIn("ada", "x");
+  release();
+  assert.equal((await asked).id, "ada");
+  await there.api.endKey("k");
+  assert.equal(there.calls.at(-1), `DELETE auth/keys/k ${there.csrf}`);
+});
+
+test("a refusal carries how long to wait, and a silent server is told as such", async () => {
+  const limited = createApi(async () => ({ ok: false, status: 429, json: async () => ({ code: "rate_limited", detail: "x", retry_after_s: 4 }) }));
+  await assert.rejects(limited.logIn("a", "b"), { status: 429, code: "rate_limited", retry_after_s: 4 });
+  const away = createApi(async () => Promise.reject(new TypeError("network")));
+  await assert.rejects(away.session(), { status: 0, retry_after_s: null });
+});
+
+test("a server without login providers has none", async () => {
+  const there = createApi(async () => ({ ok: false, status: 404, json: async () => ({}) }));
+  assert.deepEqual(await there.providers(), []);
+});
