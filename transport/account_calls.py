@@ -132,7 +132,7 @@ def _log_in_later(api: Api, call: Call, respond: Respond, status: int, issue: Ca
     head = call.request.head
 
     async def work() -> Response:
-        return logged_in(status, await issue(), head, api.engine.now_ms())
+        return logged_in(status, await issue(), head, api.engine.now_ms(), secure=api.secure)
 
     api.later(work, respond)
 

@@ -81,6 +81,7 @@ class Api:
         people: who has an id, and what a principal is known by.
         accounts: who has one, and how to get one.
         oidc: logins with OpenID Connect.
+        secure: the server speaks TLS itself, so that it is reached by https only.
     """
 
     engine: Engine
@@ -97,6 +98,7 @@ class Api:
     jwt: JwtAuthority | None = None
     admission: Admission = attrs.field(default=attrs.Factory(lambda api: Admission(api.live), takes_self=True))
     people: People = attrs.field(factory=Strangers)
+    secure: bool = False
     accounts: Accounts = attrs.field(repr=False)
     oidc: OidcLogin = attrs.field(repr=False)
     watch: Watch = attrs.field()

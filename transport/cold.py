@@ -18,16 +18,19 @@ from typing import NoReturn, cast
 import attrs
 import trio
 
+from .certificates import HTTP2
 from .cold_calls import ColdCalls, report
 from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
 from .cold_settings import ColdSettings
-from .cold_stream import ColdStream
+from .cold_stream import ColdStream, TlsColdStream
 from .connection import NOBODY
 from .http_message import RequestHead, Response, problem
 from .http_route import MakeMachine
 from .pages import build_pages
 from .ports import Connection, Gate, Machine
 from .router import Router
+from .tls_connection import TlsConnection, TlsMachine
+from .tls_session import TlsSession
 
 Adopt = Callable[[socket.socket, Callable[[Connection], Machine]], object]
 
@@ -108,14 +111,15 @@ class ColdLane:
         """
         if self._nursery is None or self._calls.draining or not self._make_room():
             self._refused += 1
-            conn.write(self._manners.encode(_full(), None, False))
+            if not _speaks_http2(conn):
+                conn.write(self._manners.encode(_full(), None, False))
             conn.close()
             return
         peer = conn.peer
         _, counted = self._gate.take_socket(
             None if peer is None else peer[0], always=True
         )  # the table counts it no longer
-        stream = ColdStream(conn.release(), raw, self._settings.stall_s, self._dispose)
+        stream = self._stream(conn, raw)
         self._entered += 1
         self._streams[stream] = counted
         self._nursery.start_soon(self._serve, stream)
@@ -147,6 +151,12 @@ class ColdLane:
 
     # -- one connection
 
+    def _stream(self, conn: Connection, raw: bytes) -> ColdStream:
+        stall_s = self._settings.stall_s
+        if isinstance(conn, TlsConnection):
+            return TlsColdStream(conn.release(), raw, stall_s, self._dispose, conn.session)
+        return ColdStream(conn.release(), raw, stall_s, self._dispose)
+
     async def _serve(self, stream: ColdStream) -> None:
         try:
             with stream.scope:
@@ -160,12 +170,14 @@ class ColdLane:
 
     async def _request(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         self._idle.pop(stream, None)
+        stream.requests += 1
         try:
             await self._calls.serve(stream, scope, receive, send)
         finally:
+            stream.requests -= 1
             if stream.gone:
                 stream.scope.cancel()  # Hypercorn's reader may be waiting for room in a queue that nobody empties any more
-            elif stream in self._streams:
+            elif stream in self._streams and not stream.requests:
                 self._idle[stream] = None
 
     def _make_room(self) -> bool:
@@ -175,7 +187,7 @@ class ColdLane:
         if stream is None:
             return False
         self._evicted += 1
-        self._dispose(stream.take())
+        self._dispose(stream.take(), stream.tls)
         stream.scope.cancel()
         self._forget(stream)
         return True
@@ -203,6 +215,8 @@ class ColdLane:
         self._returned += 1
 
         def equip(conn: Connection) -> Machine:
+            if isinstance(stream, TlsColdStream):
+                return _equip_tls(conn, stream, lambda above: make(above, head), rest)
             machine = conn.machine = make(conn, head)
             if rest:
                 machine.received(rest)
@@ -213,18 +227,40 @@ class ColdLane:
         except (OSError, RuntimeError):  # the peer has gone, or the table has ended
             sock.close()
 
-    def _dispose(self, sock: socket.socket) -> None:
+    def _dispose(self, sock: socket.socket, tls: TlsSession | None) -> None:
         """Have the table close a socket: it reads on for a while, so that no reset overtakes the answer."""
+
+        def linger(conn: Connection) -> Machine:
+            if tls is None:
+                conn.close()
+                return NOBODY
+            machine = TlsMachine(conn, tls)
+            machine.above.close()
+            return machine
+
         try:
-            self._adopt(sock, _linger)
+            self._adopt(sock, linger)
         except (OSError, RuntimeError):
             sock.close()
 
 
+def _equip_tls(
+    conn: Connection, stream: TlsColdStream, make: Callable[[Connection], Machine], rest: bytes
+) -> TlsMachine:
+    """Go on with a session in the table."""
+    below = TlsMachine(conn, stream.tls)
+    conn.write(stream.take_owed())
+    machine = below.above.machine = make(below.above)
+    if rest:
+        machine.received(rest)
+    if stream.tls.ended:
+        below.eof()
+    return below
+
+
+def _speaks_http2(conn: Connection) -> bool:
+    return isinstance(conn, TlsConnection) and conn.session.alpn == HTTP2
+
+
 def _full() -> Response:
     return problem(503, "The server has no room for this now.", ("retry-after", "5"), code="overloaded")
-
-
-def _linger(conn: Connection) -> Machine:
-    conn.close()
-    return NOBODY

@@ -9,7 +9,7 @@ Invariants:
 `send_eof` and `aclose` have no checkpoint on purpose: Hypercorn calls one after the other from tasks that may be cancelled
 already, and a checkpoint in the first would skip the second and leak the socket.
 
-Left out: TLS, what the bytes mean.
+Left out: what the bytes mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from collections.abc import Callable
 
 import trio
 
+from .tls_session import TlsFailed, TlsSession
+
 _RECV_BYTES = 65_536
+SEALED_BYTES = 65_536
+"""So much is sealed at once: a long answer is not held twice."""
+MAX_OWED_BYTES = 4_096
+"""Answers of a TLS session that may wait for a write."""
 
 Socket = socket.socket  # the stream has a property of the module's name
 
@@ -34,12 +40,20 @@ class ColdStream:
         sock: connected and non-blocking; owned from now on.
         raw: what was read from it already.
         stall_s: how long a write may wait for a reader that takes nothing.
-        dispose: closes the socket in a way that the last answer survives; owns it from then on.
+        dispose: closes the socket, which it owns from then on, in a way that the last answer survives; with the TLS session
+            that the socket carries, if any.
     """
 
-    def __init__(self, sock: Socket, raw: bytes, stall_s: float, dispose: Callable[[Socket], None]) -> None:
+    tls: TlsSession | None = None
+    """The session that the socket carries; None for plain sockets."""
+
+    def __init__(
+        self, sock: Socket, raw: bytes, stall_s: float, dispose: Callable[[Socket, TlsSession | None], None]
+    ) -> None:
         self.scope = trio.CancelScope()
         """Everything that serves this connection runs inside."""
+        self.requests = 0
+        """How many are being answered; whoever answers counts."""
         self.unused: Callable[[], bytes] = bytes
         """What was read and belongs to no request yet; whoever reads says so."""
         self._sock = sock
@@ -82,16 +96,7 @@ class ColdStream:
             trio.ClosedResourceError: the socket has been let go of.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        rest = memoryview(data)
-        while rest:
-            if self._gone:
-                raise trio.ClosedResourceError("the socket has been let go of")
-            try:
-                rest = rest[self._sock.send(rest) :]
-            except BlockingIOError:
-                await self._until_writable()
-            except OSError as error:
-                raise trio.BrokenResourceError("the connection is lost") from error
+        await self._send(data)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_eof(self) -> None:
@@ -100,7 +105,7 @@ class ColdStream:
     async def aclose(self) -> None:
         """Dispose of the socket, once."""
         if not self._gone:
-            self._dispose(self._let_go())
+            self._dispose(self._let_go(), self.tls)
 
     # -- what the lane calls
 
@@ -127,6 +132,18 @@ class ColdStream:
         trio.lowlevel.notify_closing(self._sock)
         return self._sock
 
+    async def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            if self._gone:
+                raise trio.ClosedResourceError("the socket has been let go of")
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except BlockingIOError:
+                await self._until_writable()
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is lost") from error
+
     async def _receive(self, limit: int) -> bytes:
         while not self._gone:
             try:
@@ -147,6 +164,62 @@ class ColdStream:
             if _unread_bytes(self._sock) == unread:
                 self.abort()
                 raise trio.BrokenResourceError("the reader takes nothing")
+
+
+class TlsColdStream(ColdStream):
+    """The same on a socket that carries TLS: plain bytes to Hypercorn, sealed ones to the peer.
+
+    A session answers by itself where the peer changes its keys. Such answers wait for the next write, as many bytes of them as
+    `MAX_OWED_BYTES`; who asks for more without reading is cut off.
+
+    Args:
+        tls: established.
+    """
+
+    tls: TlsSession
+
+    def __init__(
+        self,
+        sock: Socket,
+        raw: bytes,
+        stall_s: float,
+        dispose: Callable[[Socket, TlsSession | None], None],
+        tls: TlsSession,
+    ) -> None:
+        super().__init__(sock, raw, stall_s, dispose)
+        self.tls = tls
+        self._owed = b""
+
+    def take_owed(self) -> bytes:
+        """What has to be sent before anything else, by whoever takes the socket."""
+        owed, self._owed = self._owed, b""
+        return owed
+
+    async def _send(self, data: bytes) -> None:
+        for start in range(0, len(data), SEALED_BYTES):
+            try:
+                sealed = self.tls.seal(data[start : start + SEALED_BYTES])
+            except TlsFailed as error:
+                raise trio.BrokenResourceError("the session is lost") from error
+            await super()._send(self.take_owed() + sealed)
+
+    async def _receive(self, limit: int) -> bytes:
+        while not self.tls.ended:
+            data = await super()._receive(limit)
+            if not data:
+                break
+            try:
+                plain = self.tls.open(data)
+            except TlsFailed as error:
+                self.abort()
+                raise trio.BrokenResourceError("the peer has broken TLS") from error
+            self._owed += self.tls.take()
+            if len(self._owed) > MAX_OWED_BYTES:
+                self.abort()
+                raise trio.BrokenResourceError("the peer asks for new keys without end")
+            if plain:
+                return plain
+        return b""
 
 
 def _unread_bytes(sock: Socket) -> int:

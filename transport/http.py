@@ -9,7 +9,7 @@ Invariants:
   a socket with unread input resets it, and the reset may overtake the answer.
 - A connection that leaves (cold route, upgrade, event stream) takes every byte along that was read but not used.
 
-Left out: which route a request takes, endpoints, compression, TLS, HTTP/2.
+Left out: which route a request takes, endpoints, compression, TLS (`tls_connection`), HTTP/2.
 """
 
 from __future__ import annotations

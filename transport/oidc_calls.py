@@ -118,7 +118,9 @@ def finish_login(api: Api, call: Call, respond: Respond) -> None:
             return_to = _told(return_to, flow.provider, error)
         else:
             if issued is not None:
-                cookies.append(session_cookie(issued, api.engine.now_ms(), secure=_is_https(settings.oidc)))
+                cookies.append(
+                    session_cookie(issued, api.engine.now_ms(), secure=api.secure or _is_https(settings.oidc))
+                )
         return _redirect(SEE_OTHER, settings.oidc.base_url + return_to, *cookies)
 
     api.later(work, respond)

@@ -17,12 +17,14 @@ from attrs.validators import ge, gt, le, min_len
 
 from ..engine import Engine
 from ..engine.log import get_logger
+from .acceptor import MakeMachine
 from .admission import Admission
 from .api import Api
 from .auditor import Auditor
 from .auth import Authenticator, TokenResolver
 from .centrifugal import CentrifugalConnection
 from .centrifugal_wire import Disconnect
+from .certificates import Certificates, certificates_of
 from .cold_settings import ColdSettings
 from .config_calls import Configuration
 from .door import Door, DoorSettings
@@ -41,6 +43,9 @@ from .people import People
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
+from .tls_connection import machine_of
+from .tls_door import TlsDoor
+from .tls_settings import TlsSettings
 from .watch import Watch
 
 _log = get_logger("hubbub.transport.serve")
@@ -68,6 +73,7 @@ class ServeSettings:
 
     host: str = attrs.field(default="127.0.0.1", validator=min_len(1))
     port: int = attrs.field(default=8000, validator=(ge(0), le(65_535)))
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
     live: LiveSettings = attrs.field(factory=LiveSettings, metadata={"internal": True})
     notice_s: float = attrs.field(default=0.0, validator=ge(0))
     drain_s: float = attrs.field(default=15.0, validator=gt(0))
@@ -116,10 +122,10 @@ def listen(settings: ServeSettings) -> socket.socket:
     return sock
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, *, secure: bool = False) -> str:
     """The URL of a listening socket."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def serve(
@@ -131,6 +137,7 @@ async def serve(
     live: Live | None = None,
     configuration: Configuration | None = None,
     people: People | None = None,
+    certificates: Certificates | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `Serving.stop` is set (then drain) or until cancelled (then close at once).
@@ -143,14 +150,17 @@ async def serve(
         live: what may change while it serves; made from ``settings.live`` when left out.
         configuration: who reads the settings, for health and for admins; left out where a program passes them.
         people: who has an id, of an embedding program whose users are its own: whom others may make members, and write to.
+        certificates: for whom reads them again while it serves; made from ``settings.tls`` when left out.
         task_status: for ``nursery.start``: gives the `Serving` when the port answers.
 
     Raises:
         AddressInUse: the port cannot be had.
+        CertificateError: the certificate cannot be used.
         StoreUnavailable: the store cannot be reached; where it goes away later, what is known goes on.
     """
     settings = settings or ServeSettings()
     live = live or Live(settings.live)
+    certificates = certificates or certificates_of(settings.tls)
     sock = listen(settings)
     with sock:
         has_admin = await engine.store.accounts.has_admin()
@@ -158,7 +168,7 @@ async def serve(
             await open_lobby(engine)
         admission = Admission(live)
         admission.limits.load(profiles_of(await engine.store.limits.profiles()))
-        table = Table(settings.table, gate=admission)
+        table = Table(settings.table if certificates is None else _wordless(settings.table), gate=admission)
 
         def start_soon(work: Callable[[], Awaitable[None]]) -> None:
             table.start_soon(work)
@@ -194,14 +204,18 @@ async def serve(
         router = Router(api, settings.door.socket, settings.door.stream)
         cold = ColdLane(router, table.adopt, settings.cold)
         door = Door(router, cold.leave, settings.door.http)
-        serving = Serving(url_of(sock), trio.Event(), setup.link(url_of(sock)))
+        url = url_of(sock, secure=certificates is not None)
+        make_machine: MakeMachine = door.machine
+        if certificates is not None:
+            make_machine = TlsDoor(certificates, door.machine, cold.leave, settings.tls.handshake_s).machine
+        serving = Serving(url, trio.Event(), setup.link(url))
         async with trio.open_nursery() as nursery:
             await nursery.start(table.run)
             await nursery.start(cold.run)
             nursery.start_soon(lag.run)
             nursery.start_soon(auth.keep)
             nursery.start_soon(auditor.run)
-            table.listen(sock, door.machine)
+            table.listen(sock, make_machine)
             live.subscribe(partial(_welcome, engine, start_soon))
             task_status.started(serving)
             await serving.stop.wait()
@@ -212,6 +226,11 @@ async def serve(
             await drain(engine, table, cold.drain, settings.drain_s)
             await auditor.flush(_FLUSH_S)
             nursery.cancel_scope.cancel()
+
+
+def _wordless(table: TableSettings) -> TableSettings:
+    """Who is refused for want of room could not read plain words, and a handshake is work: such sockets are closed at once."""
+    return attrs.evolve(table, refusal=b"", max_refusals=0)
 
 
 def _welcome(
@@ -242,7 +261,7 @@ async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awai
             table.stop_accepting()
             nursery.start_soon(drain_cold, max(0.0, deadline - trio.current_time()))
             for conn in table.connections():
-                match conn.machine:
+                match machine_of(conn):
                     case CentrifugalConnection() as peer:
                         peer.disconnect(Disconnect.SHUTDOWN)
                     case EventStream() as stream:

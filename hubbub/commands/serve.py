@@ -25,6 +25,7 @@ from ..logs import FORMATS, configure_logs
 from ..operator_token import TokenFileError, keep
 from ..storage import PostgresStore
 from ..storage.embedded import EmbeddedError, EmbeddedPostgres, open_embedded
+from ..transport.certificates import CertificateError, certificates_of
 from ..transport.live import Live
 from ..transport.operator import OperatorKey
 from ..transport.serve import AddressInUse, ServeSettings, Serving, serve
@@ -43,6 +44,16 @@ _log: Final = logging.getLogger("hubbub.serve")
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: 8000]")
+@click.option(
+    "--tls-cert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Speak TLS with this certificate chain (PEM); read again when it changes.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The certificate's private key (PEM, not encrypted).",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -82,7 +93,7 @@ def serve_command(config_file: Path | None, **flags: object) -> None:
     failures: list[str] = []
     try:
         trio.run(_serve, started)
-    except* (AddressInUse, EmbeddedError, StoreError) as group:
+    except* (AddressInUse, CertificateError, EmbeddedError, StoreError) as group:
         failures += [str(error) for error in leaves(group)]
     if failures:
         click.echo("hubbub: " + "\n".join(failures), err=True)
@@ -126,6 +137,7 @@ class _Stopping:
 async def _serve(started: Started) -> None:
     settings = started.serve_settings()
     live = Live(settings.live)
+    certificates = certificates_of(settings.tls)
     with (
         trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
         trio.open_signal_receiver(signal.SIGHUP) as hangups,
@@ -138,10 +150,18 @@ async def _serve(started: Started) -> None:
                 Engine.open(store=store, settings=started.config.static.engine) as engine,
                 trio.open_nursery() as servers,
             ):
-                reloader = started.reloader(live, engine.now_ms)
+                reloader = started.reloader(live, engine.now_ms, certificates)
                 await nursery.start(keep_reading, reloader, hangups, stopping.drain)
                 operator = _operator_key(started.data)
-                start_serving = partial(serve, engine, settings, operator=operator, live=live, configuration=reloader)
+                start_serving = partial(
+                    serve,
+                    engine,
+                    settings,
+                    operator=operator,
+                    live=live,
+                    configuration=reloader,
+                    certificates=certificates,
+                )
                 stopping.serving = await servers.start(start_serving)
                 nursery.start_soon(_stop_when_fenced, store, stopping.serving)
                 collector.settle()

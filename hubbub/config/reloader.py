@@ -20,6 +20,7 @@ import trio
 from ..actors import summary_of
 from ..engine import Conflict, PreconditionFailed, StoreUnavailable
 from ..engine.log import get_logger
+from ..transport.certificates import Certificates
 from ..transport.config_calls import ConfigStatus, SettingsRefused
 from ..transport.live import Live
 from . import overrides
@@ -42,6 +43,7 @@ class Reloader:
         data: the data directory, where that is kept.
         live: what readers hold; its settings are those of `started`.
         wall: milliseconds of the wall clock.
+        certificates: of a server that speaks TLS itself; read again with the rest, and refused or taken apart from it.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Reloader:
         data: FilePath,
         live: Live,
         wall: Callable[[], int],
+        certificates: Certificates | None = None,
     ) -> None:
         self._sources = sources
         self._running = started.config.static
@@ -60,6 +63,7 @@ class Reloader:
         self._data = data
         self._live = live
         self._wall = wall
+        self._certificates = certificates
         self._life = secrets.token_hex(4)  # generations begin again with every start
         self._one_at_a_time = trio.Lock()
         self._outcome = ConfigStatus(generation=0)
@@ -68,9 +72,10 @@ class Reloader:
     @property
     def status(self) -> ConfigStatus:
         """How the last reading went."""
-        return attrs.evolve(
-            self._outcome, generation=self._live.current.generation, needs_restart=self._needs_restart()
-        )
+        outcome = self._outcome
+        if self._certificates is not None and self._certificates.problem is not None:
+            outcome = attrs.evolve(outcome, ok=False, problems=(*outcome.problems, self._certificates.problem))
+        return attrs.evolve(outcome, generation=self._live.current.generation, needs_restart=self._needs_restart())
 
     @property
     def tag(self) -> str:
@@ -78,10 +83,12 @@ class Reloader:
         return f"{self._live.current.generation}.{self._life}"
 
     def files(self) -> Iterator[FilePath]:
-        """Whose content matters: the configuration's and those of secrets."""
+        """Whose content matters: the configuration's, those of secrets, the certificate's."""
         if self._sources.file is not None:
             yield self._sources.file
         yield from self._loaded.secret_files
+        if self._certificates is not None:
+            yield from self._certificates.files()
 
     def document(self) -> Mapping[str, Any]:
         """All settings with where each was said, secrets hidden."""
@@ -95,9 +102,11 @@ class Reloader:
             why: for the log: "file", "signal".
 
         Returns:
-            whether it was taken.
+            whether the settings were taken.
         """
         async with self._one_at_a_time:
+            if self._certificates is not None:
+                await trio.to_thread.run_sync(self._certificates.reload)
             try:
                 loaded = await self._read(self._admin)
             except ConfigError as error:

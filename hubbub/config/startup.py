@@ -14,6 +14,7 @@ import trio
 from ..engine.core.secret import Secret
 from ..limits import fit_descriptors
 from ..storage.embedded import EmbeddedSettings, default_data_dir
+from ..transport.certificates import Certificates
 from ..transport.live import Live
 from ..transport.serve import ServeSettings
 from . import overrides
@@ -27,6 +28,8 @@ from .watcher import watch_files
 FLAGS: Final[Mapping[str, Path]] = {
     "host": ("serve", "host"),
     "port": ("serve", "port"),
+    "tls_cert": ("serve", "tls", "cert"),
+    "tls_key": ("serve", "tls", "key"),
     "data": ("store", "data"),
     "database_url": ("store", "database_url"),
     "guests": ("access", "guests"),
@@ -69,14 +72,15 @@ class Started:
         url: Secret | None = self.config.static.store.database_url
         return None if url is None else url.reveal()
 
-    def reloader(self, live: Live, wall: Callable[[], int]) -> Reloader:
+    def reloader(self, live: Live, wall: Callable[[], int], certificates: Certificates | None = None) -> Reloader:
         """What reads the configuration again.
 
         Args:
             live: made of the live settings of the start.
             wall: milliseconds of the wall clock.
+            certificates: read again with it.
         """
-        return Reloader(self.sources, self.loaded, self.admin, self.data, live, wall)
+        return Reloader(self.sources, self.loaded, self.admin, self.data, live, wall, certificates)
 
 
 def sources_of(file: FilePath | None, flags: Mapping[str, object]) -> Sources:

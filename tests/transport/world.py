@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from hubbub.storage import MemoryStore
 from hubbub.transport.admission import Admission
 from hubbub.transport.api import Api
 from hubbub.transport.auth import Authenticator
+from hubbub.transport.certificates import Certificates
 from hubbub.transport.cold import ColdLane, ColdSettings
 from hubbub.transport.door import Door
 from hubbub.transport.endpoints import ROUTES
@@ -25,6 +27,7 @@ from hubbub.transport.live import GUESTS_WELCOME, Live
 from hubbub.transport.router import Router
 from hubbub.transport.serve import ServeSettings, listen
 from hubbub.transport.table import Table, TableSettings
+from hubbub.transport.tls_door import TlsDoor
 
 
 @attrs.frozen
@@ -46,7 +49,7 @@ class Answer:
 class Client:
     """One connection."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self.stream = stream
         self.h11 = h11.Connection(h11.CLIENT)
 
@@ -111,12 +114,16 @@ class World:
     api: Api
     port: int
     nursery: trio.Nursery
+    trusting: ssl.SSLContext | None = None
+    """What its clients speak TLS with; None for plain HTTP."""
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        """A connection, in the hot lane."""
+        """A connection, in the hot lane. Over TLS it takes an end for one only where the server says so (close_notify)."""
         async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
-            yield Client(stream)
+            yield Client(
+                stream if self.trusting is None else trio.SSLStream(stream, self.trusting, server_hostname="localhost")
+            )
 
     @contextlib.asynccontextmanager
     async def cold_client(self) -> AsyncIterator[Client]:
@@ -136,18 +143,32 @@ class World:
         await wait_all_tasks_blocked()
 
 
+@attrs.frozen
+class Secure:
+    """How a world speaks TLS."""
+
+    certificates: Certificates
+    trusting: ssl.SSLContext
+    handshake_s: float = 10.0
+
+
 @contextlib.asynccontextmanager
 async def serving(
-    cold: ColdSettings | None = None, table: TableSettings | None = None, api: dict[str, Any] | None = None
+    cold: ColdSettings | None = None,
+    table: TableSettings | None = None,
+    api: dict[str, Any] | None = None,
+    secure: Secure | None = None,
 ) -> AsyncIterator[World]:
     """Serve while inside, a thousand seconds at most; leaving cancels, as a server that is told to stop at once."""
     with trio.fail_after(1_000):
-        async with _serving(cold or ColdSettings(), table or TableSettings(), api or {}) as world:
+        async with _serving(cold or ColdSettings(), table or TableSettings(), api or {}, secure) as world:
             yield world
 
 
 @contextlib.asynccontextmanager
-async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, Any]) -> AsyncIterator[World]:
+async def _serving(
+    cold: ColdSettings, table: TableSettings, changes: dict[str, Any], secure: Secure | None
+) -> AsyncIterator[World]:
     async with Engine.open(store=MemoryStore()) as engine, trio.open_nursery() as nursery:
         await engine.create("lobby", title="Lobby", visibility=Visibility.PUBLIC, exist_ok=True)
         live = Live(GUESTS_WELCOME)
@@ -160,10 +181,13 @@ async def _serving(cold: ColdSettings, table: TableSettings, changes: dict[str, 
         door = Door(router, lane.leave, HttpSettings())
         sock = listen(ServeSettings(port=0))
         port = sock.getsockname()[1]
-        found.listen(sock, door.machine)
+        make_machine = door.machine
+        if secure is not None:
+            make_machine = TlsDoor(secure.certificates, door.machine, lane.leave, secure.handshake_s).machine
+        found.listen(sock, make_machine)
         await nursery.start(found.run)
         await nursery.start(lane.run)
         try:
-            yield World(engine, found, lane, made, port, nursery)
+            yield World(engine, found, lane, made, port, nursery, None if secure is None else secure.trusting)
         finally:
             nursery.cancel_scope.cancel()

@@ -42,8 +42,12 @@ def whoami(head: RequestHead, credential: Credential) -> dict[str, object]:
     return shown
 
 
-def logged_in(status: int, issued: Issued, head: RequestHead, now_ms: int) -> Response:
-    """A fresh session: its token, shown this once, in the body and in an HttpOnly cookie for browsers."""
+def logged_in(status: int, issued: Issued, head: RequestHead, now_ms: int, *, secure: bool) -> Response:
+    """A fresh session: its token, shown this once, in the body and in an HttpOnly cookie for browsers.
+
+    Args:
+        secure: the server is reached by https only.
+    """
     credential = issued.credential
     body = {
         "token": issued.token,
@@ -51,7 +55,8 @@ def logged_in(status: int, issued: Issued, head: RequestHead, now_ms: int) -> Re
         "expires_at": codec.rfc3339(credential.expires_at_ms),
         "csrf_token": secret.csrf_of(issued.token),
     }
-    return json_response(status, codec.encode_json(body), session_cookie(issued, now_ms, secure=_by_https(head)))
+    cookie = session_cookie(issued, now_ms, secure=secure or _by_https(head))
+    return json_response(status, codec.encode_json(body), cookie)
 
 
 def session_cookie(issued: Issued, now_ms: int, *, secure: bool) -> tuple[str, str]:
