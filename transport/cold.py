@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from .certificates import HTTP2
+from .cold_answer import AnswerConnection, AnswerSettings
 from .cold_calls import ColdCalls, report
 from .cold_server import AsgiApp, Hypercorn, Receive, Scope, Send
 from .cold_settings import ColdSettings
@@ -74,12 +75,19 @@ class ColdLane:
         self._pages = cast(AsgiApp, build_pages(lambda: router.api.live.current.http.docs))
         self._manners = router.api.manners
         self._calls = ColdCalls(
-            router.route, self._pages, self._take_back, self._manners, settings.calls, router.api.watch
+            router.route,
+            self._pages,
+            self._take_back,
+            self._manners,
+            settings.calls,
+            router.api.watch,
+            AnswerSettings(stall_s=settings.stall_s),
         )
         self._hypercorn = Hypercorn(
             idle_s=settings.idle_s,
             max_head_bytes=settings.max_head_bytes,
             lifespan_s=settings.lifespan_s,
+            stall_s=2 * settings.stall_s,  # later than an event stream's own, which says why it ends
             manners=self._manners,
         )
         self._streams: dict[ColdStream, str | None] = {}  # with what the gate has counted each by
@@ -136,6 +144,10 @@ class ColdLane:
             while self._streams:
                 await self._all_gone.wait()
         self._cut_off()
+
+    def answers(self) -> tuple[AnswerConnection, ...]:
+        """The event streams that are served here, over HTTP/2."""
+        return tuple(self._calls.answers)
 
     def statistics(self) -> ColdStatistics:
         """Return how full the lane is and what it has done."""

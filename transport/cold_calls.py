@@ -2,7 +2,7 @@
 
 A request that came through ASGI becomes the same head that the door reads, is routed in the same words (`http_route`), and gets
 the same answer. Pages are the only thing served here alone. What only the table can serve, an event stream or a WebSocket,
-takes its socket back there.
+takes its socket back there; over HTTP/2, where a connection carries other requests, a stream is served here (`cold_answer`).
 
 Hypercorn puts what arrives into a small queue, and the news that a request has ended too; where nobody takes from it,
 both wait for ever. Hence a body is taken whole, or refused with the rest thrown away while the answer goes out.
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from functools import partial
 
 import trio
 
 from ..engine.log import get_logger
+from .cold_answer import AnswerConnection, AnswerSettings
 from .cold_server import AsgiApp, Message, Receive, Scope, Send
 from .cold_settings import CallSettings
 from .cold_stream import ColdStream
@@ -47,6 +48,10 @@ class ColdCalls:
         manners: what answers carry besides their content.
         settings: bounds.
         watch: notes what is not a request of a route.
+        streams: bounds of event streams over HTTP/2.
+
+    Attributes:
+        answers: event streams over HTTP/2 that are being served.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class ColdCalls:
         manners: Manners,
         settings: CallSettings,
         watch: Watch,
+        streams: AnswerSettings,
     ) -> None:
         self.draining = False
         """Every answer is the last one of its connection, and no socket goes back to the table."""
@@ -66,10 +72,12 @@ class ColdCalls:
         self._manners = manners
         self._settings = settings
         self._watch = watch
+        self._streams = streams
+        self.answers: set[AnswerConnection] = set()
 
     async def serve(self, stream: ColdStream, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an exception is ours, is logged, and gets 500 where nothing has been said yet."""
-        answer = _Answer(send, self._manners)
+        answer = _Answer(send, self._manners, http2=is_http2(scope))
         try:
             await self._serve(stream, scope, receive, answer)
         except PeerGone:
@@ -80,9 +88,9 @@ class ColdCalls:
         except Exception as error:  # noqa: BLE001  a bug in one request must not end the others
             report(error)
             self._watch.turned_away(answer.head, _BUG)
-            if answer.started:
+            if answer.started and not answer.http2:
                 stream.abort()
-            else:
+            elif not answer.started:
                 await answer.last(_BUG, receive)
 
     async def _serve(self, stream: ColdStream, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -99,10 +107,10 @@ class ColdCalls:
             case Stream(make_machine) | Upgrade(make_machine):
                 if head.has_body:
                     raise Refused(problem(400, "No body is allowed here."))
-                await self._give_back(stream, head, make_machine)
+                await self._go_on(stream, head, make_machine, scope, receive, answer)
             case Posted(make_posted, max_body_bytes):
                 request = Request(head, await self._body(head, receive, max_body_bytes))
-                await self._give_back(stream, head, lambda conn, _: make_posted(conn, request))
+                await self._go_on(stream, head, lambda conn, _: make_posted(conn, request), scope, receive, answer)
 
     async def _page(self, head: RequestHead, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Have the pages answer. They read no body: one that comes all the same is thrown away, and ends the connection."""
@@ -126,11 +134,27 @@ class ColdCalls:
     def _keeps_alive(self, head: RequestHead) -> bool:
         return head.keep_alive and head.version == "1.1" and not self.draining
 
-    async def _give_back(self, stream: ColdStream, head: RequestHead, make: MakeMachine) -> NoReturn:
+    async def _go_on(
+        self,
+        stream: ColdStream,
+        head: RequestHead,
+        make: MakeMachine,
+        scope: Scope,
+        receive: Receive,
+        answer: _Answer,
+    ) -> None:
+        """Have a machine of the table answer."""
         if self.draining:
             raise Refused(problem(503, "The server is stopping."))
-        self._take_back(stream, head, make)
-        await trio.sleep_forever()  # all that served the connection is being cancelled, this too
+        if not answer.http2:
+            self._take_back(stream, head, make)
+            await trio.sleep_forever()  # all that served the connection is being cancelled, this too
+        conn = AnswerConnection(scope["client"], self._streams)
+        self.answers.add(conn)
+        try:
+            await conn.serve(lambda conn: make(conn, head), answer.start, answer.piece, partial(_discard, receive))
+        finally:
+            self.answers.discard(conn)
 
     async def _body(self, head: RequestHead, receive: Receive, max_body_bytes: int) -> bytes:
         if not head.has_body:
@@ -169,7 +193,9 @@ class _Answer:
     idle timer (pgjones/hypercorn 106, 210). The shield ends: every write has its own limit in `ColdStream`.
     """
 
-    def __init__(self, send: Send, manners: Manners) -> None:
+    def __init__(self, send: Send, manners: Manners, *, http2: bool) -> None:
+        self.http2 = http2
+        """There are no headers about the connection, which carries other requests."""
         self.head: RequestHead | None = None
         """The request, once it could be read."""
         self.started = False
@@ -183,7 +209,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         """As ASGI's own; for applications."""
         if not self.started:
-            close = [(b"connection", b"close")] if self.closing else []
+            close = [(b"connection", b"close")] if self.closing and not self.http2 else []
             message["headers"] = [*message["headers"], *self._manners.headers(self.head, self._name), *_SAFETY, *close]
         await self._pass_on(message)
 
@@ -207,9 +233,18 @@ class _Answer:
         if response.status not in _BODILESS:
             headers.append((b"content-length", b"%d" % len(response.body)))
         headers += [*self._manners.headers(self.head, name), *_SAFETY]
-        headers.append((b"connection", b"keep-alive" if keep_alive else b"close"))
+        if not self.http2:
+            headers.append((b"connection", b"keep-alive" if keep_alive else b"close"))
         await self._pass_on({"type": "http.response.start", "status": response.status, "headers": headers})
         await self._pass_on({"type": "http.response.body", "body": response.body, "more_body": False})
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin an answer whose head is complete."""
+        await self._pass_on({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def piece(self, data: bytes, last: bool) -> None:
+        """Go on with it."""
+        await self._pass_on({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def last(self, response: Response, receive: Receive) -> None:
         """Send a response that ends the connection, while input is thrown away."""
@@ -217,6 +252,11 @@ class _Answer:
             nursery.start_soon(_discard, receive)
             await self.whole(response, keep_alive=False)
             nursery.cancel_scope.cancel()
+
+
+def is_http2(scope: Scope) -> bool:
+    """Whether a request came over HTTP/2."""
+    return bool(scope["http_version"] == "2")
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -235,7 +275,8 @@ def head_of(scope: Scope, settings: CallSettings) -> RequestHead:
     """
     query = scope["query_string"]
     target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
-    line = b"%b %b HTTP/%b" % (scope["method"].encode(), target, scope["http_version"].encode())
+    version = b"1.1" if is_http2(scope) else scope["http_version"].encode()
+    line = b"%b %b HTTP/%b" % (scope["method"].encode(), target, version)
     reader = HeadReader(settings.max_headers)
     fields = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"])
     if len(line) + len(fields) + 4 > settings.max_head_bytes:

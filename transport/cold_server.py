@@ -1,4 +1,4 @@
-"""Hypercorn, as far as we use it: one accepted stream served over HTTP/1.1 by an ASGI application.
+"""Hypercorn, as far as we use it: one accepted stream served over HTTP/1.1, or HTTP/2 (`cold_http2`), by an ASGI application.
 
 Hypercorn has no public way to be handed one connection, so parts of its inside are used, all of them in this file. That is
 why it is pinned to 0.18; a contract test names what a new version has changed.
@@ -25,12 +25,15 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
-from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
+from hypercorn.utils import LifespanTimeoutError, wrap_app
 
 from ..engine.log import get_logger
+from .certificates import HTTP2
+from .cold_connection import Address, ColdServer
+from .cold_http2 import Http2Server
 from .cold_stream import ColdStream
 from .http_message import SAFETY, named, problem
 from .manners import Manners
@@ -56,10 +59,13 @@ class Hypercorn:
         idle_s: how long a connection may wait for a whole request head.
         max_head_bytes: longer heads are refused.
         lifespan_s: how long the application may take to start, and to end.
+        stall_s: how long a client may take no byte of an answer of HTTP/2.
         manners: what answers carry besides their content.
     """
 
-    def __init__(self, *, idle_s: float, max_head_bytes: int, lifespan_s: float, manners: Manners) -> None:
+    def __init__(
+        self, *, idle_s: float, max_head_bytes: int, lifespan_s: float, stall_s: float, manners: Manners
+    ) -> None:
         config = Config()
         config.accesslog = config.errorlog = None
         config.logger_class = _DiscreetLogger
@@ -69,12 +75,19 @@ class Hypercorn:
         config.startup_timeout = config.shutdown_timeout = lifespan_s
         self._config = config
         self._context = WorkerContext(None)
+        self._stall_s = stall_s
         self._manners = manners
 
     async def serve(self, app: AsgiApp, stream: ColdStream) -> None:
         """Serve one connection to its end; the stream has been let go of when this returns or raises."""
-        server = _Http1Server(_wrap(app), self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]
-        server.manners = self._manners
+        state = ConnectionState({})
+        server: ColdServer
+        if stream.tls is not None and stream.tls.alpn == HTTP2:
+            server = second = Http2Server(_wrap(app), self._config, self._context, state, stream)  # type: ignore[arg-type]
+            second.stall_s = self._stall_s
+        else:
+            server = first = _Http1Server(_wrap(app), self._config, self._context, state, stream)  # type: ignore[arg-type]
+            first.manners = self._manners
         await server.run()
 
     async def stop_keeping_alive(self) -> None:
@@ -103,43 +116,27 @@ class Hypercorn:
                 scope.cancel()
 
 
-class _Http1Server(TCPServer):
-    """Hypercorn's connection without the ways into TLS and HTTP/2, and with answers for peers that have ended their side."""
+class _Http1Server(ColdServer):
+    """HTTP/1.1, with answers for peers that have ended their side."""
 
-    protocol: _Http1Protocol  # type: ignore[assignment]
-    stream: ColdStream  # type: ignore[assignment]
+    protocol: _Http1Protocol
     manners: Manners
-    _input_ended = False
 
-    async def run(self) -> None:
-        try:
-            sock = self.stream.socket
-            client = parse_socket_addr(sock.family, sock.getpeername())
-            server = parse_socket_addr(sock.family, sock.getsockname())
-            async with TaskGroup() as task_group:
-                self._task_group = task_group
-                self.protocol = _Http1Protocol(
-                    self.app,
-                    self.config,
-                    self.context,
-                    task_group,
-                    ConnectionState(self.state),
-                    False,
-                    client,
-                    server,
-                    self.protocol_send,
-                )
-                self.protocol.manners = self.manners
-                self.stream.unused = self._unused
-                await self.protocol.initiate()
-                await self.idle_task.restart(task_group, self._idle_timeout)
-                await self._read_data()
-                self._input_ended = True
-                await self.idle_task.stop()  # the task group would wait for it
-        except OSError:  # the peer has gone
-            pass
-        finally:
-            await self._close()
+    def make_protocol(self, task_group: TaskGroup, client: Address, server: Address) -> _Http1Protocol:
+        protocol = _Http1Protocol(
+            self.app,
+            self.config,
+            self.context,
+            task_group,
+            ConnectionState(self.state),
+            self.stream.tls is not None,
+            client,
+            server,
+            self.protocol_send,
+        )
+        protocol.manners = self.manners
+        self.stream.unused = self._unused
+        return protocol
 
     def _unused(self) -> bytes:
         return self.protocol.connection.trailing_data[0]
@@ -155,7 +152,7 @@ class _Http1Server(TCPServer):
         await self.protocol.handle(Closed())
 
     async def protocol_send(self, event: Event) -> None:
-        if self._input_ended and event == Updated(idle=True):
+        if self.input_ended and event == Updated(idle=True):
             event = Closed()
         await super().protocol_send(event)
 

@@ -56,6 +56,8 @@ class ColdStream:
         """How many are being answered; whoever answers counts."""
         self.unused: Callable[[], bytes] = bytes
         """What was read and belongs to no request yet; whoever reads says so."""
+        self.on_gone: Callable[[], None] | None = None
+        """Called when the socket is let go of."""
         self._sock = sock
         self._raw = raw
         self._stall_s = stall_s
@@ -130,6 +132,8 @@ class ColdStream:
         self._gone = True
         self._raw = b""
         trio.lowlevel.notify_closing(self._sock)
+        if self.on_gone is not None:
+            self.on_gone()
         return self._sock
 
     async def _send(self, data: bytes) -> None:

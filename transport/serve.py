@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import attrs
@@ -40,6 +40,7 @@ from .lobby import lets_people_in, open_lobby
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
 from .people import People
+from .ports import Connection
 from .router import Router
 from .sse import EventStream
 from .table import Table, TableSettings
@@ -223,7 +224,7 @@ async def serve(
             if settings.notice_s:
                 _log.info("leaving", notice_s=settings.notice_s)
                 await trio.sleep(settings.notice_s)
-            await drain(engine, table, cold.drain, settings.drain_s)
+            await drain(engine, table, cold.drain, settings.drain_s, cold.answers)
             await auditor.flush(_FLUSH_S)
             nursery.cancel_scope.cancel()
 
@@ -241,7 +242,13 @@ def _welcome(
         start_soon(partial(open_lobby, engine))
 
 
-async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awaitable[None]], drain_s: float) -> None:
+async def drain(
+    engine: Engine,
+    table: Table,
+    drain_cold: Callable[[float], Awaitable[None]],
+    drain_s: float,
+    answers: Callable[[], Iterable[Connection]] = tuple,
+) -> None:
     """Take nothing new, finish what was accepted, and part from every connection with a code that lets its client come back.
 
     Until what was accepted is finished the port answers: readiness with 503, and who comes is told to come again.
@@ -250,6 +257,7 @@ async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awai
         engine, table: they stay open; closing them is what comes next.
         drain_cold: does the same for the cold lane, within as many seconds as it is given.
         drain_s: bound of all of it, seconds.
+        answers: what machines of the table write to in the cold lane.
     """
     _log.info("draining", connections=len(table.connections()))
     deadline = trio.current_time() + drain_s
@@ -260,7 +268,7 @@ async def drain(engine: Engine, table: Table, drain_cold: Callable[[float], Awai
                 await engine.settled()
             table.stop_accepting()
             nursery.start_soon(drain_cold, max(0.0, deadline - trio.current_time()))
-            for conn in table.connections():
+            for conn in (*table.connections(), *answers()):
                 match machine_of(conn):
                     case CentrifugalConnection() as peer:
                         peer.disconnect(Disconnect.SHUTDOWN)

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from hubbub.engine.core.permissions import Access
+from hubbub.transport.cold_answer import AnswerSettings
 from hubbub.transport.cold_calls import ColdCalls
 from hubbub.transport.cold_settings import CallSettings
 from hubbub.transport.endpoints import ROUTES
@@ -320,7 +321,9 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
     async def keep(message):
         sent.append(message)
 
-    calls = ColdCalls(lambda head: None, pages, lambda *args: None, Manners(), CallSettings(), Watch(lambda: 0))
+    calls = ColdCalls(
+        lambda head: None, pages, lambda *args: None, Manners(), CallSettings(), Watch(lambda: 0), AnswerSettings()
+    )
     scope = {
         "type": "http",
         "http_version": "1.1",
