@@ -29,7 +29,7 @@ from hubbub.bench.server import WITHOUT_LIMITS
 
 READY_S = 60.0
 STOP_S = 30.0
-_READY = re.compile(r"^hubbub \S+ ready at (http://\S+:(\d+))", re.MULTILINE)
+_READY = re.compile(r"^hubbub \S+ ready at (https?://\S+:(\d+))", re.MULTILINE)
 _POLL_S = 0.02
 _HUBBUB = (sys.executable, "-m", "hubbub")
 
