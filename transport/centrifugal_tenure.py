@@ -32,13 +32,19 @@ class Tenure:
         grace_s: how long what a signed token opened stays open past its end.
     """
 
-    __slots__ = ("_ends_ms", "_grace_ms", "_passes", "credential")
+    __slots__ = ("_ends_ms", "_grace_s", "_passes", "credential")
 
     def __init__(self, credential: Credential, grace_s: float) -> None:
         self.credential = credential
-        self._grace_ms = round(grace_s * 1000)
+        self._grace_s = grace_s
         self._ends_ms = self._end_of(credential)
         self._passes: dict[ConversationId, int] | None = None  # until when; most connections have none
+
+    @property
+    def _grace_ms(self) -> int:
+        return round(
+            self._grace_s * 1000
+        )  # not kept: a number of its own for each connection, and few have signed tokens
 
     @property
     def principal(self) -> Principal:
