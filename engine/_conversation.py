@@ -36,6 +36,7 @@ from .core.subscriber import Joined, Stage
 from .core.tail import Page, Tail
 from .log import CONVERSATION, get_logger
 from .ports import Store
+from .tracing import BatchTrace
 
 Query = Join | Describe | History | Replay | Signal | Presence
 
@@ -157,7 +158,7 @@ class ConversationActor(Actor[Command | Nudge]):
             self._refuse(batch)
             return
         start = machine.tail.head
-        self._settle(machine)
+        trace = self._settle(machine)
         step = Step(self._clock)
         for command in batch:
             self._handle(machine, command)
@@ -169,6 +170,8 @@ class ConversationActor(Actor[Command | Nudge]):
             bounds = self._settings.conversation
             await run_pass(room, machine.tail, start, write_bytes=bounds.write_bytes, pass_items=bounds.pass_items)
             room.meters.passes.note(self._clock() - room.settled_s)
+        if trace is not None:
+            room.finish(trace, len(room.clients) if start < machine.tail.head else None)
         await self._spread(machine)
 
     async def _spread(self, machine: ConversationMachine) -> None:
@@ -197,7 +200,7 @@ class ConversationActor(Actor[Command | Nudge]):
                 await room.wait_settled()
                 await self.on_batch([])
         if machine is not None:
-            self._settle(machine)  # it may have landed in the moment in which the time was over
+            room.finish(self._settle(machine))  # it may have landed in the moment in which the time was over
             for pending in machine.abandon():
                 refuse(pending, StoreUnavailable("the server is shutting down"))
         room.machine = None
@@ -212,13 +215,14 @@ class ConversationActor(Actor[Command | Nudge]):
         if isinstance(self._absent, NotFound):
             self.stop()  # names that nobody has made take no room
 
-    def _settle(self, machine: ConversationMachine) -> None:
+    def _settle(self, machine: ConversationMachine) -> BatchTrace | None:
+        """Deal with the batch that was settled, if one was. Returns its way, where there is a tracer."""
         room = self._room
         if room.settled is None:
-            return
+            return None
         before = machine.record
         answers = machine.settle(room.settled)
-        room.land()
+        trace = room.land()
         for pending, answer in answers:
             self._answer(pending, answer)
         if machine.record.visibility is not before.visibility:
@@ -227,6 +231,7 @@ class ConversationActor(Actor[Command | Nudge]):
             room.cut_hidden(
                 machine.record, {pending.row.member.user.id for pending, _ in answers if pending.row.member}
             )
+        return trace
 
     def _hand_over(self, machine: ConversationMachine) -> None:
         room = self._room

@@ -42,6 +42,7 @@ from .core.session import SessionSettings
 from .core.tail import Tail
 from .log import get_logger
 from .ports import Store, StoreHealth
+from .tracing import PostTracer
 
 _log = get_logger("hubbub.engine._engine")
 
@@ -65,6 +66,7 @@ class Engine:
         clock: Callable[[], float],
         wall: Callable[[], int],
         randbits: Callable[[int], int],
+        tracer: PostTracer | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -77,7 +79,7 @@ class Engine:
         self._wall = wall
         self._randbits = randbits
         self._rooms: dict[ConversationId, Room] = {}
-        self._meters = Meters(clock)
+        self._meters = Meters(clock, tracer)
         self._quarantines = Quarantines(wall)
         self.invites = Invites(self)
         self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
@@ -117,6 +119,7 @@ class Engine:
         clock: Callable[[], float] = trio.current_time,
         wall: Callable[[], int] = wall_ms,
         randbits: Callable[[int], int] = secrets.randbits,
+        tracer: PostTracer | None = None,
     ) -> AsyncIterator[Engine]:
         """Run an engine for the length of the block.
 
@@ -126,6 +129,7 @@ class Engine:
             settings: bounds; the defaults suit one machine.
             clock, wall, randbits: monotonic seconds, wall-clock milliseconds, and random bits for ids and epochs; injected for
                 simulation.
+            tracer: is told the way of every batch of posts; see `hubbub.engine.tracing`.
 
         Leaving the block, also by cancellation, drains: what was accepted is committed or refused within
         ``settings.drain_s``, every caller is answered, no task is left.
@@ -133,7 +137,7 @@ class Engine:
         Raises:
             RestartsExceeded: a part crashed again and again; the block was cancelled.
         """
-        engine = cls(store, settings or EngineSettings(), clock, wall, randbits)
+        engine = cls(store, settings or EngineSettings(), clock, wall, randbits, tracer)
         try:
             async with engine._supervisor.open():
                 try:

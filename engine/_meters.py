@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .core.histogram import Histogram
+from .tracing import PostTracer
 
 PASS_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -17,6 +18,7 @@ class Meters:
 
     Args:
         clock: seconds, monotonic.
+        tracer: is told the way of each batch; None traces nothing.
 
     Attributes:
         passes: seconds from a commit being known to the end of the pass that gave it to the readers: the fan-out's lag.
@@ -26,10 +28,11 @@ class Meters:
         quarantines: conversations that were quarantined, each time.
     """
 
-    __slots__ = ("clock", "cut_off", "delivered", "passes", "quarantines")
+    __slots__ = ("clock", "cut_off", "delivered", "passes", "quarantines", "tracer")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], tracer: PostTracer | None = None) -> None:
         self.clock = clock
+        self.tracer = tracer
         self.passes = Histogram(PASS_BOUNDS_S)
         self.delivered = 0
         self.cut_off: Counter[str] = Counter()

@@ -29,6 +29,7 @@ from .core.permissions import Verb, check
 from .core.principals import Principal
 from .core.subscriber import Progress, Stage, Subscriber
 from .core.tail import Tail
+from .tracing import BatchTrace
 
 
 class Nudge:
@@ -91,6 +92,7 @@ class Room:
         known: the conversation as it was when an actor last crashed, or None: for when it cannot be loaded any more.
         loading: the scope of the load that its actor waits for, or None.
         meters: what is counted over all rooms.
+        trace: the way of the batch in flight, where there is a tracer.
         settled_s: when the last batch was settled, on the engine's clock.
         groups: push subscribers by wire format, no group empty; a pass writes the same bytes to all of a group.
         spread: ephemeral events on their way; they end with the actor's incarnation.
@@ -114,6 +116,7 @@ class Room:
         "settled_s",
         "slot",
         "spread",
+        "trace",
         "write_bytes",
     )
 
@@ -142,6 +145,7 @@ class Room:
         self.flying: list[Pending] = []
         self.settled: Sequence[Result] | None = None
         self.settled_s = 0.0
+        self.trace: BatchTrace | None = None
         self._batch_done: trio.Event | None = None
 
     # -- commands ---------------------------------------------------------------------------------------------------
@@ -231,14 +235,18 @@ class Room:
         self.flying = flying
         self._sent_from = record
         self.settled = None
+        if self.meters.tracer is not None:
+            self.trace = BatchTrace(batch, self.meters.clock())
 
     def on_settled(self, batch: Batch, results: Sequence[Result]) -> None:
         """The store settled the batch: keep the results for the actor, or answer for a dead one."""
         if batch is not self.batch:
             raise ValueError("a batch of another flight was settled")
+        if self.trace is not None:
+            self.trace.results, self.trace.settled_s = results, self.meters.clock()
         if self.machine is None:
             self._answer_orphans(results)
-            self.land()
+            self.finish(self.land())
             if self.clients:
                 self.rouse()
         else:
@@ -249,11 +257,28 @@ class Room:
             self._batch_done.set()
             self._batch_done = None
 
-    def land(self) -> None:
-        """The batch is dealt with."""
+    def land(self) -> BatchTrace | None:
+        """The batch is dealt with. Returns its way, to be finished when it has come to its end."""
         self.batch = None
         self.flying = []
         self.settled = None
+        trace, self.trace = self.trace, None
+        return trace
+
+    def finish(self, trace: BatchTrace | None, readers: int | None = None) -> None:
+        """Tell the tracer, if there is one, of a batch that has come to its end.
+
+        Args:
+            readers: as in `BatchTrace`.
+        """
+        tracer = self.meters.tracer
+        if trace is None or tracer is None:
+            return
+        trace.ended_s, trace.readers = self.meters.clock(), readers
+        try:
+            tracer.finished(trace)
+        except Exception as error:  # noqa: BLE001  a tracer's bug must not cost the conversation anything
+            log_failure("a tracer failed", error, conversation=self.id)
 
     async def wait_settled(self) -> None:
         """Wait until no batch is out, or its results are here. Cancellation changes nothing."""
@@ -270,7 +295,7 @@ class Room:
         self.spread.clear()
         if self.settled is not None:
             self._answer_orphans(self.settled)
-            self.land()
+            self.finish(self.land())
         if machine is not None:
             for pending in machine.abandon():
                 refuse(pending, error)

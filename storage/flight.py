@@ -63,11 +63,15 @@ class Flight:
     """One transaction's worth of batches, until each is settled or put back.
 
     Rows that were withdrawn before are left out and rejected as unavailable.
+
+    Attributes:
+        sent_s: when the last part left for the store, on the writer's clock; told by the writer.
     """
 
-    __slots__ = ("_parts", "_tickets")
+    __slots__ = ("_parts", "_tickets", "sent_s")
 
     def __init__(self, batches: Sequence[Batch]) -> None:
+        self.sent_s: float | None = None
         self._tickets = [_Ticket(batch, [None] * len(batch.rows), len(batch.rows)) for batch in batches]
         places: list[_Place] = []
         for ticket in self._tickets:
@@ -130,6 +134,7 @@ class Flight:
             if ticket.missing:
                 rest.append(ticket)
             else:
+                ticket.batch.sent_s = self.sent_s
                 settled.append((ticket.batch, [result for result in ticket.results if result is not None]))
         self._tickets = rest
         return settled

@@ -300,7 +300,7 @@ class Writer:
         flight, part = self._flight, self._flight.front
         if part is not None:
             flight.mark_sent()
-            started = trio.current_time()
+            started = flight.sent_s = trio.current_time()
             try:
                 results = await self._asking(lambda: self._backend.commit(part.rows, again=part.again))
                 flight.known(results)

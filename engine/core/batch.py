@@ -83,12 +83,14 @@ class Batch:
 
     Attributes:
         on_settled: called once, synchronously, with one result per row; must not raise.
+        sent_s: when the transaction that settled it began, seconds of the writer's clock; None when none did.
     """
 
     conversation: ConversationId
     rows: Sequence[Row]
     on_settled: Callable[["Batch", Sequence[Result]], None]
     sent: bool = False
+    sent_s: float | None = None
     results: Sequence[Result] | None = None
 
     def settle(self, results: Sequence[Result]) -> None:

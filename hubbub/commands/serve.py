@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -20,6 +20,7 @@ import trio
 from .. import collector
 from ..config.errors import ConfigError
 from ..config.startup import Started, keep_reading, sources_of, start
+from ..config.tree import OtelSettings
 from ..engine import Engine, StoreError, StoreFenced
 from ..logs import FORMATS, configure_logs
 from ..operator_token import TokenFileError, keep
@@ -31,6 +32,9 @@ from ..transport.operator import OperatorKey
 from ..transport.serve import AddressInUse, ServeSettings, Serving, serve
 from ..transport.version import version as program_version
 from .exits import EXIT_FAILED, EXIT_INTERRUPTED, leaves
+
+if TYPE_CHECKING:
+    from ..tracing import Tracing
 
 _log: Final = logging.getLogger("hubbub.serve")
 
@@ -90,11 +94,15 @@ def serve_command(config_file: Path | None, **flags: object) -> None:
     configure_logs(started.config.static.log.level, started.config.static.log.format)
     for warning in started.loaded.warnings:
         _log.warning("%s", warning)
+    tracing = _open_tracing(started.config.static.otel)
     failures: list[str] = []
     try:
-        trio.run(_serve, started)
+        trio.run(_serve, started, tracing)
     except* (AddressInUse, CertificateError, EmbeddedError, StoreError) as group:
         failures += [str(error) for error in leaves(group)]
+    finally:
+        if tracing is not None:
+            tracing.close()
     if failures:
         click.echo("hubbub: " + "\n".join(failures), err=True)
         sys.exit(EXIT_FAILED)
@@ -134,8 +142,24 @@ class _Stopping:
         os._exit(EXIT_INTERRUPTED)
 
 
-async def _serve(started: Started) -> None:
+def _open_tracing(settings: OtelSettings) -> Tracing | None:
+    """What sends traces, if that is asked for; ends the program when it cannot be loaded."""
+    if settings.endpoint is None:
+        return None
+    try:
+        from ..tracing import Tracing
+
+        return Tracing.to(settings.endpoint, settings.sample_ratio)
+    except ImportError as error:
+        click.echo(
+            f'hubbub: otel.endpoint is set, and {error.name} is not installed: pip install "hubbub[otel]"', err=True
+        )
+        sys.exit(EXIT_FAILED)
+
+
+async def _serve(started: Started, tracing: Tracing | None) -> None:
     settings = started.serve_settings()
+    tracer = None if tracing is None else tracing.tracer
     live = Live(settings.live)
     certificates = certificates_of(settings.tls)
     with (
@@ -147,7 +171,7 @@ async def _serve(started: Started) -> None:
             nursery.start_soon(stopping.watch, signals)
             async with (
                 _open_store(started, stopping) as store,
-                Engine.open(store=store, settings=started.config.static.engine) as engine,
+                Engine.open(store=store, settings=started.config.static.engine, tracer=tracer) as engine,
                 trio.open_nursery() as servers,
             ):
                 reloader = started.reloader(live, engine.now_ms, certificates)

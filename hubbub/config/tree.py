@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import attrs
-from attrs.validators import ge, gt, matches_re, optional
+from attrs.validators import ge, gt, le, matches_re, optional
 
 from ..engine.core.config import EngineSettings, WriterSettings
 from ..engine.core.secret import Secret
@@ -21,6 +22,7 @@ from ..transport.serve import ServeSettings
 from .schema import Leaf, Schema
 
 _SLOW_RETRY_S: Final[float | None] = 10.0
+_SAMPLE_RATIO: Final = 0.01
 
 
 def _is_postgres_url(instance: object, attribute: object, value: Secret | None) -> None:
@@ -87,6 +89,34 @@ class LogSettings:
     )
 
 
+def _is_collector_url(instance: object, attribute: object, value: str | None) -> None:
+    if value is None:
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("has the form http://HOST:4318/v1/traces")
+    if "@" in parts.netloc:
+        raise ValueError("holds no password: headers for the collector stand in OTEL_EXPORTER_OTLP_HEADERS")
+
+
+@attrs.frozen(kw_only=True)
+class OtelSettings:
+    """Traces of posts, for an OpenTelemetry collector."""
+
+    endpoint: str | None = attrs.field(
+        default=None,
+        validator=_is_collector_url,
+        metadata={
+            "help": "send traces here, OTLP over HTTP: http://HOST:4318/v1/traces (needs hubbub[otel]); left out: no traces"
+        },
+    )
+    sample_ratio: float = attrs.field(
+        default=_SAMPLE_RATIO,
+        validator=(ge(0.0), le(1.0)),
+        metadata={"help": "this share of the posts is traced, 0 to 1"},
+    )
+
+
 @attrs.frozen(kw_only=True)
 class StaticSettings:
     """What needs a restart."""
@@ -97,6 +127,7 @@ class StaticSettings:
     engine: EngineSettings = attrs.field(factory=EngineSettings)
     writer: WriterSettings = attrs.field(factory=WriterSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
+    otel: OtelSettings = attrs.field(factory=OtelSettings)
 
 
 @attrs.frozen(kw_only=True)

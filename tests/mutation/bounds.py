@@ -74,11 +74,11 @@ from .restart import GiveUp, RestartIntensity, RestartWindow
             Edit(
                 "engine/_conversation.py",
                 """
-        self._settle(machine)
+        trace = self._settle(machine)
         step = Step
 """,
                 """
-        self._settle(machine)
+        trace = self._settle(machine)
         self._hand_over(machine)
         step = Step
 """,

@@ -271,11 +271,11 @@ await self._present(session, rows) if again else {}
                 """
         if self.settled is not None:
             self._answer_orphans(self.settled)
-            self.land()
+            self.finish(self.land())
 """,
                 """
         if self.settled is not None:
-            self.land()
+            self.finish(self.land())
 """,
             ),
         ),
