@@ -4,8 +4,9 @@ A batch has five moments: it departs (its rows leave the conversation for the st
 it begins), it is settled (the outcome is known), it is published (the pass over the readers has ended). The fifth comes first
 and is each row's own: `Row.at_ms`, when the transport had read the request and made a command of it.
 
-Without a tracer nothing is noted. Left out: what is refused before it departs, or by the store's queue; readers that were slow
-and got the event later than the pass; what a transport does before a command and after an answer.
+Without a tracer nothing is noted. Left out: what is refused before it departs, or by the store's queue; a batch whose actor
+crashes in the pass; readers that were slow and got the event later than the pass; what a transport does before a command and
+after an answer.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from hubbub.engine import Engine
 from hubbub.engine.core.batch import Committed, Rejected
 from hubbub.engine.tracing import BatchTrace
 from hubbub.storage import MemoryStore
+from hubbub.testing import FaultyStore
 
-from .world import ROOM, Outlet, join, post, subscriber_of
+from .world import ROOM, Outlet, join, poison, post, subscriber_of, until
 
 
 class Notes:
@@ -76,6 +77,21 @@ async def test_what_the_store_rejects_is_told_without_a_pass(autojump_clock: Any
     assert isinstance(told[ROOM].results[0], Rejected)
     assert (told[ROOM].batch.sent_s, told[ROOM].readers) == (None, None)
     assert told["other"].batch.sent_s is not None
+
+
+async def test_a_batch_that_outlives_its_actor_is_told_too(autojump_clock: Any) -> None:
+    """It lands while no actor runs: its outcome is told, and that there was no pass."""
+    notes, store = Notes(), FaultyStore()
+    async with Engine.open(store=store, tracer=notes) as engine:
+        await engine.create(ROOM)
+        release = store.backend.hold()
+        flying = post(engine, "flying")
+        await until(lambda: store.statistics().in_flight)
+        await poison(engine).wait()
+        release.set()
+        await flying.wait()
+        await post(engine, "next").wait()
+    assert [(trace.results, trace.readers) for trace in notes.traces] == [([Committed(1)], None), ([Committed(2)], 0)]
 
 
 async def test_a_tracer_that_raises_costs_nobody_anything(
