@@ -57,7 +57,7 @@ async def test_what_cannot_be_a_token_is_not_even_looked_up(
 
 async def test_a_token_ends(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """After its days, remembered or not, from the very millisecond; and it is said that it was its time."""
-    desk = Desk(nursery, settings=attrs.evolve(Desk(nursery).settings, session_idle_s=1e9))
+    desk = Desk(nursery, settings=attrs.evolve(Desk(nursery).settings, session_idle_s=365 * 86_400.0))
     issued = await desk.tokens.issue_guest("Ada")
     desk.now_ms += 30 * DAY_MS - 1
     assert await desk.check(issued.token) == issued.credential
