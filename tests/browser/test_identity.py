@@ -277,6 +277,7 @@ def test_a_session_that_expires_is_told(start: Starter) -> None:
 def test_attempts_are_limited_and_the_wait_is_told(start: Starter) -> None:
     """A cookie session is counted like any other; who tries too many passwords is told for how long to wait."""
     limits = {
+        "proxies__trusted": "192.0.2.1/32",  # until a proxy is named, addresses of this machine are not counted
         "limits__write__rate": "1",
         "limits__write__burst": "2",
         "limits__login__rate": "1",
@@ -448,3 +449,16 @@ def test_everything_fits_a_phone(start: Starter, dark: bool) -> None:
 
 def width_of(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def test_providers_are_offered_and_their_refusals_told(start: Starter) -> None:
+    """Each is a link that leads back to this room; why a login came to nothing is said, and leaves the address bar."""
+    server, windows = start(guests=False)
+    rows = '{"providers": [{"id": "acme", "name": "Acme", "login_url": "/api/v1/auth/oidc/acme/login"}]}'
+    page = windows.open()
+    page.route("**/api/v1/auth/oidc", lambda route: route.fulfill(content_type="application/json", body=rows))
+    page.goto(f"{server.url}/?room=den&login_error=access_denied")
+    expect(page.locator("#join-note")).to_have_text("The login was declined.")
+    expect(page).to_have_url(f"{server.url}/?room=den")
+    link = page.get_by_role("link", name="Continue with Acme")
+    assert link.get_attribute("href") == "/api/v1/auth/oidc/acme/login?return_to=%2F%3Froom%3Dden"

@@ -104,7 +104,8 @@ export class MembersPanel {
     avatar.setAttribute("aria-hidden", "true");
     const mine = user.id === this.#me.id;
     const what = element("div", "what", "", element("strong", "", user.name));
-    if (mine) what.append(element("span", "chip", "you"));
+    const mark = mine ? "you" : user.kind;
+    if (mark !== "user") what.append(element("span", "chip", mark));
     const muted_s = member.muted_until ? (Date.parse(member.muted_until) - Date.now()) / 1000 : 0;
     if (muted_s > 0) what.append(element("span", "help", `muted for ${durationText(muted_s)}`));
     const below = this.#rank >= MODERATOR && (RANKS.indexOf(role) < this.#rank || this.#rank === RANKS.length - 1);
