@@ -318,7 +318,9 @@ _TAG: Final = "Identity"
 _TAKEN: Final = ("conflict", "not_found")
 
 ACCOUNT_ROUTES: Final = (
-    _entrance("/api/v1/setup", set_up, Action.LOGIN, shapes.SetUp, CREATED, "conflict"),
+    attrs.evolve(
+        _entrance("/api/v1/setup", set_up, Action.LOGIN, shapes.SetUp, CREATED, "conflict"), control=True
+    ),  # it makes who runs the server
     _entrance(_AUTH + "/signup", sign_up, Action.SIGN_UP, shapes.SignUp, CREATED, *_TAKEN),
     _entrance(_AUTH + "/login", log_in, Action.LOGIN, shapes.Login, OK, "unauthenticated"),
     _entrance(_AUTH + "/guest", become_guest, Action.GUEST, shapes.NewGuest, CREATED),

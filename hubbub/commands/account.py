@@ -15,7 +15,7 @@ import attrs
 import click
 
 from .access import Access, credential_file, login_name, url_of, with_access
-from .asking import SECRET_FILE, asked, hidden, password, password_option, secret
+from .asking import SECRET_FILE, asked, password, password_option, secret, told_or_hidden
 from .exits import Ending, exit_codes
 from .output import Output, json_option
 from .server import output_of, reaching_advice
@@ -68,11 +68,13 @@ def login(
 @with_access(token=False)
 @password_option
 @click.option("--name", help="The name that people see.  [default: the user name]")
-@click.option("--invitation", metavar="SECRET", help='The secret of an invitation; "-" asks for it.')
+@click.option(
+    "--invitation", metavar="SECRET", help='The secret of an invitation; "-" asks for it, or reads it from a pipe.'
+)
 @click.option(
     "--setup",
     metavar="LINK",
-    help='The link that `hubbub serve` has printed, for the first administrator; "-" asks for it.',
+    help='The link that `hubbub serve` has printed, for the first administrator; "-" asks for it, or reads it from a pipe.',
 )
 @json_option
 @click.argument("username", required=False)
@@ -99,10 +101,11 @@ def signup(
     if invitation is not None and setup is not None:
         raise click.UsageError("--invitation and --setup are two ways in: give one of them")
     with exit_codes() as ending:
-        door = _Door.at(access, ending, as_json=as_json)
+        link = told_or_hidden(setup, "Link")
+        door = _Door.at(_access_of(link, access), ending, as_json=as_json)
         said = {
-            "invitation": hidden("Invitation") if invitation == "-" else invitation,
-            "token": None if setup is None else _token_of(hidden("Link") if setup == "-" else setup),
+            "invitation": told_or_hidden(invitation, "Invitation"),
+            "token": None if link is None else link.rpartition("#")[2],
             "username": username or asked("User name", default=login_name()),
             "password": password(password_file, fresh=True),
             "name": name,
@@ -221,6 +224,11 @@ def _entrance_advice(error: Exception) -> str | None:
     return None
 
 
-def _token_of(link: str) -> str:
-    """The secret of a link, or what was given where it is the secret itself."""
-    return link.rpartition("#")[2].strip()
+def _access_of(link: str | None, access: Access) -> Access:
+    """The access to the server of a link: its secret is for that server alone. Where only the secret was given, as it was."""
+    base, found, _ = (link or "").partition("/setup#")
+    if not found:
+        return access
+    if access.url is not None and access.url.rstrip("/") != base:
+        raise click.UsageError(f"the link is of {base}, and --url or HUBBUB_URL names {access.url}")
+    return attrs.evolve(access, url=base)

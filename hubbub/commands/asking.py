@@ -29,6 +29,13 @@ def hidden(what: str, *, again: bool = False) -> str:
     return text
 
 
+def told_or_hidden(text: str | None, what: str) -> str | None:
+    """What was given; for "-" what a person types unseen, or the first line of a pipe."""
+    if text != "-":
+        return text
+    return hidden(what) if sys.stdin.isatty() else secret(Path("-"), what.lower())
+
+
 def password(file: Path | None, *, what: str = "Password", fresh: bool = False) -> str:
     """A password from a file, else from the person; a fresh one is typed twice."""
     return secret(file, what.lower()) if file is not None else hidden(what, again=fresh)

@@ -56,14 +56,19 @@ def list_limits(access: Access, as_json: bool) -> None:
 
 @limits.command("set")
 @with_access(operator=True)
-@click.option("--rate", type=click.IntRange(min=1), required=True, help="Requests a period in the long run.")
+@click.option("--rate", type=click.IntRange(min=1), help="Requests a period in the long run; needed but for --off.")
 @click.option("--per", "period_s", type=duration, default=1, help="The period: 1s, 1m, 1h.  [default: 1s]")
 @click.option("--burst", type=click.IntRange(min=1), help="Requests at once after a pause.  [default: the rate]")
 @click.option("--off", is_flag=True, help="Let any number through.")
 @json_option
 @click.argument("name")
-def set_limit(access: Access, rate: int, period_s: int, burst: int | None, off: bool, as_json: bool, name: str) -> None:
+def set_limit(
+    access: Access, rate: int | None, period_s: int, burst: int | None, off: bool, as_json: bool, name: str
+) -> None:
     """Set a limit for good."""
+    if rate is None and not off:
+        raise click.UsageError("give --rate, or --off")
+    rate = rate or 1  # without meaning while the limit is off
 
     async def change(server: Server) -> None:
         body: dict[str, object] = {"rate": rate, "period_s": period_s, "burst": burst or rate, "on": not off}

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from .documents import effective, example, markdown_table
 from .errors import ConfigError
+from .sources import FILE_NAME
 from .startup import Started, sources_of, start
 from .values import name_of
 
@@ -103,9 +104,17 @@ def show_example(markdown: bool) -> None:
     click.echo(markdown_table() if markdown else example(), nl=False)
 
 
+def _no_file(file: Path | None) -> str:
+    """That none was read; and, where one lies here that is not looked at, how to name it."""
+    here = Path(FILE_NAME)
+    if here.exists() and (file is None or file.absolute() != here.absolute()):
+        return f"no file (./{FILE_NAME} is not read here: name it with --config)"
+    return "no file"
+
+
 def _where(started: Started) -> str:
     file = started.sources.file
-    read = [str(file)] if file is not None and file.exists() else ["no file"]
+    read = [str(file)] if file is not None and file.exists() else [_no_file(file)]
     kinds = {origin.kind for origin in started.loaded.origins.values()}
     names = {"admin": "settings made by admins", "environment": "the environment", "flag": "flags"}
     return ", ".join(read + [name for kind, name in names.items() if kind in kinds])

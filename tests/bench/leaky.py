@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import attrs
 import trio
 
 from hubbub import Engine, MemoryStore
 from hubbub.operator_token import keep
+from hubbub.transport.limit_settings import LimitSettings
 from hubbub.transport.live import GUESTS_WELCOME
 from hubbub.transport.operator import OperatorKey
 from hubbub.transport.serve import ServeSettings, Serving, serve
@@ -37,7 +39,12 @@ async def main(data: Path) -> None:
         key = OperatorKey.of(keep(data))
 
         async def run(*, task_status: trio.TaskStatus[Serving]) -> None:
-            await serve(engine, ServeSettings(port=0, live=GUESTS_WELCOME), operator=key, task_status=task_status)
+            await serve(
+                engine,
+                ServeSettings(port=0, live=attrs.evolve(GUESTS_WELCOME, limits=LimitSettings(on=False))),
+                operator=key,
+                task_status=task_status,
+            )
 
         serving: Serving = await nursery.start(run)
         nursery.start_soon(leak, nursery)

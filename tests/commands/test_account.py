@@ -29,6 +29,28 @@ def test_the_first_administrator_is_made_by_the_link_once(place: Place) -> None:
     assert not late.credentials.exists()
 
 
+def test_the_secret_of_a_link_goes_to_its_own_server(place: Place) -> None:
+    """Where none is named the link's server is asked; another one that is named is refused, and told nothing."""
+    late = place.stranger("late")
+    assert "set up already" in late.fails(
+        1, "signup", "late", "--setup", place.setup_link, "--password-file", "-", stdin=PASSWORD
+    )
+    other = late.fails(
+        2, "signup", "x", "--url", "http://127.0.0.1:9", "--setup", place.setup_link, "--password-file", "-", stdin="x"
+    )
+    assert f"the link is of {place.url}" in other
+
+
+def test_an_invitation_comes_by_a_pipe(place: Place) -> None:
+    """ "-" is standard input where nobody types; the password is its next line."""
+    said = place.stranger("piped").fails(
+        1,
+        *("signup", "piped", "--url", place.url, "--invitation", "-", "--password-file", "-"),
+        stdin=f"hbi_none\n{PASSWORD}",
+    )
+    assert "no terminal" not in said
+
+
 def test_a_login_is_kept_for_its_server_and_asked_where_none_is_named(place: Place) -> None:
     """Only the user can read the file, no password is in it, and `--url` is needed once."""
     ada = place.person("ada")

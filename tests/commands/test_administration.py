@@ -106,6 +106,9 @@ def test_a_limit_is_set_and_given_back(place: Place) -> None:
     assert {row["name"]: row["source"] for row in root.reads("limits")}["login"] == "admin"
     assert root.reads("limits", "reset", "login")[0]["source"] == "configuration"
     assert "no such limit" in root.fails(1, "limits", "set", "nope", "--rate", "1")
+    assert "--rate, or --off" in root.fails(2, "limits", "set", "login")
+    assert root.reads("limits", "set", "login", "--off")[0]["on"] is False
+    root.does("limits", "reset", "login")
 
 
 def test_the_audit_log_is_read_newest_first(place: Place) -> None:

@@ -38,6 +38,17 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert json.loads(run("check", "--config", str(file), "--data", str(tmp_path), "--json").output)["ok"] is True
 
 
+def test_a_file_that_is_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs as root and has a file lying here would believe it in force."""
+    (tmp_path / "hubbub.toml").write_text("[access]\nguests = true\n")
+    monkeypatch.setattr("hubbub.config.sources.os.geteuid", lambda: 0)
+    done = run("check", "--data", str(tmp_path))
+    assert done.exit_code == 0
+    assert "./hubbub.toml is not read here" in done.output
+    monkeypatch.setattr("hubbub.config.sources.os.geteuid", lambda: 1)
+    assert f"good: {tmp_path / 'hubbub.toml'}" in run("check", "--data", str(tmp_path)).output
+
+
 def test_a_bad_file(tmp_path: Path) -> None:
     """Exit code 1 and one line for each problem; as JSON for programs."""
     file = tmp_path / "a.toml"
