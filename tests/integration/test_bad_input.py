@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from hubbub.transport.http import HttpSettings
+from hubbub.transport.identity.secret import csrf_of
 
 from .hostile import QUICK_TABLE, request, world
 
@@ -273,15 +274,22 @@ CREDENTIALS = [
     (["Cookie: hubbub_session=TOKEN", "Origin: http://evil.example"], 403),
     (["Cookie: hubbub_session=TOKEN", "Origin: null"], 403),
     (["Cookie: hubbub_session=TOKEN", "Origin: http://["], 403),
-    (["Cookie: hubbub_session=TOKEN", "Origin: http://test"], 201),
+    (["Cookie: hubbub_session=TOKEN", "Origin: http://test"], 403),
+    (["Cookie: hubbub_session=TOKEN", "Origin: http://test", "X-CSRF-Token: "], 403),
+    (["Cookie: hubbub_session=TOKEN", "Origin: http://test", "X-CSRF-Token: another session's"], 403),
+    (["Cookie: hubbub_session=TOKEN", "Origin: http://evil.example", "X-CSRF-Token: CSRF"], 403),
+    (["Cookie: hubbub_session=TOKEN", "Origin: http://test", "X-CSRF-Token: CSRF"], 201),
 ]
 
 
 async def test_bad_credentials_and_foreign_pages() -> None:
-    """401 names the scheme; a cookie alone does not post, nor does a page of another origin."""
+    """401 names the scheme; a cookie alone does not post, nor does a page of another origin or without the CSRF token."""
     async with world() as server:
         for headers, status in CREDENTIALS:
-            sent = [header.replace("TOKEN", server.token) for header in headers]
+            sent = [
+                header.replace("=TOKEN", f"={server.token}").replace(": CSRF", ": " + csrf_of(server.token))
+                for header in headers
+            ]
             answer = await server.ask(request("POST", "/api/v1" + MESSAGES, {"text": "x"}, *sent))
             assert answer.status == status, headers
             assert ("www-authenticate" in answer.headers) is (status == 401)

@@ -158,7 +158,7 @@ def test_a_busy_run_logs_no_secret_and_no_message(server: ServerProcess) -> None
     assert [line["route"] for line in logged if line.get("request_id") == "busy-1"]
     secrets = [token, wrong, operator_token(server), META, QUERY, *TEXTS, "quarterly", "embarrassing"]
     assert [secret for secret in secrets if secret in told] == []
-    assert [line for line in told.splitlines() if not line.startswith(("{", "hubbub "))] == []
+    assert [line for line in told.splitlines() if not line.startswith(("{", "hubbub ", "make the first"))] == []
 
 
 def test_every_control_call_is_in_the_audit_log(server: ServerProcess) -> None:
