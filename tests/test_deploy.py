@@ -53,7 +53,7 @@ def test_commands_and_settings_of_the_files_exist() -> None:
     """Every `hubbub` word is a command with such flags, and every variable a setting."""
     texts = UNIT.read_text() + CONTAINERFILE.read_text()
     for name, flags in re.findall(r"bin/hubbub (\w+)([^\n]*)", texts):
-        assert name in cli.commands
+        assert name in cli.list_commands(click.Context(cli))
         known = {option for each in _commands(name) for parameter in each.params for option in parameter.opts}
         assert set(re.findall(r"--[\w-]+", flags)) <= known, name
     settings = {".".join(path) for path in schema().leaves}
@@ -62,7 +62,8 @@ def test_commands_and_settings_of_the_files_exist() -> None:
 
 
 def _commands(name: str) -> list[click.Command]:
-    command = cli.commands[name]
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
     return [command, *getattr(command, "commands", {}).values()]
 
 

@@ -202,7 +202,7 @@ class Emulation(msgspec.Struct):
 
     session: Annotated[str, msgspec.Meta(description="As the reply to `connect` named it.")]
     data: Annotated[str, msgspec.Meta(description="Commands, one a line.")]
-    node: Annotated[str, msgspec.Meta(description="As the reply to `connect` named it.")] = ""
+    node: Annotated[str, msgspec.Meta(description="As the reply to `connect` named it.")] | None = None
 
 
 _decode: Callable[[bytes], Emulation] = msgspec.json.Decoder(Emulation).decode
@@ -215,7 +215,7 @@ def emulate(api: Api, call: Call, respond: Respond) -> None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         raise InvalidCommand("an object with 'session', 'node' and 'data' is wanted") from None
     commands = said.data.encode()
-    peer = api.emulated.find(said.session, said.node)
+    peer = api.emulated.find(said.session, said.node or "")
     if peer is None:
         raise NotFound(NO_SESSION)
     token = _token_for(peer, call.request.head)

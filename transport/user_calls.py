@@ -21,6 +21,7 @@ from .http_route import Respond
 from .identity.answers import NO_CONTENT, account_json
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
+from .openapi.parameters import USER_ID_CHARS
 from .routes import Endpoint, Route
 
 _USERS: Final = "/api/v1/admin/users"
@@ -44,6 +45,8 @@ def list_users(api: Api, call: Call, respond: Respond) -> None:
     after, guests = call.query.get("after"), call.query.get("guests", "false")
     if guests not in ("true", "false"):
         raise InvalidCommand("'guests' must be true or false")
+    if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
+        raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
     matching = call.query.get("matching")
 
     async def read() -> Response:
@@ -229,7 +232,7 @@ USER_ROUTES: Final = (
         "PATCH",
         _USER,
         change_user,
-        Doc(tag=_TAG, params=_IDS, body=shapes.AccountPatch, answer=shapes.Account, problems=_LAST),
+        Doc(tag=_TAG, params=_IDS, body=shapes.AccountChange, answer=shapes.Account, problems=_LAST),
     ),
     _route("DELETE", _USER, delete_user, Doc(tag=_TAG, params=_IDS, status=204, problems=_LAST)),
     _route("DELETE", _USER + "/sessions", end_tokens, Doc(tag=_TAG, params=_IDS, status=204, problems=_LAST[1:])),

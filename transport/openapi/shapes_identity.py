@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from .parameters import Timestamp, UserId
-from .shapes import Name
+from .shapes import Name, one_of_these_at_least
 
 Username = Annotated[
     str, Meta(min_length=1, max_length=32, description="a-z 0-9 . _ -, with a letter or digit at both ends.")
@@ -208,12 +208,15 @@ class NewAccount(Struct):
 
 
 class AccountPatch(Struct):
-    """What to change of somebody's account."""
+    """What to change of somebody's account, one thing at least; what is left out stays as it is."""
 
     role: Role | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     password: Password | UnsetType = UNSET
+
+
+AccountChange = Annotated[AccountPatch, one_of_these_at_least(*AccountPatch.__struct_fields__)]
 
 
 class NewInvitation(Struct):
