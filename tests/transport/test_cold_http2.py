@@ -130,6 +130,12 @@ async def raw(world: World, secure: Secure, **config: bool) -> AsyncIterator[Raw
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _patient(autojump_clock):
+    """The sockets are real: time stands still until nothing has come over them for a moment."""
+    autojump_clock.autojump_threshold = 0.01
+
+
 @contextlib.asynccontextmanager
 async def client(world: World, secure: Secure, **options) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
