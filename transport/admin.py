@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ..actors import Node
-from ..engine import InvalidCommand, NotFound, RoomStatistics
+from ..engine import NotFound, RoomStatistics
 from ..engine.core import codec
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
+from ..engine.core.session import page_limit
 from ..engine.log import get_logger
 from .answers import json_response
 from .api import Api
@@ -54,10 +55,7 @@ def list_rooms(api: Api, call: Call, respond: Respond) -> None:
 
     They are those in which the most was delivered in the last ten seconds, then those with the most subscribers.
     """
-    limit = call.number("limit")
-    limit = ROOMS if limit is None else limit
-    if not 1 <= limit <= ROOMS:
-        raise InvalidCommand(f"'limit' must be from 1 to {ROOMS}")
+    limit = page_limit(call.number("limit"), ROOMS, ROOMS)
     found = api.engine.statistics(rooms=limit)
     body = {
         "rooms": [_room(room) for room in found.rooms],

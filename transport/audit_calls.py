@@ -11,6 +11,7 @@ from ..engine.core import codec
 from ..engine.core.ids import message_id
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
+from ..engine.core.session import page_limit
 from .answers import json_response
 from .api import Api
 from .call import Call
@@ -27,10 +28,7 @@ _MAX_ACTOR_CHARS: Final = 128
 
 def list_audit(api: Api, call: Call, respond: Respond) -> None:
     """Read the audit log, the newest rows first."""
-    limit = call.number("limit")
-    limit = DEFAULT_ROWS if limit is None else limit
-    if not 1 <= limit <= MAX_ROWS:
-        raise InvalidCommand(f"'limit' must be from 1 to {MAX_ROWS}")
+    limit = page_limit(call.number("limit"), DEFAULT_ROWS, MAX_ROWS)
     before, actor = call.query.get("before"), call.query.get("actor")
     if before is not None:
         message_id(before)  # the same form: a lower-case UUID

@@ -103,10 +103,19 @@ async def list_bans(ask: Ask) -> bytes:
     return _page(ask, record.members, b"bans", record.members.banned)
 
 
-def _page(ask: Ask, members: Members, name: bytes, ids: Sequence[str]) -> bytes:
-    after, asked = codec.get_text(ask.fields, "after"), codec.get_int(ask.fields, "limit")
+def page_start(after: str | None) -> str | None:
+    """Behind whom a page of users begins.
+
+    Raises:
+        InvalidCommand: no user has such an id.
+    """
     if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
         raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
+    return after
+
+
+def _page(ask: Ask, members: Members, name: bytes, ids: Sequence[str]) -> bytes:
+    after, asked = page_start(codec.get_text(ask.fields, "after")), codec.get_int(ask.fields, "limit")
     settings = ask.api.engine.settings
     limit = page_limit(asked, settings.page_default_items, settings.page_items)
     start = 0 if after is None else bisect_right(ids, after)

@@ -10,6 +10,7 @@ from ..engine.core import codec
 from ..engine.core.ids import display_name
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope, ServerRole
+from ..engine.core.session import page_limit
 from ..engine.identity import rules
 from ..engine.identity.records import Invitation, UserChange
 from .account_calls import BODY_BYTES, application, own
@@ -19,9 +20,9 @@ from .call import Call
 from .http_message import Response
 from .http_route import Respond
 from .identity.answers import NO_CONTENT, account_json
+from .member_calls import page_start
 from .openapi import shapes_identity as shapes
 from .openapi.doc import Doc
-from .openapi.parameters import USER_ID_CHARS
 from .routes import Endpoint, Route
 
 _USERS: Final = "/api/v1/admin/users"
@@ -38,15 +39,10 @@ def list_users(api: Api, call: Call, respond: Respond) -> None:
 
     Guests are left out unless they are asked for. `next` is the `after` of the next page.
     """
-    limit = call.number("limit")
-    limit = _PAGE if limit is None else limit
-    if not 1 <= limit <= _PAGE:
-        raise InvalidCommand(f"'limit' must be from 1 to {_PAGE}")
-    after, guests = call.query.get("after"), call.query.get("guests", "false")
+    limit = page_limit(call.number("limit"), _PAGE, _PAGE)
+    after, guests = page_start(call.query.get("after")), call.query.get("guests", "false")
     if guests not in ("true", "false"):
         raise InvalidCommand("'guests' must be true or false")
-    if after is not None and not 1 <= len(after) <= USER_ID_CHARS:
-        raise InvalidCommand(f"'after' is a user id of 1 to {USER_ID_CHARS} characters")
     matching = call.query.get("matching")
 
     async def read() -> Response:

@@ -81,9 +81,8 @@ def serve_command(config_file: Path | None, **flags: object) -> None:
     Prints one line with the URL when it is ready. Ctrl-C or SIGTERM drains: no new posts, what was accepted is committed,
     clients are told to come back; a second one quits at once. SIGHUP, or a change of the file, reads the configuration again.
     """
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # to read again: no reason to die before, or after, somebody listens for it
+    # It means to read again: no reason to die before, or after, somebody listens for it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         started = start(sources_of(config_file, flags))
     except ConfigError as error:
