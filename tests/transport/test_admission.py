@@ -241,7 +241,8 @@ async def test_requests_in_flight_are_bounded(autojump_clock: MockClock) -> None
     async with house() as there:
         found = configure(there, requests_in_flight=2)
         owed: list[Respond] = []
-        slow = attrs.evolve(ROUTES.routes[4], endpoint=lambda api, call, respond: owed.append(respond))
+        [me] = [route for route in ROUTES.routes if (route.method, route.path) == ("GET", "/api/v1/auth/me")]
+        slow = attrs.evolve(me, endpoint=lambda api, call, respond: owed.append(respond))
         head = head_of("GET", "/api/v1/auth/me", f"Authorization: Bearer {there.token}")
         answers: list[Response] = []
         for _ in range(3):
