@@ -14,6 +14,7 @@ import attrs
 
 from ..errors import BenchError
 from . import processes
+from .bans import Standing
 from .blows import BLOWS
 from .client import Gone, Target
 from .crowd import Load, until
@@ -23,7 +24,7 @@ from .outcome import Outcome, Status, skipped
 from .plan import Round
 from .rounds import play
 from .stage import Stage, open_stage
-from .tables import Stored, read_stored
+from .tables import Stored, read_standing, read_stored
 
 _QUIET_S: Final = 5.0
 _FEW: Final = 8
@@ -74,6 +75,9 @@ class _StageGround:
 
     async def stored(self, conversation: str) -> Stored:
         return await read_stored(self._stage.where(), conversation)
+
+    async def standing(self, conversation: str) -> Standing:
+        return await read_standing(self._stage.where(), conversation)
 
     async def mend(self) -> int | None:
         if self._stage.server.alive:

@@ -165,6 +165,8 @@ class Http:
     @staticmethod
     async def _answer(stream: trio.SocketStream) -> Answer:
         head = await _read_head(stream)
+        if head.status == HTTPStatus.NO_CONTENT:
+            return Answer(head.status, b"")
         if head.length is None:
             raise Gone("an answer without a length")
         body = head.rest

@@ -1,4 +1,4 @@
-"""The load of one round: writers and readers at work in one conversation, and waiting for them with deadlines.
+"""The load of one round: writers and readers at work in one conversation, clerks in another, and waiting for them with deadlines.
 
 Runs against any server that speaks the protocol; it knows nothing of processes and faults.
 """
@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from ..wire import WireError
+from .bans import Register, keep_bans
 from .client import Gone, Http, Refused, Target
 from .ledger import Ledger
 from .protocol import Created, Guest, Page, Problem, decode
@@ -34,10 +35,12 @@ class Load:
     Attributes:
         writers: half of them by REST, half by WebSocket; of each half every second one takes no for an answer.
         readers: in turn WebSocket and event stream, of those that stay and of those that come and go.
+        clerks: ban and unban.
     """
 
     writers: int = 8
     readers: int = 8
+    clerks: int = 2
 
 
 async def until(condition: Callable[[], bool], within_s: float) -> bool:
@@ -91,14 +94,26 @@ async def open_conversation(target: Target, name: str, now: Callable[[], float],
     return Ledger(name, decode(body, Created).epoch, now)
 
 
+async def open_register(target: Target, name: str, within_s: float = 20.0) -> Register:
+    """A register for a conversation that is made now.
+
+    Raises:
+        Gone: it could not be made in time.
+    """
+    await _insist(target, "/conversations", {"id": name}, HTTPStatus.CREATED, within_s)
+    return Register(name)
+
+
 class Crowd:
     """Everybody at work in one round. Made by `open_crowd`."""
 
-    def __init__(self, target: Target, ledger: Ledger, load: Load, nursery: trio.Nursery) -> None:
+    def __init__(self, target: Target, ledger: Ledger, register: Register, load: Load, nursery: trio.Nursery) -> None:
         self._target = target
         self._ledger = ledger
+        self._register = register
         self._nursery = nursery
         self._writers: dict[str, bool] = {}
+        self._clerks: dict[str, bool] = {}
         self._readers: list[str] = []
         self._staying: list[str] = []
         self._load = load
@@ -118,6 +133,14 @@ class Crowd:
             self._writers[name] = False
             poster: Poster = kind_of[1](self._target)
             self._nursery.start_soon(self._write, name, poster, random(name), number % 4 < 2)
+        for number in range(self._load.clerks):
+            name = f"outlaw-{number}"
+            self._clerks[name] = False
+            self._nursery.start_soon(self._keep_bans, name, random(name))
+
+    async def _keep_bans(self, name: str, rng: Random) -> None:
+        await keep_bans(self._target, self._register, name, rng)
+        self._clerks[name] = True
 
     async def _write(self, name: str, poster: Poster, rng: Random, stubborn: bool) -> None:
         await write(self._ledger, name, poster, rng, stubborn=stubborn)
@@ -140,9 +163,9 @@ class Crowd:
         return await until(lambda: all(self._ledger.has_recovered(name) for name in self._writers), within_s)
 
     async def settle(self, within_s: float) -> None:
-        """Let the writers settle what they have in hand; who cannot do so in time is left behind."""
-        self._ledger.stopping = True
-        await until(lambda: all(self._writers.values()), within_s)
+        """Let writers and clerks settle what they have in hand; who cannot do so in time is left behind."""
+        self._ledger.stopping = self._register.stopping = True
+        await until(lambda: all(self._writers.values()) and all(self._clerks.values()), within_s)
 
     async def arrive(self, head: int, within_s: float) -> tuple[str, ...]:
         """Wait until every reader has reached this offset; gives those that have not, with where they stand."""
@@ -177,8 +200,8 @@ class Crowd:
 
 
 @asynccontextmanager
-async def open_crowd(target: Target, ledger: Ledger, load: Load) -> AsyncIterator[Crowd]:
+async def open_crowd(target: Target, ledger: Ledger, register: Register, load: Load) -> AsyncIterator[Crowd]:
     """A crowd, sent away when the block is left."""
     async with trio.open_nursery() as nursery:
-        yield Crowd(target, ledger, load, nursery)
+        yield Crowd(target, ledger, register, load, nursery)
         nursery.cancel_scope.cancel()

@@ -43,6 +43,9 @@ class Findings:
         acked_before: acks before the fault.
         recovered: every writer got an ack for a post that it sent after the fault.
         open_posts: how many posts were never settled.
+        changes: changes of members that were acked.
+        open_changes: how many of them were never settled.
+        members: where the members are not what was acked.
         behind: readers that did not reach the head in time.
         resets: readers that were told that their position is lost.
         interrupted: readers that wanted to stay and lost their connection, with how often.
@@ -58,6 +61,9 @@ class Findings:
     acked_before: int = 0
     recovered: bool = False
     open_posts: int = 0
+    changes: int = 0
+    open_changes: int = 0
+    members: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
     resets: tuple[str, ...] = ()
     interrupted: Mapping[str, int] = attrs.Factory(dict)
@@ -115,6 +121,7 @@ def _broken_words(found: Findings) -> list[str]:
     reasons = [f"{kind.value}: {count}" for kind, count in found.verdict.counts.items()]
     reasons += [str(violation) for violation in found.verdict.violations[:_KEPT]]
     reasons += [f"tables: {problem}" for problem in found.tables[:_KEPT]]
+    reasons += [f"members: {problem}" for problem in found.members[:_KEPT]]
     reasons += [f"reset: {reset}" for reset in found.resets[:_KEPT]]
     reasons += [f"behind: {reader}" for reader in found.behind[:_KEPT]]
     return reasons
@@ -127,6 +134,8 @@ def _broken_service(round_: Round, found: Findings) -> list[str]:
         reasons.append("not mended: posts sent after the fault were not acked in time")
     if found.open_posts:
         reasons.append(f"not settled: {found.open_posts} posts have no answer")
+    if found.open_changes:
+        reasons.append(f"not settled: {found.open_changes} changes of members have no answer")
     if fault.keeps_subscriptions and found.interrupted:
         reasons.append(f"subscriptions lost: {_counted(found.interrupted)}")
     if found.ended is not None and not fault.ends_server:
@@ -165,6 +174,7 @@ class Summary:
 
     Attributes:
         statuses: rounds by status.
+        changes: of members, that were acked.
         violations: of the audit, by kind.
         interrupted: connections that readers who wanted to stay lost.
     """
@@ -173,6 +183,7 @@ class Summary:
     rounds: int
     statuses: Mapping[Status, int]
     acked: int
+    changes: int
     stored: int
     seen: int
     violations: Mapping[Kind, int]
@@ -198,6 +209,7 @@ class Summary:
             rounds=len(mine),
             statuses=Counter(outcome.status for outcome in mine),
             acked=sum(findings.verdict.acked for findings in found),
+            changes=sum(findings.changes for findings in found),
             stored=sum(findings.verdict.stored for findings in found),
             seen=sum(findings.verdict.seen for findings in found),
             violations=violations,

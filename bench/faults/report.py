@@ -105,7 +105,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _what_was_broken(found: Sequence[Summary]) -> Table:
-    table = _table("What was broken", "passed", "acked", *(kind.value for kind in _KINDS), "other")
+    table = _table("What was broken", "passed", "acked", "changes", *(kind.value for kind in _KINDS), "other")
     for summary in found:
         passed = summary.statuses.get(Status.PASSED, 0)
         colour = "green" if passed == summary.rounds else "yellow"
@@ -117,6 +117,7 @@ def _what_was_broken(found: Sequence[Summary]) -> Table:
             summary.fault,
             f"[{colour}]{passed:,}/{summary.rounds:,}[/]",
             f"{summary.acked:,}",
+            f"{summary.changes:,}",
             *(f"[bold red]{count:,}[/]" if count else "0" for count in counts),
         )
     return table

@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 import trio
 
+from .bans import Standing
 from .client import Gone, Refused, Target
-from .crowd import Crowd, Load, open_conversation, open_crowd
+from .crowd import Crowd, Load, open_conversation, open_crowd, open_register
 from .kinds import CannotInject, Effect
 from .ledger import Leftovers
 from .outcome import Findings, Outcome, judge
@@ -39,6 +40,9 @@ class Ground(Protocol):
     async def stored(self, conversation: str) -> Stored:
         """The log of a conversation, read past the server where that is possible."""
 
+    async def standing(self, conversation: str) -> Standing:
+        """The bans of a conversation, read in the same way."""
+
     async def leftovers(self) -> Leftovers:
         """What is left when all clients are gone."""
 
@@ -54,8 +58,9 @@ async def play(ground: Ground, round_: Round, load: Load) -> tuple[Outcome, str,
     """
     conversation = f"{round_.name}-{os.urandom(4).hex()}"
     ledger = await open_conversation(ground.target, conversation, trio.current_time)
+    register = await open_register(ground.target, f"{conversation}-bans")
     effect, why_not, recovered, ended = None, "", False, list[int]()
-    async with open_crowd(ground.target, ledger, load) as crowd:
+    async with open_crowd(ground.target, ledger, register, load) as crowd:
         crowd.begin(round_.random)
         if not await crowd.reached(round_.acks, _LOADED_S):
             why_not = f"{ledger.acked} of {round_.acks} posts acked in {_LOADED_S:g} s, or a reader missing"
@@ -75,6 +80,7 @@ async def play(ground: Ground, round_: Round, load: Load) -> tuple[Outcome, str,
             nursery.cancel_scope.cancel()
         stored = await ground.stored(conversation)
         ledger.stored(stored.log)
+        members = register.compare(await ground.standing(register.conversation))
         behind = await _all_seen(crowd, stored)
     found = Findings(
         effect=effect,
@@ -84,6 +90,9 @@ async def play(ground: Ground, round_: Round, load: Load) -> tuple[Outcome, str,
         acked_before=ledger.acked_before,
         recovered=recovered,
         open_posts=len(ledger.open_posts),
+        changes=register.acked,
+        open_changes=len(register.open),
+        members=members,
         behind=behind,
         resets=tuple(ledger.resets),
         interrupted=dict(ledger.interrupted),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -12,6 +14,7 @@ import trio
 from ...engine import EngineError
 from ...storage.driver import open_driver
 from ..errors import BenchError
+from .bans import Standing
 
 _EVENTS: Final = """
 select "offset", coalesce(id::text, ''), coalesce(body->>'text', type) from events where conversation = $1 order by "offset"
@@ -19,12 +22,19 @@ select "offset", coalesce(id::text, ''), coalesce(body->>'text', type) from even
 _MESSAGES: Final = 'select "offset", id::text, text from messages where conversation = $1 order by "offset"'
 _KEYS: Final = 'select "offset", id::text, key from keys where conversation = $1 order by "offset"'
 _HEAD: Final = "select head from conversations where id = $1"
+_CHANGES: Final = """
+select body->'user'->>'id', coalesce((body->>'banned')::boolean, false) from events
+where conversation = $1 and type like 'member.%' order by "offset"
+"""
+_BANNED: Final = "select user_id from members where conversation = $1 and banned"
 _TIMEOUT_S: Final = 20.0
 _TRIES_S: Final = 20.0
 
 Where = Mapping[str, object]
 """Connect arguments of the driver."""
 Row = tuple[int, str, str]
+Fetch = Callable[..., Awaitable[Sequence[Any]]]
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -56,17 +66,43 @@ async def read_stored(where: Where, conversation: str) -> Stored:
     Raises:
         BenchError: it cannot be read.
     """
+
+    async def read(fetch: Fetch) -> Stored:
+        events, messages, keys = [
+            [(int(row[0]), str(row[1]), str(row[2])) for row in await fetch(statement, conversation)]
+            for statement in (_EVENTS, _MESSAGES, _KEYS)
+        ]
+        heads = await fetch(_HEAD, conversation)
+        return compare(events, messages, keys, head=int(heads[0][0]) if heads else None)
+
+    return await _insist(where, read)
+
+
+async def read_standing(where: Where, conversation: str) -> Standing:
+    """Read who is banned in a conversation, and how that came. As `read_stored`."""
+
+    async def read(fetch: Fetch) -> Standing:
+        changes = tuple((str(user), bool(banned)) for user, banned in await fetch(_CHANGES, conversation))
+        return Standing(changes, frozenset(str(row[0]) for row in await fetch(_BANNED, conversation)))
+
+    return await _insist(where, read)
+
+
+async def _insist(where: Where, read: Callable[[Fetch], Awaitable[_T]]) -> _T:
     deadline = trio.current_time() + _TRIES_S
     while True:
         try:
-            return await _read(where, conversation)
+            async with _snapshot(where) as fetch:
+                return await read(fetch)
         except EngineError as exc:
             if trio.current_time() > deadline:
                 raise BenchError(f"the tables cannot be read: {exc}") from exc
         await trio.sleep(0.1)
 
 
-async def _read(where: Where, conversation: str) -> Stored:
+@asynccontextmanager
+async def _snapshot(where: Where) -> AsyncIterator[Fetch]:
+    """What runs statements on one state of the tables."""
     async with open_driver() as driver:
         session = await driver.connect(dict(where), {"application_name": "fault harness"})
         try:
@@ -74,17 +110,9 @@ async def _read(where: Where, conversation: str) -> Stored:
                 await session.execute(
                     "set transaction isolation level repeatable read, read only", timeout_s=_TIMEOUT_S
                 )
-                rows = [
-                    [(int(row[0]), str(row[1]), str(row[2])) for row in found]
-                    for found in [
-                        await session.fetch(statement, conversation, timeout_s=_TIMEOUT_S)
-                        for statement in (_EVENTS, _MESSAGES, _KEYS)
-                    ]
-                ]
-                heads = await session.fetch(_HEAD, conversation, timeout_s=_TIMEOUT_S)
+                yield partial(session.fetch, timeout_s=_TIMEOUT_S)
         finally:
             await session.aclose()
-    return compare(*rows, head=int(heads[0][0]) if heads else None)
 
 
 def compare(events: list[Row], messages: list[Row], keys: list[Row], *, head: int | None) -> Stored:

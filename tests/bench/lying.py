@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from hubbub.bench.faults.bans import Standing
 from hubbub.bench.faults.client import Target
 from hubbub.bench.faults.kinds import Effect
 from hubbub.bench.faults.ledger import Leftovers
@@ -51,6 +52,8 @@ class LyingServer:
         drop, repeat, swap, alter: offsets that live WebSocket readers do not get, get twice, get after the next one, or with
             another text.
         reset: tell recovering readers that their position is lost.
+        forget_ban, double_ban, undo_ban: changes of bans, counted from 1, that are acked and not stored, stored twice, or not
+            among the members.
     """
 
     forget: set[int] = attrs.Factory(set)
@@ -63,10 +66,16 @@ class LyingServer:
     swap: set[int] = attrs.Factory(set)
     alter: set[int] = attrs.Factory(set)
     reset: bool = False
+    forget_ban: set[int] = attrs.Factory(set)
+    double_ban: set[int] = attrs.Factory(set)
+    undo_ban: set[int] = attrs.Factory(set)
+    changes: list[tuple[str, bool]] = attrs.Factory(list)
+    banned: set[str] = attrs.Factory(set)
     log: list[str] = attrs.Factory(list)
     port: int = 0
     _acks: dict[str, int] = attrs.Factory(dict)
     _posts: int = 0
+    _bans: int = 0
     _again: set[str] = attrs.Factory(set)
     _followers: list[Follower] = attrs.Factory(list)
     _turn: trio.Lock = attrs.Factory(trio.Lock)
@@ -107,6 +116,9 @@ class LyingServer:
             await self._answer(stream, 201, {"token": "t"})
         elif path.endswith("/conversations"):
             await self._answer(stream, 201, {"epoch": "e"})
+        elif "/bans/" in path:
+            self._change(path.rpartition("/")[2], banned=method == "PUT")
+            await stream.send_all(b"HTTP/1.1 204 X\r\n\r\n")
         elif method == "POST":
             async with self._turn:
                 status, found = await self._post(json.loads(body)["text"])
@@ -142,6 +154,14 @@ class LyingServer:
             return 503, {"code": "store_unavailable"}
         self._acks[text] = self.log.index(text) + 1
         return 201, self._message(self._acks[text])
+
+    def _change(self, user: str, *, banned: bool) -> None:
+        self._bans += 1
+        if self._bans in self.forget_ban:
+            return
+        self.changes += [(user, banned)] * (2 if self._bans in self.double_ban else 1)
+        if self._bans not in self.undo_ban:
+            (self.banned.add if banned else self.banned.discard)(user)
 
     def _message(self, offset: int) -> dict:
         return {"id": f"m{offset}", "offset": offset, "text": self.log[offset - 1]}
@@ -244,6 +264,9 @@ class LyingGround:
     async def stored(self, conversation: str) -> Stored:
         log = tuple((offset, f"m{offset}", text) for offset, text in enumerate(self.server.log, 1))
         return Stored(log, ())
+
+    async def standing(self, conversation: str) -> Standing:
+        return Standing(tuple(self.server.changes), frozenset(self.server.banned))
 
     async def leftovers(self) -> Leftovers:
         return self.leaves

@@ -38,6 +38,7 @@ async def test_an_honest_server_passes() -> None:
     assert found.verdict.acked == found.verdict.stored == found.verdict.tried > 60
     assert found.verdict.seen == 5 * found.verdict.stored  # two readers, two latecomers, the pages
     assert found.times.recovery_s is not None
+    assert (found.changes > 0, found.members, found.open_changes) == (True, (), 0)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,15 @@ async def test_a_changed_ack_is_found() -> None:
     outcome = await outcome_of(LyingServer(change_ack=True))
     assert outcome.status is Status.BROKEN
     assert counts(outcome).get(Kind.ACK_CHANGED, 0) >= 1
+
+
+@pytest.mark.parametrize("lie", ["forget_ban", "double_ban", "undo_ban"])
+async def test_a_lie_about_members_is_found(lie: str) -> None:
+    """An acked ban that is not stored, stored twice, or not in force breaks a round, though all posts are in order."""
+    outcome = await outcome_of(LyingServer(**{lie: set(range(3, 1000))}))
+    assert outcome.status is Status.BROKEN
+    assert outcome.reasons[0].startswith("members: outlaw-")
+    assert counts(outcome) == {}
 
 
 async def test_a_reset_is_reported() -> None:

@@ -39,6 +39,8 @@ def test_a_round_without_findings_passes(fault) -> None:
     [
         ({"recovered": False}, "not mended"),
         ({"open_posts": 2}, "not settled: 2"),
+        ({"open_changes": 1}, "not settled: 1 changes of members"),
+        ({"members": ("u: gone",)}, "members: u: gone"),
         ({"behind": ("r stands at 0 of 1",)}, "behind: r"),
         ({"resets": ("r: not recovered",)}, "reset: r"),
         ({"interrupted": {"r": 3}}, "subscriptions lost: r 3"),
