@@ -78,7 +78,8 @@ def show(campaign: Campaign, console: Console) -> None:
     console.print(_what_was_broken(found))
     console.print(_how_it_went(found))
     console.print(
-        "seconds: median / worst. first ack: from the fault to the first ack of a later post; mended: from its end. "
+        "changes: of members, acked. seconds: median / worst. first ack: from the fault to the first ack of a later post; "
+        "mended: from its end. "
         "other: ghost, ack changed. cut off: readers that wanted to stay and lost their connection, "
         "a breach only where the fault must spare them.",
         style="dim",
@@ -105,7 +106,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _what_was_broken(found: Sequence[Summary]) -> Table:
-    table = _table("What was broken", "passed", "acked", "changes", *(kind.value for kind in _KINDS), "other")
+    table = _table("What was broken", "passed", "acked", *(kind.value for kind in _KINDS), "other")
     for summary in found:
         passed = summary.statuses.get(Status.PASSED, 0)
         colour = "green" if passed == summary.rounds else "yellow"
@@ -117,17 +118,17 @@ def _what_was_broken(found: Sequence[Summary]) -> Table:
             summary.fault,
             f"[{colour}]{passed:,}/{summary.rounds:,}[/]",
             f"{summary.acked:,}",
-            f"{summary.changes:,}",
             *(f"[bold red]{count:,}[/]" if count else "0" for count in counts),
         )
     return table
 
 
 def _how_it_went(found: Sequence[Summary]) -> Table:
-    table = _table("How it went", "refused", "cut off", "first ack", "mended", "ready")
+    table = _table("How it went", "changes", "refused", "cut off", "first ack", "mended", "ready")
     for summary in found:
         table.add_row(
             summary.fault,
+            f"{summary.changes:,}",
             f"{sum(summary.refusals.values()):,}",
             f"{summary.interrupted:,}",
             *(_range(span) for span in (summary.first_ack, summary.recovery, summary.ready)),
