@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
+import msgspec
 
 from .authors import Author
 from .errors import EngineError
@@ -48,8 +49,7 @@ class Row:
         return 200 + 2 * len(self.text) + len(self.meta_json or b"")
 
 
-@attrs.frozen
-class Committed:
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """The row took this offset."""
 
     offset: int

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import attrs
+import msgspec
 
 from .batch import Committed, Rejected, Repeat, Result, Row
 from .commands import Submit
@@ -71,7 +72,7 @@ class Pending:
         failures: list[Exception] = []
         for place, submission in enumerate(self.submissions):
             if place == 1 and isinstance(answer, Ack):
-                answer = attrs.evolve(answer, repeated=True)
+                answer = msgspec.structs.replace(answer, repeated=True)
             try:
                 submission.answer(answer)
             except Exception as error:  # noqa: BLE001  one caller's bug must not cost the others their answer
@@ -152,7 +153,7 @@ class ConversationMachine:
             if known is not None:
                 if known.digest != row.digest:
                     return Unprocessable(OTHER_BODY)
-                return attrs.evolve(known.ack, repeated=True)
+                return msgspec.structs.replace(known.ack, repeated=True)
             pending = self._flying.get(scope)
             if pending is not None:
                 return self._share(pending, submission)

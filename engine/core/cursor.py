@@ -7,7 +7,7 @@ the old log is never mistaken for one of the new (Centrifugo calls the pair a st
 
 import re
 
-import attrs
+import msgspec
 
 from .errors import InvalidCommand
 
@@ -27,8 +27,7 @@ def offset(text: str) -> int:
     return int(text)
 
 
-@attrs.frozen
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True, gc=False):
     """The position just after the event with `offset` in the log named `epoch`.
 
     Cursors of one log are ordered by offset; comparing cursors of two logs is a bug in the caller, so there is no ``<``.

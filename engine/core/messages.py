@@ -4,6 +4,7 @@ All are frozen values. Times are milliseconds since the Unix epoch (UTC); the wi
 """
 
 import attrs
+import msgspec
 
 from .authors import Author, as_author
 from .cursor import Cursor
@@ -31,8 +32,7 @@ class Draft:
     meta: dict[str, object] | None = attrs.field(default=None, kw_only=True)
 
 
-@attrs.frozen
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message as REST shows it. `meta_json` is the encoded object, or None."""
 
     id: str
@@ -86,8 +86,7 @@ class ConversationChange:
     slow_s: int | None = None
 
 
-@attrs.frozen
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Something that happened in a conversation.
 
     Attributes:
@@ -109,8 +108,7 @@ class Event:
     data_json: bytes | None = None
 
 
-@attrs.frozen
-class Ack:
+class Ack(msgspec.Struct, frozen=True, gc=False):
     """The promise that a post is committed (design: G1). `repeated` says that an earlier post with the same key was found."""
 
     message: Message

@@ -3,7 +3,7 @@
 import random
 from typing import cast
 
-import attrs
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -67,7 +67,10 @@ class SpoiledStore(FaultyStore):
 
     def _spoil(self, events: list[Event]) -> list[Event]:
         broken = cast("Message", object())
-        return [attrs.evolve(event, message=broken) if event.offset in self.spoiled else event for event in events]
+        return [
+            msgspec.structs.replace(event, message=broken) if event.offset in self.spoiled else event
+            for event in events
+        ]
 
 
 async def attach(engine: Engine, client: str, since: int | None = None, name: str = ROOM) -> tuple[Outlet, Subscriber]:

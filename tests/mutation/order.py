@@ -99,7 +99,7 @@ ORDER: Final = (
 """,
                 """
         for offset, event in enumerate(events, 1):
-            tail.append(attrs.evolve(event, offset=offset))
+            tail.append(msgspec.structs.replace(event, offset=offset))
 """,
             ),
             Edit(
@@ -110,7 +110,7 @@ import trio
 from ..actors
 """,
                 """
-import attrs
+import msgspec
 import trio
 
 from ..actors
@@ -298,7 +298,7 @@ from ..actors
                 return self._remember(pending, answer)
 """,
                 """
-                return self._remember(pending, attrs.evolve(answer, cursor=Cursor(self.record.epoch, self.tail.head)))
+                return self._remember(pending, msgspec.structs.replace(answer, cursor=Cursor(self.record.epoch, self.tail.head)))
 """,
             ),
         ),

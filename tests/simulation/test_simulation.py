@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import attrs
 import msgspec
 import pytest
 
@@ -69,7 +68,7 @@ class Doubling(Disk):
         result = super()._apply(row, again=again)
         if isinstance(result, Committed) and result.offset % 5 == 0:
             log = self._logs[row.conversation]
-            log.events.append(attrs.evolve(log.events[-1], offset=len(log.events) + 1))
+            log.events.append(msgspec.structs.replace(log.events[-1], offset=len(log.events) + 1))
         return result
 
 

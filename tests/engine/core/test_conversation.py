@@ -7,6 +7,7 @@ rejects single rows or forgets to answer, deadlines, a crash with a batch in fli
 from collections.abc import Sequence
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -428,7 +429,7 @@ def test_parallel_retries_share_one_row(world: World) -> None:
     fly(machine, [world.commit(rows[0])])
     (first,) = cases[0].answers
     assert isinstance(first, Ack)
-    assert [case.answers for case in cases[1:]] == [[attrs.evolve(first, repeated=True)]] * 4
+    assert [case.answers for case in cases[1:]] == [[msgspec.structs.replace(first, repeated=True)]] * 4
 
 
 def test_a_key_belongs_to_its_author(world: World) -> None:
@@ -444,7 +445,9 @@ def test_a_key_belongs_to_its_author(world: World) -> None:
         (ack,) = case.answers
         assert isinstance(ack, Ack)
         assert (ack.message.author, ack.cursor.offset) == (who.author, offset)
-        assert machine.submit(world.submission(who, "hi", "k").submission) == attrs.evolve(ack, repeated=True)
+        assert machine.submit(world.submission(who, "hi", "k").submission) == msgspec.structs.replace(
+            ack, repeated=True
+        )
 
 
 def test_another_body_under_a_key_is_refused_in_flight_and_after(world: World) -> None:
@@ -485,7 +488,7 @@ def test_a_retry_of_a_withdrawn_post_gets_a_row_of_its_own(world: World) -> None
     assert rows == [retry.submission.row]
     fly(machine, [world.commit(rows[0])])
     assert isinstance(retry.answers[0], Ack)
-    assert again.answers == [attrs.evolve(retry.answers[0], repeated=True)]
+    assert again.answers == [msgspec.structs.replace(retry.answers[0], repeated=True)]
 
 
 def test_a_retry_of_an_overdue_post_has_its_own_deadline(world: World) -> None:

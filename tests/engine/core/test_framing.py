@@ -4,6 +4,7 @@ import json
 import re
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +52,7 @@ class Reader:
         return self
 
 
-wire_events = events().map(lambda event: attrs.evolve(event, type=EventType.MESSAGE_CREATED))
+wire_events = events().map(lambda event: msgspec.structs.replace(event, type=EventType.MESSAGE_CREATED))
 
 
 @given(st.lists(wire_events, max_size=5))

@@ -1,6 +1,7 @@
 """The tail against a plain list: the same events, the same answers, within its bounds, and the newest always kept."""
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,5 +231,5 @@ def test_an_ephemeral_event_is_no_part_of_the_log() -> None:
     """An event without an offset is refused."""
     tail = Tail(0, max_items=4, max_bytes=1000)
     with pytest.raises(ValueError, match="after head"):
-        tail.append(attrs.evolve(message_event(1), offset=None))
+        tail.append(msgspec.structs.replace(message_event(1), offset=None))
     assert tail.head == 0
