@@ -34,7 +34,7 @@ from .core.commands import Command
 from .core.compose import Stamp, compose_record
 from .core.config import EngineSettings
 from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
-from .core.ids import ConversationId, conversation_id, uuid7
+from .core.ids import ConversationId, check_request_id, conversation_id, uuid7
 from .core.kinds import ConversationKind, EventType, Visibility
 from .core.messages import Event, Record
 from .core.principals import SYSTEM, Principal
@@ -167,6 +167,7 @@ class Engine:
         kind: ConversationKind = ConversationKind.ROOM,
         owner: Author | str = SYSTEM.author,
         exist_ok: bool = False,
+        request_id: str | None = None,
     ) -> Conversation:
         """Make a conversation, durably, and return its handle.
 
@@ -178,6 +179,7 @@ class Engine:
             kind: a room, or an announcement. A direct conversation is made by `direct`.
             owner: who may change it.
             exist_ok: an existing conversation with this id is returned as it is.
+            request_id: as in `Conversation.post`.
 
         Raises:
             Conflict: the id is taken.
@@ -185,7 +187,8 @@ class Engine:
             OutcomeUnknown: it was sent and the answer is missing; with `exist_ok` trying again settles it.
         """
         fields = {"id": name, "title": title, "visibility": visibility.value, "kind": kind.value}
-        record = await self.create_record(fields, Principal(as_author(owner)), exist_ok=exist_ok)
+        owned_by = Principal(as_author(owner))
+        record = await self.create_record(fields, owned_by, exist_ok=exist_ok, request_id=request_id)
         return self.conversation(record.id)
 
     async def direct(self, one: Author | str, other: Author | str) -> Conversation:
@@ -195,7 +198,13 @@ class Engine:
         return self.conversation(record.id)
 
     async def create_record(
-        self, fields: Mapping[str, Any], owner: Principal, *, other: Author | None = None, exist_ok: bool = False
+        self,
+        fields: Mapping[str, Any],
+        owner: Principal,
+        *,
+        other: Author | None = None,
+        exist_ok: bool = False,
+        request_id: str | None = None,
     ) -> Record:
         """`create` from decoded fields, for transports. Returns the new record (the existing one with `exist_ok`).
 
@@ -210,6 +219,7 @@ class Engine:
             epoch=f"{self._randbits(32):08x}",
             at_ms=self._wall(),
             other=other,
+            request_id=check_request_id(request_id),
         )
         if self._draining:
             raise EngineClosed
@@ -241,11 +251,12 @@ class Engine:
             raise EngineClosed
         self._room(conversation).send(command)
 
-    def stamp(self, timeout_s: float | None = None) -> Stamp:
-        """A fresh id, the time, and a deadline for one post."""
+    def stamp(self, timeout_s: float | None = None, request_id: str | None = None) -> Stamp:
+        """A fresh id, the time, and a deadline for one post, and the name of the request that it is for."""
         now_ms = self._wall()
         timeout_s = self.settings.conversation.post_deadline_s if timeout_s is None else timeout_s
-        return Stamp(id=uuid7(now_ms, self._randbits(74)), at_ms=now_ms, deadline=self._clock() + timeout_s)
+        fresh = uuid7(now_ms, self._randbits(74))
+        return Stamp(id=fresh, at_ms=now_ms, deadline=self._clock() + timeout_s, request_id=request_id)
 
     def fresh_id(self) -> str:
         """A fresh UUIDv7."""

@@ -16,7 +16,7 @@ from .core.commands import Command, Describe, Join, Presence, Roster
 from .core.compose import check_title, compose_change, compose_post, compose_signal
 from .core.cursor import Cursor
 from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
-from .core.ids import ConversationId
+from .core.ids import ConversationId, check_request_id
 from .core.kinds import Visibility
 from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Record
 from .core.permissions import Verb
@@ -51,7 +51,14 @@ class Conversation:
         """Its members, mutes and bans, and the verbs on them."""
         return Membership(self._engine, self.id)
 
-    async def post(self, draft: Draft, *, timeout_s: float | None = None, by: Principal | None = None) -> Ack:
+    async def post(
+        self,
+        draft: Draft,
+        *,
+        timeout_s: float | None = None,
+        by: Principal | None = None,
+        request_id: str | None = None,
+    ) -> Ack:
         """Say something, and wait until it is committed.
 
         Args:
@@ -59,6 +66,8 @@ class Conversation:
             timeout_s: how long to wait for the commit; the configured deadline when left out.
             by: whose rights count, for a program that lets people speak: bans, mutes and slow mode. Without it the embedding
                 program speaks in the author's name, which no rule restrains.
+            request_id: the name of the request in which it is said, as your logs have it: 1 to 128 of
+                ``A-Z a-z 0-9 . _ ~ : / + = @ -``. It is kept beside the event, for operators, and never shown.
 
         Returns:
             An ack whose cursor stands just after the message: the store has it, and every subscriber will see it.
@@ -76,9 +85,8 @@ class Conversation:
         waiting: Waiting[Ack | Record] = Waiting()
         principal = by or Principal(draft.author, all_powerful=True)
         engine = self._engine
-        _, command = compose_post(
-            engine.settings.conversation, principal, self.id, draft, engine.stamp(timeout_s), waiting.reply
-        )
+        stamp = engine.stamp(timeout_s, check_request_id(request_id))
+        _, command = compose_post(engine.settings.conversation, principal, self.id, draft, stamp, waiting.reply)
         ack = await self._ask(command, waiting)
         assert isinstance(ack, Ack)
         return ack
@@ -91,6 +99,7 @@ class Conversation:
         archived: bool | None = None,
         slow_s: int | None = None,
         actor: Principal | None = None,
+        request_id: str | None = None,
     ) -> Record:
         """Change the conversation; subscribers see a `conversation.updated` or `conversation.archived` event.
 
@@ -98,6 +107,7 @@ class Conversation:
             title, visibility, archived: as they shall be.
             slow_s: seconds between two posts of one author; 0 ends the slow mode.
             actor: who does it, with that principal's rights; the embedding program itself when left out.
+            request_id: as in `post`.
 
         Returns:
             The record after the change. Raises as `post` does.
@@ -106,7 +116,8 @@ class Conversation:
             check_title(title, self._engine.settings.conversation)
         waiting: Waiting[Ack | Record] = Waiting()
         change = ConversationChange(title=title, visibility=visibility, archived=archived, slow_s=slow_s)
-        _, command = compose_change(actor or SYSTEM, self.id, change, self._engine.stamp(), waiting.reply)
+        stamp = self._engine.stamp(request_id=check_request_id(request_id))
+        _, command = compose_change(actor or SYSTEM, self.id, change, stamp, waiting.reply)
         record = await self._ask(command, waiting)
         assert isinstance(record, Record)
         return record

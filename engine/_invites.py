@@ -163,8 +163,13 @@ class Invites:
         check_entry(invite, record, by.id)
         return Offer(invite, record)
 
-    async def accept(self, token: str, *, by: Principal, names: Names) -> tuple[Invite, Member]:
+    async def accept(
+        self, token: str, *, by: Principal, names: Names, request_id: str | None = None
+    ) -> tuple[Invite, Member]:
         """Become a member by an invite: the invite, and the membership as it is then.
+
+        Args:
+            request_id: as in `Conversation.post`.
 
         Raises:
             as `look`, and Conflict: somebody is accepting it at this moment.
@@ -174,7 +179,7 @@ class Invites:
         with self._alone(invite.conversation, invite.id):
             if not await self._engine.store.invites.claim(invite.digest, by.id, now_ms=self._engine.now_ms()):
                 raise NoLongerValid("the invite was used")
-            return invite, await self._join(invite, by.author)
+            return invite, await self._join(invite, by.author, request_id)
 
     @contextmanager
     def _alone(self, conversation: ConversationId, invite_id: str) -> Iterator[None]:
@@ -192,11 +197,11 @@ class Invites:
         finally:
             self._busy.discard(key)
 
-    async def _join(self, invite: Invite, user: Author) -> Member:
-        room = self._engine.conversation(invite.conversation)
+    async def _join(self, invite: Invite, user: Author, request_id: str | None) -> Member:
+        membership = attrs.evolve(self._engine.conversation(invite.conversation).members, request_id=request_id)
         try:
             inviter = None if invite.made_as is None else invite.made_by.id
-            members = await room.members.admit(user, invite.role, invited_by=inviter)
+            members = await membership.admit(user, invite.role, invited_by=inviter)
         except OutcomeUnknown:
             raise
         except EngineError:

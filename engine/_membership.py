@@ -9,7 +9,7 @@ import attrs
 from ._waiting import Waiting
 from .core.authors import Author, as_author
 from .core.compose import compose_member
-from .core.ids import ConversationId
+from .core.ids import ConversationId, check_request_id
 from .core.members import Member, MemberAction, MemberChange, Members, Role
 from .core.messages import Ack, Record
 from .core.principals import SYSTEM, Principal
@@ -29,10 +29,14 @@ class Membership:
 
     A `user` may be a plain text: id and name at once. `by` is who does it, with that principal's rights; the embedding program
     itself when left out.
+
+    Attributes:
+        request_id: the name of the request that its changes are made for, as in `Conversation.post`; `attrs.evolve` gives one.
     """
 
     _engine: Engine = attrs.field(repr=False)
     id: ConversationId
+    request_id: str | None = None
 
     async def all(self) -> Members:
         """Members, mutes and bans, by user id."""
@@ -81,7 +85,8 @@ class Membership:
 
     async def _change(self, wish: MemberChange, by: Principal) -> Members:
         waiting: Waiting[Ack | Record] = Waiting()
-        name, command = compose_member(by, self.id, wish, self._engine.stamp(), waiting.reply)
+        stamp = self._engine.stamp(request_id=check_request_id(self.request_id))
+        name, command = compose_member(by, self.id, wish, stamp, waiting.reply)
         self._engine.send(name, command)
         record = await waiting.wait()
         assert isinstance(record, Record)

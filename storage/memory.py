@@ -1,7 +1,7 @@
 """Memory: a store that keeps everything in this process and promises nothing durable.
 
 It is for embedding where losing everything at exit is fine, and the reference that the contract suite compares Postgres with.
-It grows without bound: nothing is ever pruned.
+It grows without bound: nothing is ever pruned. Request ids are not kept: nobody could look them up here.
 """
 
 from bisect import bisect_left, bisect_right
@@ -144,7 +144,7 @@ class MemoryBackend:
         await trio.lowlevel.checkpoint()
         if record.id in self._logs:
             raise Conflict("the conversation exists already")
-        self._logs[record.id] = _Log(record)
+        self._logs[record.id] = _Log(attrs.evolve(record, request_id=None))
 
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """See `engine.ports.Store`."""

@@ -302,6 +302,7 @@ def _columns(rows: Sequence[Row]) -> list[list[object]]:
             [None if row.meta_json is None else row.meta_json.decode() for row in rows],
             [row.key for row in rows],
             [row.digest for row in rows],
+            [row.request_id for row in rows],
         ]
     except UnicodeError as exc:
         raise RowsRefused("a text cannot be encoded", Unprocessable("the store cannot keep this content")) from exc

@@ -91,6 +91,7 @@ class PostgresReads:
             *(self.term, record.id, record.title, record.visibility.value, record.owner, record.epoch),
             *(record.created_at_ms, record.kind.value, record.slow_s),
             encode_members(record.members),
+            record.request_id,
         )
         if made:
             return

@@ -35,9 +35,9 @@ with input as materialized (
     select i.*, c.head, k."offset" as first_offset, k.id as first_id, k.at as first_at, k.digest as first_digest
     from unnest(
         $2::text[], $3::text[], $4::uuid[], $5::json[], $6::text[], $7::bigint[], $8::json[],
-        $9::text[], $10::text[], $11::json[], $12::text[], $13::bytea[]
+        $9::text[], $10::text[], $11::json[], $12::text[], $13::bytea[], $14::text[]
     ) with ordinality as i(
-        conversation, type, id, actor, author, at_ms, body, text, reply_to, meta, key, digest, place
+        conversation, type, id, actor, author, at_ms, body, text, reply_to, meta, key, digest, request_id, place
     )
     left join lateral (select head from conversations where id = i.conversation limit 1) c on true
     left join lateral (
@@ -57,8 +57,8 @@ with input as materialized (
     ) f
     where c.id = f.conversation
 ), new_events as (
-    insert into events (conversation, "offset", type, id, actor, at, body)
-    select conversation, "offset", type, id, actor, at, body from fresh
+    insert into events (conversation, "offset", type, id, actor, at, body, request_id)
+    select conversation, "offset", type, id, actor, at, body, request_id from fresh
 ), new_messages as (
     insert into messages (id, conversation, "offset", author, text, reply_to, meta, created_at)
     select id, conversation, "offset", actor, text, reply_to, meta, at from fresh where type = 'message.created'
@@ -180,8 +180,8 @@ order by id limit $3
 
 CREATE: Final = """
 with made as (
-    insert into conversations (id, title, visibility, owner, epoch, created_at, kind, slow_s)
-    select $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000.0), $8, $9 where (select term from server) = $1
+    insert into conversations (id, title, visibility, owner, epoch, created_at, kind, slow_s, request_id)
+    select $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000.0), $8, $9, $11 where (select term from server) = $1
     on conflict (id) do nothing returning id
 ), joined as (
     insert into members (conversation, user_id, name, kind, role, joined_at)

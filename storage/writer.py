@@ -332,7 +332,8 @@ class Writer:
         row = front.rows[0] if front is not None else None
         if flight.refused(refused.error) and row is not None:
             self._refused += 1
-            _log.error("row_refused", conversation=row.conversation, row=row.id, why=refused.detail)
+            name = row.request_id
+            _log.error("row_refused", conversation=row.conversation, row=row.id, request_id=name, why=refused.detail)
 
     def _recovered(self) -> None:
         if self._trouble is not None:

@@ -11,8 +11,9 @@ import re
 from contextvars import ContextVar
 from typing import Final
 
-MAX_CHARS: Final = 128
-_GIVEN = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,%d}" % MAX_CHARS)
+from ..engine.core.ids import REQUEST_ID_PATTERN
+
+_GIVEN = re.compile(REQUEST_ID_PATTERN.encode())
 
 # 96 bits, drawn without a call into the system: two of a billion ids are equal with a probability below 10**-11. A generator of
 # our own, so that a seeded program that embeds the server draws what it would have drawn without one. A count behind a prefix

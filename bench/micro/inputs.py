@@ -187,9 +187,9 @@ class AnsweringEngine:
         self._ids += 1
         return message_id(self._ids)
 
-    def stamp(self) -> Stamp:
+    def stamp(self, timeout_s: float | None = None, request_id: str | None = None) -> Stamp:
         """Id, time and deadline of a post."""
-        return Stamp(id=self.fresh_id(), at_ms=NOW_MS, deadline=1e9)
+        return Stamp(id=self.fresh_id(), at_ms=NOW_MS, deadline=1e9, request_id=request_id)
 
     def send(self, conversation: ConversationId, command: Command) -> None:
         """Answer a post or a join."""

@@ -26,6 +26,10 @@ class Row:
 
     A membership event carries what is wished for (`wish`) until its conversation, just before it hands the row over, decides
     what that comes to (`type` and `member`).
+
+    Attributes:
+        request_id: of the request by which it came, to be kept beside the event, for operators. Nothing that is made of a row has
+            it: it stays in memory no longer than the row does, and no client sees it.
     """
 
     conversation: ConversationId
@@ -41,6 +45,7 @@ class Row:
     member: Member | None = None
     key: str | None = None
     digest: bytes = b""
+    request_id: str | None = None
     withdrawn: bool = False
 
     @property

@@ -48,11 +48,16 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not the text b
 
 @attrs.frozen(kw_only=True)
 class Stamp:
-    """What a machine may not draw itself: a fresh id, the wall clock and the deadline on the engine's clock."""
+    """What a machine may not draw itself: a fresh id, the wall clock, the deadline on the engine's clock; and who asked for it.
+
+    Attributes:
+        request_id: the name of the request, as logs have it.
+    """
 
     id: str
     at_ms: int
     deadline: float
+    request_id: str | None = None
 
 
 def compose_post(
@@ -86,6 +91,7 @@ def compose_post(
         reply_to=reply_to,
         meta_json=meta_json,
         key=None if draft.idempotency_key is None else idempotency_key(draft.idempotency_key),
+        request_id=stamp.request_id,
     )
     if row.key is not None:
         row.digest = digest_of(row.text, row.reply_to, row.meta_json)
@@ -149,7 +155,13 @@ def compose_change(
         raise InvalidCommand("nothing to change: give 'title', 'visibility', 'archived' or 'slow_s'")
     kind = EventType.CONVERSATION_ARCHIVED if change.archived else EventType.CONVERSATION_UPDATED
     row = Row(
-        conversation=conversation, type=kind, id=stamp.id, actor=principal.author, at_ms=stamp.at_ms, change=change
+        conversation=conversation,
+        type=kind,
+        id=stamp.id,
+        actor=principal.author,
+        at_ms=stamp.at_ms,
+        change=change,
+        request_id=stamp.request_id,
     )
     return conversation, Submit(reply, principal, Verb.MANAGE, row, stamp.deadline, versions)
 
@@ -182,6 +194,7 @@ def compose_member(
         actor=principal.author,
         at_ms=stamp.at_ms,
         wish=wish,
+        request_id=stamp.request_id,
     )
     return conversation, Submit(reply, principal, verb, row, stamp.deadline)
 
@@ -195,11 +208,13 @@ def compose_record(
     epoch: str,
     at_ms: int,
     other: Author | None = None,
+    request_id: str | None = None,
 ) -> Record:
     """Compose a new conversation from ``{"id"?, "title"?, "visibility"?, "kind"?}``; private unless said otherwise.
 
     Args:
         other: with whom, for a direct conversation: it has these two members, is private, and its id follows from theirs.
+        request_id: by which it is made; checked.
 
     Raises:
         InvalidCommand, Unprocessable.
@@ -230,6 +245,7 @@ def compose_record(
         created_at_ms=at_ms,
         kind=kind,
         members={member.user.id: member for member in members},
+        request_id=request_id,
     )
 
 

@@ -15,12 +15,16 @@ MessageId = NewType("MessageId", str)
 
 MAX_NAME_CHARS = 64
 MAX_KEY_CHARS = 255
+MAX_REQUEST_ID_CHARS = 128
+REQUEST_ID_PATTERN = rf"[A-Za-z0-9._~:/+=@-]{{1,{MAX_REQUEST_ID_CHARS}}}"
+"""Of the name of a request; nothing in it means anything in a header, a log line or JSON."""
 
 _CONVERSATION = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _BLANK = frozenset(
     "\u115f\u1160\u2800\u3164\uffa0"
 )  # letters and a symbol that show nothing, and still count as printable
+_REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -54,6 +58,17 @@ def idempotency_key(text: str) -> str:
     """
     if _KEY.fullmatch(text) is None:
         raise InvalidCommand("an idempotency key is 1 to 255 printable ASCII characters without spaces")
+    return text
+
+
+def check_request_id(text: str | None) -> str | None:
+    """Check the name of a request that an embedder gives; transports have checked theirs when they read them.
+
+    Raises:
+        InvalidCommand: it does not match `REQUEST_ID_PATTERN`.
+    """
+    if text is not None and _REQUEST_ID.fullmatch(text) is None:
+        raise InvalidCommand(f"a request id is 1 to {MAX_REQUEST_ID_CHARS} characters of A-Z a-z 0-9 . _ ~ : / + = @ -")
     return text
 
 

@@ -61,6 +61,7 @@ class Record:
         offset: the head when the record was read.
         slow_s: seconds between two posts of one author (moderators may always); 0 for no slow mode.
         members: by user id; empty in a list of conversations, which says nothing about them.
+        request_id: of one that is to be made: by which request, to be kept beside it. A record that was read has none.
     """
 
     id: ConversationId
@@ -74,6 +75,7 @@ class Record:
     kind: ConversationKind = ConversationKind.ROOM
     slow_s: int = 0
     members: MemberTable = attrs.field(factory=MemberTable, converter=member_table, repr=False)
+    request_id: str | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen

@@ -57,6 +57,7 @@ def message(
     reply_to: str | None = None,
     meta_json: bytes | None = None,
     at_ms: int = AT_MS,
+    request_id: str | None = None,
 ) -> Row:
     """A message with an id of its own.
 
@@ -64,6 +65,7 @@ def message(
         key: idempotency key; rows with the same author and key in one conversation are one post.
         digest: of the request, kept beside the key.
         meta_json: an encoded JSON object, to come back byte for byte.
+        request_id: of the request that it came by.
     """
     return Row(
         conversation=ConversationId(conversation),
@@ -76,6 +78,7 @@ def message(
         meta_json=meta_json,
         key=key,
         digest=digest,
+        request_id=request_id,
     )
 
 

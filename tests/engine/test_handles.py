@@ -2,6 +2,7 @@
 
 import random
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -17,11 +18,14 @@ from hubbub.engine import (
     InvalidCommand,
     PayloadTooLarge,
     Principal,
+    Record,
     RecoveryFailed,
     Subscription,
     Unprocessable,
 )
+from hubbub.engine.core.batch import Batch
 from hubbub.storage import MemoryStore
+from hubbub.testing import open_test_engine
 
 from .world import ADA, QUERIES, ROOM, SYSTEM, FaultyStore, poison, post, query, until, world
 
@@ -39,6 +43,54 @@ async def take(events: Subscription, count: int) -> list[int | None]:
         while len(got) < count:
             got.append((await anext(events)).offset)
     return got
+
+
+class Noting(MemoryStore):
+    """Notes by which requests rows and records come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[str | None] = []
+
+    def submit(self, batch: Batch) -> None:
+        self.noted += [row.request_id for row in batch.rows]
+        super().submit(batch)
+
+    async def create(self, record: Record) -> None:
+        self.noted.append(record.request_id)
+        await super().create(record)
+
+
+async def test_the_store_is_told_by_which_request(autojump_clock: MockClock) -> None:
+    """An embedder names the request that it serves, where it likes; readers are not told."""
+    store = Noting()
+    async with open_test_engine(store, conversations=()) as engine:
+        there = await engine.create("there", request_id="made")
+        async with there.subscribe() as events:
+            await there.post(Draft("hi", author="ada"), request_id="said")
+            await there.update(title="new", request_id="changed")
+            await attrs.evolve(there.members, request_id="put").put("bob")
+            await there.post(Draft("hi", author="ada"))
+            told = [await anext(events) for _ in range(4)]
+        await engine.direct("ada", "bob")
+    assert store.noted == ["made", "said", "changed", "put", None, None]
+    assert not any(word in repr(told) for word in ("said'", "changed'", "put'"))
+
+
+async def test_a_request_id_that_could_not_stand_in_a_log_is_refused(autojump_clock: MockClock) -> None:
+    """Before anything is sent."""
+    store = Noting()
+    async with open_test_engine(store, conversations=()) as engine:
+        there, bad = await engine.create("there"), "a b"
+        for attempt in (
+            there.post(Draft("hi", author="ada"), request_id=bad),
+            there.update(title="new", request_id=bad),
+            attrs.evolve(there.members, request_id=bad).put("bob"),
+            engine.create("another", request_id=bad),
+        ):
+            with pytest.raises(InvalidCommand, match="request id"):
+                await attempt
+    assert store.noted == [None]
 
 
 async def test_a_cursor_older_than_the_tail(autojump_clock: MockClock) -> None:

@@ -36,6 +36,22 @@ def test_the_packaged_migrations_are_numbered_from_one() -> None:
     assert known[0].name == "first"
 
 
+async def test_request_ids_come_without_writing_the_log_anew(
+    session: Session, postgres: PostgresServer, database: str
+) -> None:
+    """The events of a large server stay in the file that they are in, and have none."""
+    file = "select pg_relation_filenode('events'), pg_relation_filenode('conversations')"
+    known = packaged()
+    before = next(place for place, migration in enumerate(known) if migration.name == "request_id")
+    await migrate(session, known[:before])
+    event = "'room', 1, 'message.created', gen_random_uuid(), '{}', now(), '{}'"
+    postgres.sql(database, f"insert into events values ({event})")
+    was = postgres.sql(database, file)
+    await migrate(session, known[: before + 1])
+    assert postgres.sql(database, file) == was
+    assert postgres.sql(database, "select count(*), count(request_id) from events") == "1|0"
+
+
 async def test_each_is_applied_once(session: Session, postgres: PostgresServer, database: str) -> None:
     """A later start applies only what is new."""
     assert await migrate(session, [ONE]) == [ONE]

@@ -5,16 +5,30 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
 from hubbub.engine.core.authors import Author
 from hubbub.engine.core.batch import Committed, Rejected, Result, Row
 from hubbub.engine.core.errors import EngineBroken, EngineError, StoreFenced, StoreUnavailable, Unprocessable
+from hubbub.engine.core.ids import MAX_REQUEST_ID_CHARS
+from hubbub.engine.core.members import Member, Role
 from hubbub.storage import PostgresStore, StoreInUse, sql
 from hubbub.storage.driver import open_driver
 from hubbub.storage.postgres import PostgresBackend
-from hubbub.testing.rows import OTHER, ROOM, commit, hand_in, message, record, running
+from hubbub.testing.rows import (
+    AT_MS,
+    BOB,
+    OTHER,
+    ROOM,
+    commit,
+    hand_in,
+    membership,
+    message,
+    record,
+    running,
+)
 from hubbub.testing.store_contract import PLENTY, BackendContract, DurableStoreContract
 
 from .postgres_server import PostgresServer, until
@@ -83,6 +97,21 @@ def descriptor_count() -> int:
 def rejections(results: Sequence[Result]) -> list[type[EngineError] | None]:
     """The errors of rejected rows, None for the others."""
     return [type(result.error) if isinstance(result, Rejected) else None for result in results]
+
+
+async def test_the_tables_tell_by_which_request(url: str, postgres: PostgresServer, database: str) -> None:
+    """For the operator: of each event and of the making of a conversation; null where there was none."""
+    longest = "x" * MAX_REQUEST_ID_CHARS
+    async with opened(url) as store:
+        await store.create(attrs.evolve(record(), request_id="made-1"))
+        await store.create(record(OTHER))
+        join = membership(member=Member(BOB, Role.MEMBER, AT_MS))
+        await commit(store, message(request_id="said-1"), message(), message(request_id=longest))
+        await commit(store, attrs.evolve(join, request_id="joined-1"), message(OTHER))
+    made = postgres.sql(database, "select id, request_id from conversations order by id")
+    assert sorted(made.split("\n")) == sorted([f"{ROOM}|made-1", f"{OTHER}|"])
+    found = postgres.sql(database, f"select request_id from events where conversation = '{ROOM}' order by \"offset\"")
+    assert found.split("\n") == ["said-1", "", longest, "joined-1"]
 
 
 async def test_a_second_server_is_refused_by_name(url: str) -> None:

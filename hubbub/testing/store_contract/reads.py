@@ -69,6 +69,21 @@ class ReadPromises(OpensStore):
         messages = await store.messages(ROOM, after=None, before=None, limit=100, max_bytes=PLENTY)
         assert messages == [event.message for event in expected if event.message is not None]
 
+    async def test_by_which_request_it_came_is_kept_from_readers(self, store: Store) -> None:
+        """A store may note the request ids of a row and of a new record, for its operator; what is read shows neither."""
+        made = attrs.evolve(record(), request_id="made-1")
+        await store.create(made)
+        row = message(request_id="a" * 128)
+        assert await commit(store, row, message(request_id="b/~@:+=._-9"), message()) == [
+            Committed(n) for n in (1, 2, 3)
+        ]
+        [first, *_] = await store.events(ROOM, after=0, limit=10, max_bytes=PLENTY)
+        assert first == event_of(row, 1)
+        loaded = await store.load(ROOM)
+        listed = await store.list_conversations(None, after=None, limit=10)
+        assert loaded == attrs.evolve(made, offset=3)
+        assert [loaded.request_id, *(each.request_id for each in listed)] == [None, None]
+
     async def test_pages_of_events(self, store: Store) -> None:
         """After an offset, oldest first, consecutive, at most `limit` and about `max_bytes` of text, at least one."""
         await store.create(record())

@@ -12,6 +12,7 @@ from hubbub.engine.core.errors import InvalidCommand, Unprocessable
 from hubbub.engine.core.ids import (
     MAX_KEY_CHARS,
     MAX_NAME_CHARS,
+    check_request_id,
     conversation_id,
     display_name,
     idempotency_key,
@@ -48,6 +49,24 @@ def test_conversation_id_refuses_look_alikes(text: str) -> None:
 def test_conversation_id_takes_the_edges_of_the_alphabet(text: str) -> None:
     """The shortest, the longest and the oddest allowed ids pass."""
     assert conversation_id(text) == text
+
+
+@given(any_texts | conversation_ids)
+def test_request_id_is_exactly_the_documented_alphabet(text: str) -> None:
+    """A text is taken unchanged if it is short and each character is allowed, and refused otherwise; none is none."""
+    assert check_request_id(None) is None
+    if 1 <= len(text) <= 128 and set(text) <= set(LETTERS + "._~:/+=@-"):
+        assert check_request_id(text) == text
+    else:
+        with pytest.raises(InvalidCommand):
+            check_request_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "a" * 129, "a\n", "a b", 'a"', "a,b", "a\x00", "é", "\ud800"])
+def test_request_id_refuses_what_could_mean_something(text: str) -> None:
+    """In a header, a log line, or JSON."""
+    with pytest.raises(InvalidCommand):
+        check_request_id(text)
 
 
 @given(any_texts)

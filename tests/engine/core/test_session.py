@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from hubbub.engine.core.errors import (
 )
 from hubbub.engine.core.ids import ConversationId
 from hubbub.engine.core.kinds import EventType, Visibility
+from hubbub.engine.core.members import MemberAction, MemberChange
 from hubbub.engine.core.messages import Ack, Draft, Event, Record
 from hubbub.engine.core.outcomes import event_of
 from hubbub.engine.core.permissions import Verb
@@ -128,6 +130,20 @@ def test_each_refusal_is_the_documented_one(body: dict[str, Any], error: type[En
     """Malformed is 400, not acceptable is 422, too large is 413."""
     with pytest.raises(error):
         client().post("room", body, STAMP, unheard)
+
+
+def test_what_is_composed_says_by_which_request_it_came() -> None:
+    """A post, a change and a change of a membership; and an event that is made of one does not."""
+    session, stamp = client(), attrs.evolve(STAMP, request_id="asked-1")
+    wish = MemberChange(user=ADA.author, action=MemberAction.JOIN)
+    composed = [
+        session.post("room", {"text": "hi"}, stamp, unheard),
+        session.update("room", {"title": "new"}, stamp, unheard),
+        session.change_member("room", wish, stamp, unheard),
+    ]
+    assert [submit.row.request_id for _, submit in composed] == ["asked-1"] * 3
+    assert b"asked-1" not in event_json(event_of(composed[0][1].row, 1))
+    assert session.post("room", {"text": "hi"}, STAMP, unheard)[1].row.request_id is None
 
 
 def test_two_keys_must_agree() -> None:
