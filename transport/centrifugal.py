@@ -54,6 +54,7 @@ class CentrifugalConnection(Replies, ABC):
 
     Attributes:
         opening_status: of the answer that accepts the request.
+        request_id: of the request that opened it; what is said by it comes by that request, as far as the store is concerned.
     """
 
     opening_status: ClassVar[int] = 200
@@ -72,6 +73,7 @@ class CentrifugalConnection(Replies, ABC):
         "_waiting",
         "client",
         "push",
+        "request_id",
         "session",
         "tenure",
     )
@@ -82,6 +84,7 @@ class CentrifugalConnection(Replies, ABC):
         super().__init__(conn, api, settings, framing)
         self.session = api.session()
         self.client = ""
+        self.request_id = head.request_id
         self.tenure: Tenure = NOBODY  # until there is a credential
         self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
         self.push = conn.push

@@ -18,7 +18,8 @@ def _method(operation: Operation) -> Method:
     """A method whose data are the operation's fields and its conversation; what has nothing to say answers ``{}``."""
 
     def method(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
-        ask = Ask(peer.api, peer.session.require(), codec.require_text(data, "conversation"), data)
+        conversation = codec.require_text(data, "conversation")
+        ask = Ask(peer.api, peer.session.require(), conversation, data, peer.request_id)
         done = peer.replying(command_id, b"rpc", lambda found: b'{"data":%b}' % (found or b"{}"))
         peer.api.eventually(lambda: operation(ask), done)
 

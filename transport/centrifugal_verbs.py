@@ -68,9 +68,8 @@ def unsubscribe(peer: CentrifugalConnection, command_id: int, request: wire.Chan
 def publish(peer: CentrifugalConnection, command_id: int, request: wire.Publish) -> None:
     """Post; `data` is the body of a post. The reply comes when it is committed."""
     reply = peer.replying(command_id, b"publish", lambda _: b"{}")
-    conversation, command = peer.session.post(
-        request.channel, wire.object_of(request.data), peer.api.engine.stamp(), reply
-    )
+    stamp = peer.api.engine.stamp(request_id=peer.request_id)
+    conversation, command = peer.session.post(request.channel, wire.object_of(request.data), stamp, reply)
     peer.api.engine.send(conversation, command)
 
 
@@ -141,7 +140,8 @@ def rpc_post(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> 
         return codec.message_json(ack.message)
 
     name = codec.require_text(data, "conversation")
-    conversation, command = peer.session.post(name, data, peer.api.engine.stamp(), _data(peer, command_id, body))
+    stamp = peer.api.engine.stamp(request_id=peer.request_id)
+    conversation, command = peer.session.post(name, data, stamp, _data(peer, command_id, body))
     peer.api.engine.send(conversation, command)
 
 

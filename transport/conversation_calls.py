@@ -68,7 +68,8 @@ def create_conversation(api: Api, call: Call, respond: Respond) -> None:
     async def create() -> Response:
         other = None if other_id is None else await _known(api, other_id)
         try:
-            record, status = await api.engine.create_record(fields, call.principal, other=other), CREATED
+            record = await api.engine.create_record(fields, call.principal, other=other, request_id=call.request_id)
+            status = CREATED
         except Conflict:
             known = None if other is None else await api.engine.store.load(direct_id(call.principal.id, other.id))
             if known is None:
@@ -103,9 +104,8 @@ def update_conversation(api: Api, call: Call, respond: Respond) -> None:
     """
     reply = answering(respond, _record_response)
     versions = required_versions(call.request.head.header("if-match"))
-    name, command = api.session(call.principal).update(
-        call.params["id"], call.body(), api.engine.stamp(), reply, versions=versions
-    )
+    stamp = api.engine.stamp(request_id=call.request_id)
+    name, command = api.session(call.principal).update(call.params["id"], call.body(), stamp, reply, versions=versions)
     api.engine.send(name, command)
 
 
@@ -137,8 +137,9 @@ def post_message(api: Api, call: Call, respond: Respond) -> None:
     key = call.request.head.header("idempotency-key")
     if key is not None:
         idempotency_key(key)
+    stamp = api.engine.stamp(request_id=call.request_id)
     name, command = api.session(call.principal).post(
-        call.params["id"], call.body(), api.engine.stamp(), answering(respond, _ack), key=key
+        call.params["id"], call.body(), stamp, answering(respond, _ack), key=key
     )
     api.engine.send(name, command)
 

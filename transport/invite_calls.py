@@ -102,7 +102,7 @@ def accept_invite(api: Api, call: Call, respond: Respond) -> None:
 
     async def accept() -> Response:
         invite, member = await api.engine.invites.accept(
-            call.params["token"], by=call.principal, names=api.people.names
+            call.params["token"], by=call.principal, names=api.people.names, request_id=call.request_id
         )
         body = b'{"conversation":%b,"member":%b}' % (codec.encode_json(invite.conversation), codec.member_json(member))
         return json_response(_OK, body)

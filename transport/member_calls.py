@@ -55,12 +55,14 @@ class Ask:
     Attributes:
         conversation: the id, from outside.
         fields: what path, query and body say, or the data of an RPC.
+        request_id: of the call; of an RPC, of the request that opened its connection.
     """
 
     api: Api
     principal: Principal
     conversation: str
     fields: Mapping[str, Any]
+    request_id: str
 
     @property
     def members(self) -> Membership:
@@ -69,7 +71,7 @@ class Ask:
         Raises:
             InvalidCommand: not a conversation id.
         """
-        return self.api.engine.conversation(self.conversation).members
+        return attrs.evolve(self.api.engine.conversation(self.conversation).members, request_id=self.request_id)
 
     def user(self) -> str:
         """The id of the user whom it is about.
@@ -242,7 +244,7 @@ def _instant_ms(text: str) -> int:
 
 
 def _carry_out(api: Api, call: Call, respond: Respond, operation: Operation, fields: Mapping[str, Any]) -> None:
-    ask = Ask(api, call.principal, call.params["id"], fields)
+    ask = Ask(api, call.principal, call.params["id"], fields, call.request_id)
 
     async def run() -> Response:
         found = await operation(ask)
