@@ -2,13 +2,12 @@
 
 from typing import Literal
 
-import attrs
+import msgspec
 
 AuthorKind = Literal["user", "guest", "bot", "assistant"]
 
 
-@attrs.frozen
-class Author:
+class Author(msgspec.Struct, frozen=True, gc=False):
     """Who did something, as everybody sees it."""
 
     id: str

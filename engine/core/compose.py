@@ -5,10 +5,11 @@ Left out: who asks and what a session may (`session`), whether it is allowed the
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-import attrs
+import msgspec
 
 from . import codec
 from .authors import Author
@@ -46,8 +47,7 @@ _OWN_TYPES = frozenset({*(kind.value.partition(".")[0] for kind in EventType), "
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not the text backslash-u0000
 
 
-@attrs.frozen(kw_only=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a machine may not draw itself: a fresh id, the wall clock, the deadline on the engine's clock; and who asked for it.
 
     Attributes:
@@ -121,6 +121,7 @@ def compose_signal(
     return conversation_id(name), Signal(reply, principal, event_type, at_ms, data_json)
 
 
+@lru_cache(maxsize=1024)  # the same few write most of the posts
 def check_author(author: Author) -> None:
     """Check an author that an embedder made: one that cannot be encoded would crash the conversation at every load.
 
