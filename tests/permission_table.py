@@ -171,6 +171,7 @@ GET /api/v1/auth/oidc/{provider}/login    404 404   404      404   404       404
 GET /api/v1/auth/oidc/{provider}/callback 403 403   403      403   403       403      403      403
 GET /api/v1/auth/identities               401 401   403       ok    ok        ok      403      401
 DELETE /api/v1/auth/identities/{id}       401 401   403      404   404       404      403      401
+GET /api/v1/users/{username}              401 401   403      404   404       404      404      401
 GET /api/v1/conversations                 401 401    ok       ok    ok        ok       ok      401
 POST /api/v1/conversations                401 401    ok       ok    ok        ok      403      401
 GET /metrics                              401 401   403      403    ok       403      403       ok

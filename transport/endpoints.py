@@ -8,6 +8,7 @@ from .audit_calls import AUDIT_ROUTES
 from .centrifugal_http import EMULATION_ROUTES
 from .config_calls import CONFIG_ROUTES
 from .conversation_calls import CONVERSATION_ROUTES
+from .directory_calls import DIRECTORY_ROUTES
 from .figures import FIGURE_ROUTES
 from .invite_calls import INVITE_ROUTES
 from .key_calls import KEY_ROUTES
@@ -27,6 +28,7 @@ ROUTES = Routes(
         *ACCOUNT_ROUTES,
         *KEY_ROUTES,
         *OIDC_ROUTES,
+        *DIRECTORY_ROUTES,
         *CONVERSATION_ROUTES,
         *MEMBER_ROUTES,
         *INVITE_ROUTES,

@@ -72,7 +72,7 @@ def create(access: Access, role: str | None, ttl_s: int | None, bound_to: str | 
 
     async def make(server: Server) -> None:
         check_conversation(room)
-        said = {"role": role, "ttl_s": ttl_s, "bound_to": bound_to}
+        said = {"role": role, "ttl_s": ttl_s, "bound_to": bound_to and bound_to.removeprefix("@")}
         body = {field: value for field, value in said.items() if value is not None}
         answer = await server.ask("POST", path_of("conversations", room, "invites"), body=body)
         server.output.done(answer["token"], answer)

@@ -1,4 +1,4 @@
-"""The command group `hubbub members`: who belongs to a room and as what, mutes and bans. Users are named by id."""
+"""The command group `hubbub members`: who belongs to a room and as what, mutes and bans. How users are named: `naming`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .access import Access, with_access
 from .catalogue import DefaultGroup
 from .completion import complete_rooms
 from .durations import duration
+from .naming import person_id
 from .output import Column, json_option
 from .server import Paging, Server, carry_out, check_conversation, paging, paging_options, path_of
 
@@ -45,13 +46,15 @@ def _about(*arguments: str) -> Callable[[_Command], _Command]:
 def members() -> None:
     """Members of a room: roles, mutes and bans.
 
-    A user is named by id, as the lists show it.
+    A USER is a user name (ada, or @ada), an id as the lists show it, or the name of somebody in the room. Where several
+    there have the name, the id says which.
 
     \b
     Examples:
       hubbub members ops
-      hubbub members add ops 0193b5c8-... --role moderator
-      hubbub members mute ops 0193b5c8-... 15m
+      hubbub members add ops ada --role moderator
+      hubbub members ban ops 0193b5c8-6a51-7c3e-9d20-5a0e1f2b3c4d
+      hubbub members mute ops @ada 15m
     """
 
 
@@ -134,9 +137,13 @@ def _change(
     body: dict[str, object] | None = None,
     as_json: bool,
 ) -> None:
+    """Make a call about somebody in a room; the second of the `parts` of its path names the user."""
+    place, user, *rest = parts
+
     async def change(server: Server) -> None:
         check_conversation(room)
-        answer = await server.ask(method, path_of("conversations", room, *parts), body=body)
-        server.output.done(said, answer or {"room": room, "user": parts[1]})
+        user_id = await person_id(server, user, room=room)
+        answer = await server.ask(method, path_of("conversations", room, place, user_id, *rest), body=body)
+        server.output.done(said, answer or {"room": room, "user": user_id})
 
     carry_out(access, change, as_json=as_json)

@@ -10,6 +10,7 @@ from .access import Access, with_access
 from .catalogue import DefaultGroup
 from .completion import complete_rooms
 from .durations import duration
+from .naming import person_id
 from .output import Column, json_option
 from .server import Server, carry_out, check_conversation, paging, paging_options, path_of
 
@@ -73,7 +74,9 @@ def show(access: Access, as_json: bool, room: str) -> None:
 @click.option("--public", "visibility", flag_value="public", help="Anyone may see, read and join it.")
 @click.option("--private", "visibility", flag_value="private", help="Members only.  [default]")
 @click.option("--announcement", "kind", flag_value="announcement", help="Owners and moderators speak, the others read.")
-@click.option("--with", "other", metavar="USER", help="A direct conversation with this user id, made once.")
+@click.option(
+    "--with", "other", metavar="USER", help="A direct conversation with this user (a user name or an id), made once."
+)
 @json_option
 @click.argument("room", required=False)
 def create(
@@ -90,12 +93,14 @@ def create(
         raise click.UsageError(
             "--with makes a direct conversation: it has no id of your choice, and is no announcement"
         )
-    said = {"id": room, "title": title, "visibility": visibility, "kind": "direct" if other else kind, "with": other}
+    said = {"id": room, "title": title, "visibility": visibility, "kind": "direct" if other else kind}
 
     async def make(server: Server) -> None:
         if room is not None:
             check_conversation(room)
         body = {field: value for field, value in said.items() if value is not None}
+        if other is not None:
+            body["with"] = await person_id(server, other)
         answer = await server.ask("POST", "/conversations", body=body)
         server.output.done(answer["id"], answer)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import click
 
@@ -15,6 +14,7 @@ from .access import Access, with_access
 from .asking import password, password_option
 from .catalogue import DefaultGroup
 from .exports import lines_into
+from .naming import USERS, account_id
 from .output import Column, Row, json_option
 from .server import Paging, Server, carry_out, paging, paging_options, path_of
 
@@ -35,7 +35,6 @@ _INVITATIONS: Final = (
     Column("used by", "used_by"),
 )
 _ROLES: Final = click.Choice(["admin", "member"])
-_PATH: Final = "/admin/users"
 _INVITATION_PATH: Final = "/admin/invitations"
 _ALL: Final = Paging(most=None)
 
@@ -67,7 +66,7 @@ def list_users(
     wanted = paging(limit, everything)
 
     async def ask(server: Server) -> None:
-        await server.show_list(_PATH, "users", _USERS, wanted, query=_asked(guests, matching))
+        await server.show_list(USERS, "users", _USERS, wanted, query=_asked(guests, matching))
 
     carry_out(access, ask, as_json=as_json)
 
@@ -80,7 +79,7 @@ def show(access: Access, as_json: bool, user: str) -> None:
     """Show an account."""
 
     async def ask(server: Server) -> None:
-        server.output.thing(_USERS, await server.ask("GET", _PATH + path_of(await _id_of(server, user))))
+        server.output.thing(_USERS, await server.ask("GET", USERS + path_of(await account_id(server, user))))
 
     carry_out(access, ask, as_json=as_json)
 
@@ -101,7 +100,7 @@ def create(
         body = {"username": username, "password": password(password_file, fresh=True), "role": role}
         if name is not None:
             body["name"] = name
-        answer = await server.ask("POST", _PATH, body=body)
+        answer = await server.ask("POST", USERS, body=body)
         server.output.done(f"made {answer['username']} ({answer['role']}), {answer['id']}", answer)
 
     carry_out(access, make, as_json=as_json)
@@ -133,10 +132,10 @@ def change(
         raise click.UsageError("nothing is to be changed: --role, --disable, --enable, --name or --new-password")
 
     async def patch(server: Server) -> None:
-        user_id = await _id_of(server, user)
+        user_id = await account_id(server, user)
         if new_password or password_file is not None:
             body["password"] = password(password_file, what="New password", fresh=True)
-        server.output.thing(_USERS, await server.ask("PATCH", _PATH + path_of(user_id), body=body))
+        server.output.thing(_USERS, await server.ask("PATCH", USERS + path_of(user_id), body=body))
 
     carry_out(access, patch, as_json=as_json)
 
@@ -150,10 +149,10 @@ def delete(access: Access, yes: bool, as_json: bool, user: str) -> None:
     """Delete an account, for ever. Names, password, sessions and keys go; what was written stays."""
 
     async def end(server: Server) -> None:
-        user_id = await _id_of(server, user)
+        user_id = await account_id(server, user)
         if not yes:
             click.confirm(f"Delete {user} ({user_id}) for ever?", abort=True, err=True)
-        await server.ask("DELETE", _PATH + path_of(user_id))
+        await server.ask("DELETE", USERS + path_of(user_id))
         server.output.done(f"deleted {user}", {"deleted": user_id})
 
     carry_out(access, end, as_json=as_json)
@@ -167,8 +166,8 @@ def sign_out(access: Access, as_json: bool, user: str) -> None:
     """End every session and every key of an account, with all that is open."""
 
     async def end(server: Server) -> None:
-        user_id = await _id_of(server, user)
-        await server.ask("DELETE", _PATH + path_of(user_id, "sessions"))
+        user_id = await account_id(server, user)
+        await server.ask("DELETE", USERS + path_of(user_id, "sessions"))
         server.output.done(f"signed {user} out everywhere", {"signed_out": user_id})
 
     carry_out(access, end, as_json=as_json)
@@ -192,7 +191,7 @@ def export(access: Access, guests: bool, file: Path) -> None:
                 for row in rows:
                     write_line(row)
 
-            await server.each_page(_PATH, "users", _ALL, take, query=_asked(guests, None))
+            await server.each_page(USERS, "users", _ALL, take, query=_asked(guests, None))
         if str(file) != "-":
             server.output.note(f"wrote {seen:,} accounts to {file}")
 
@@ -247,19 +246,3 @@ def _asked(guests: bool, matching: str | None) -> dict[str, str | int]:
     if matching is not None:
         asked["matching"] = matching
     return asked
-
-
-async def _id_of(server: Server, user: str) -> str:
-    """The id of an account that is named by id or by user name."""
-    from ..refusals import TalkError
-
-    try:
-        return str(UUID(user))
-    except ValueError:
-        pass
-    found: list[Row] = []
-    await server.each_page(_PATH, "users", _ALL, found.extend, query={"matching": user})
-    for row in found:
-        if row["username"] == user.lower():
-            return str(row["id"])
-    raise TalkError(f"there is no user {user!r}: `hubbub users --matching {user}` looks for others")

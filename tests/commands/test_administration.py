@@ -40,7 +40,7 @@ def test_accounts_are_named_by_user_name_or_id(place: Place) -> None:
     said = root.does("users", "create", "kim", "--name", "Kim", "--password-file", "-", "--json", stdin=PASSWORD)
     made = json.loads(said)
     kim.does("login", "kim", "--url", place.url, "--password-file", "-", stdin=PASSWORD)
-    assert root.reads("users", "show", "kim") == root.reads("users", "show", made["id"])
+    assert root.reads("users", "show", "@Kim") == root.reads("users", "show", made["id"])
     root.does("users", "change", "kim", "--disable")
     kim.fails(77, "me")
     root.does("users", "change", "kim", "--enable", "--role", "admin")
@@ -118,6 +118,8 @@ def test_the_audit_log_is_read_newest_first(place: Place) -> None:
     root.does("limits", "reset", "post")
     first, second = root.reads("audit", "--limit", "2")
     assert (first["target"], second["target"]) == ("post", "guest")
+    assert root.reads("audit", "--limit", "2", "--actor", "@root") == [first, second]
+    assert "no user" in root.fails(1, "audit", "--actor", "nobody.here")
     assert first["actor"] == root.reads("me")[0]["user"]["id"]
     everything = root.reads("audit", "--all")
     assert everything[:2] == [first, second]

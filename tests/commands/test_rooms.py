@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from .conftest import Place
+from .conftest import Person, Place
 
 pytestmark = pytest.mark.server
 
@@ -12,6 +14,12 @@ pytestmark = pytest.mark.server
 def user_id(place: Place, name: str) -> str:
     """Of somebody who has signed in."""
     return place.person(name).reads("me")[0]["user"]["id"]
+
+
+def guest_token(guest: Person, place: Place) -> str:
+    """Of the one guest that somebody is."""
+    [token] = json.loads(guest.credentials.read_text())["servers"][place.url]["guests"].values()
+    return str(token)
 
 
 def test_a_room_is_made_changed_and_listed(place: Place) -> None:
@@ -74,6 +82,59 @@ def test_members_come_and_go(place: Place) -> None:
     assert "no length of time" in ada.fails(2, "members", "mute", "club", bob, "soon")
 
 
+def test_people_are_named_as_they_sign_in(place: Place) -> None:
+    """With `@` or without; the id goes on working, and what follows `id:` is one whatever it looks like."""
+    ada, bob = place.person("ada"), user_id(place, "bob")
+    ada.does("rooms", "create", "named")
+    assert ada.does("members", "add", "named", "@Bob") == "@Bob is member of named\n"
+    assert ada.reads("members", "add", "named", "bob", "--role", "moderator")[0]["user"]["id"] == bob
+    assert ada.reads("members", "remove", "named", "bob") == [{"room": "named", "user": bob}]
+    ada.does("members", "ban", "named", "id:bob")
+    ada.does("members", "ban", "named", "jwt:bob")
+    assert [row["user"]["id"] for row in ada.reads("members", "bans", "named")] == ["bob", "jwt:bob"]
+    elsewhere = place.stranger("elsewhere")
+    elsewhere.does("rooms", "--url", place.url)
+    guest = elsewhere.reads("me", "--url", place.url)[0]["user"]["id"]
+    assert guest.startswith("guest-")
+    ada.does("members", "ban", "named", guest)
+    assert guest in [row["user"]["id"] for row in ada.reads("members", "bans", "named")]
+    assert place.root().reads("users", "show", guest)[0]["role"] == "guest"
+    direct = ada.reads("rooms", "create", "--with", "@bob")[0]["id"]
+    assert ada.reads("rooms", "create", "--with", bob)[0]["id"] == direct
+
+
+def test_who_cannot_be_told_is_refused_and_nothing_is_done(place: Place) -> None:
+    """An unknown name, and one that several in the room have; whoever is alone with a name is found by it."""
+    ada = place.person("ada")
+    ada.does("rooms", "create", "twins", "--public")
+    ids = []
+    for number in (1, 2):
+        twin = place.stranger(f"twin-{number}")
+        twin.does("rooms", "join", "twins", "--url", place.url, "--name", "Castor" if number == 1 else "Twin")
+        ids.append(twin.reads("me", "--url", place.url, "--token", guest_token(twin, place))[0]["user"]["id"])
+    assert "no user @Twin" in ada.fails(1, "members", "ban", "twins", "@Twin")
+    assert "nobody in twins" in ada.fails(1, "members", "ban", "twins", "nobody.here")
+    third = place.stranger("twin-3")
+    third.does("rooms", "join", "twins", "--url", place.url, "--name", "Twin")
+    said = ada.fails(1, "members", "ban", "twins", "Twin")
+    assert "2 people" in said
+    assert ids[1] in said
+    assert ada.does("members", "bans", "twins") == ""
+    ada.does("members", "ban", "twins", "Castor")
+    assert [row["user"]["id"] for row in ada.reads("members", "bans", "twins")] == [ids[0]]
+    ada.does("members", "unban", "twins", "Castor")
+
+
+def test_a_guest_names_people_by_id(place: Place) -> None:
+    """Guests look nobody up; what they see of a room they may use."""
+    guest = place.stranger("hostess")
+    guest.does("rooms", "create", "guests-own", "--url", place.url)
+    said = guest.fails(1, "members", "add", "guests-own", "ada", "--url", place.url)
+    assert "guests may not" in said
+    guest.does("members", "add", "guests-own", user_id(place, "ada"), "--url", place.url)
+    guest.does("members", "mute", "guests-own", "ada", "1m", "--url", place.url)
+
+
 def test_a_public_room_is_joined_and_left(place: Place) -> None:
     """By whoever is signed in."""
     bob = place.person("bob")
@@ -85,7 +146,7 @@ def test_an_invite_is_good_once(place: Place) -> None:
     """Its secret alone is on standard output; who has it joins, and nobody after."""
     ada, cora = place.person("ada"), place.person("cora")
     ada.does("rooms", "create", "den", "--title", "The den")
-    made = ada.run("invites", "create", "den", "--ttl", "2d", "--for", "cora")
+    made = ada.run("invites", "create", "den", "--ttl", "2d", "--for", "@cora")
     secret = made.stdout.strip()
     assert "good once" in made.stderr
     assert secret not in made.stderr

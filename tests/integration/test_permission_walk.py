@@ -135,7 +135,13 @@ class Walk:
                 if cell.expected == "ok":
                     await self._quarantine()
                 return {"ill": "ill", "id": "ill"}
-            names = {"id": "lobby", "name": "admin", "provider": "none", "who": cell.who}  # a limit profile's name
+            names = {
+                "id": "lobby",
+                "name": "admin",
+                "provider": "none",
+                "username": "nobody",
+                "who": cell.who,
+            }  # `name` of a limit
             if cell.call == "POST /emulation":
                 names["session"] = (await self._open_stream("stranger", STREAMS[1]))[1]
             return names

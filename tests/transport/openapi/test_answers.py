@@ -46,8 +46,8 @@ class Ask:
     """One call and the status that it ends with; `admin` calls with the operator's token, `account` with an account's session.
 
     The house has a room `den` of the caller's, with a message in it, and the room `ill`, which is quarantined. A `body` may be
-    made from the house. In a path KEY, SESSION, USER, INVITATION and IDENTITY stand for one that is there, in a body SETUP for
-    the token of the link."""
+    made from the house. In a path KEY, SESSION, USER, NAME (of a user), INVITATION and IDENTITY stand for one that is there, in
+    a body SETUP for the token of the link."""
 
     method: str
     path: str
@@ -120,6 +120,8 @@ CALLS = [
     Ask("GET", CALLBACK + "?state=unknown", 403),
     Ask("GET", AUTH + "/identities", account=True),
     Ask("DELETE", AUTH + "/identities/IDENTITY", 204, account=True),
+    Ask("GET", "/api/v1/users/NAME", account=True),
+    Ask("GET", "/api/v1/users/nobody.here", 404, account=True),
     Ask("GET", ADMIN + "/users?limit=1&guests=true&matching=e", admin=True),
     Ask("POST", ADMIN + "/users", 201, {**WHO, "username": "carl", "role": "admin"}, admin=True),
     Ask("GET", ADMIN + "/users/USER", admin=True),
@@ -262,7 +264,7 @@ async def filled(there: House, each: Ask) -> tuple[str, Any]:
     """Path and body of a call, with what stands there for something of this house."""
     body = {**each.body, "token": there.setup.token or "used"} if each.path == "/api/v1/setup" else each.body
     body = body(there) if callable(body) else body
-    found = re.search("KEY|SESSION|USER|INVITATION|IDENTITY", each.path)
+    found = re.search("KEY|SESSION|USER|NAME|INVITATION|IDENTITY", each.path)
     if found is None:
         return each.path, body
     accounts, people = there.store.accounts, there.api.accounts
@@ -275,6 +277,8 @@ async def filled(there: House, each: Ask) -> tuple[str, Any]:
             name = (await there.log_in()).credential.token_id
         case "USER":
             name = (await there.account("ida")).id
+        case "NAME":
+            name = (await there.account("ida")).username or ""
         case "IDENTITY":
             ada = (await there.log_in()).credential
             assert await furnish(there).browser((await there.log_in()).token).log_in("ada", "?link=true")

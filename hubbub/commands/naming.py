@@ -1,0 +1,107 @@
+"""Whom a command is about: an id, a user name, or the name that somebody has in a room.
+
+An id goes to the server as it is: what ends in a UUID (``guest-0193...``), has a colon in it (``jwt:ada``), or follows ``id:``.
+``@ada`` is a user name and nothing else. A bare word is a user name first, and then whoever in the room has it as id or as name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .server import Paging, Server, path_of
+
+if TYPE_CHECKING:
+    from .output import Row
+
+USERS: Final = "/admin/users"
+_ALL: Final = Paging(most=None)
+_ID: Final = "id:"
+_UUID_AT_END: Final = re.compile(r"(?:^|-)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+
+
+async def person_id(server: Server, user: str, *, room: str | None = None) -> str:
+    """The id of somebody, as whoever asks may find it out.
+
+    Args:
+        room: where the person is looked for, too.
+
+    Raises:
+        TalkError: nobody is called so, or several are.
+    """
+    from ..refusals import Refused, TalkError
+
+    given = _given_id(user)
+    if given is not None:
+        return given
+    guest = False
+    try:
+        found = await server.ask("GET", "/users" + path_of(user.removeprefix("@")))
+        return str(found["id"])
+    except Refused as error:
+        if error.status not in (_FORBIDDEN, _NOT_FOUND):
+            raise
+        guest = error.status == _FORBIDDEN
+    there = [] if room is None or user.startswith("@") else await _in_room(server, room)
+    matching = {row["id"]: row for row in there if user in (row["id"], row["name"])}
+    if user in matching:
+        return user
+    if len(matching) > 1:
+        raise TalkError(f"{user!r} is the name of {len(matching)} people there, say which: {', '.join(matching)}")
+    if matching:
+        return str(*matching)
+    raise TalkError(_nobody(user, room, guest=guest))
+
+
+def _nobody(user: str, room: str | None, *, guest: bool) -> str:
+    named = user if user.startswith("@") else repr(user)
+    if guest:
+        return f"cannot look {named} up: guests may not; give an id, or sign in with `hubbub login`"
+    if room is None or user.startswith("@"):
+        return f"there is no user {named}"
+    return f"there is no user {named}, and nobody in {room} is called so: `hubbub members {room}` lists who is there"
+
+
+async def account_id(server: Server, user: str) -> str:
+    """The id of an account that is named by id or by user name, as administrators see accounts: the disabled, too.
+
+    Raises:
+        TalkError: there is none.
+    """
+    from ..refusals import TalkError
+
+    given = _given_id(user)
+    if given is not None:
+        return given
+    name = user.removeprefix("@").lower()
+    found: list[Row] = []
+    await server.each_page(USERS, "users", _ALL, found.extend, query={"matching": name})
+    for row in found:
+        if row["username"] == name:
+            return str(row["id"])
+    raise TalkError(f"there is no user {user!r}: `hubbub users --matching {name}` looks for others")
+
+
+def _given_id(user: str) -> str | None:
+    if user.startswith(_ID):
+        return user.removeprefix(_ID)
+    if ":" in user:
+        return user
+    folded = user.lower()  # what the server makes is in lower case
+    return folded if _UUID_AT_END.search(folded) is not None else None
+
+
+async def _in_room(server: Server, room: str) -> list[Row]:
+    """Who belongs to a room or is banned there, as far as whoever asks may see it."""
+    from ..refusals import Refused
+
+    found: list[Row] = []
+    for name in ("members", "bans"):
+        try:
+            await server.each_page(path_of("conversations", room, name), name, _ALL, found.extend)
+        except Refused as error:
+            if error.status not in (_FORBIDDEN, _NOT_FOUND):
+                raise
+    return [row["user"] for row in found]
