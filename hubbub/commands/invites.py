@@ -18,15 +18,15 @@ _INVITES: Final = (
     Column("id", "id"),
     Column("role", "role"),
     Column("state", "state"),
-    Column("made by", "made_by.name"),
+    Column("made by", "made_by.name", free=True),
     Column("until", "expires_at", time=True),
     Column("for", "bound_to"),
     Column("accepted by", "accepted_by"),
 )
 _OFFER: Final = (
-    Column("room", "title"),
+    Column("room", "title", free=True),
     Column("role", "role"),
-    Column("invited by", "invited_by"),
+    Column("invited by", "invited_by", free=True),
     Column("until", "expires_at", time=True),
 )
 _room = click.argument("room", shell_complete=complete_rooms)

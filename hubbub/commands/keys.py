@@ -14,7 +14,7 @@ from .server import Server, carry_out, path_of
 
 _KEYS: Final = (
     Column("id", "id"),
-    Column("label", "label"),
+    Column("label", "label", free=True),
     Column("may", "scopes"),
     Column("made", "created_at", time=True),
     Column("last used", "last_used_at", time=True),

@@ -14,7 +14,7 @@ from .output import Column, json_option
 from .server import Server, carry_out, path_of
 
 _WHO: Final = (
-    Column("name", "user.name"),
+    Column("name", "user.name", free=True),
     Column("user name", "user.username"),
     Column("id", "user.id"),
     Column("role", "user.role"),
@@ -24,7 +24,7 @@ _WHO: Final = (
 )
 _SESSIONS: Final = (
     Column("id", "id"),
-    Column("program", "label"),
+    Column("program", "label", free=True),
     Column("since", "created_at", time=True),
     Column("last used", "last_used_at", time=True),
     Column("until", "expires_at", time=True),

@@ -18,13 +18,13 @@ from .server import Paging, Server, carry_out, check_conversation, paging, pagin
 _ROLES: Final = click.Choice(["owner", "moderator", "member", "viewer"])
 _MEMBERS: Final = (
     Column("id", "user.id"),
-    Column("name", "user.name"),
+    Column("name", "user.name", free=True),
     Column("kind", "user.kind"),
     Column("role", "role"),
     Column("since", "joined_at", time=True),
     Column("muted until", "muted_until", time=True),
 )
-_BANS: Final = (Column("id", "user.id"), Column("name", "user.name"), Column("kind", "user.kind"))
+_BANS: Final = (Column("id", "user.id"), Column("name", "user.name", free=True), Column("kind", "user.kind"))
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 

@@ -1,6 +1,7 @@
 """What commands print: tables for people, lines for pipes, JSON for programs.
 
-A terminal gets a table; anything else one row a line, its values parted by tabs, without a heading. With ``--json`` a thing is
+A terminal gets a table, or where that would be too wide a record of lines for each row; anything else one row a line, its values
+parted by tabs, without a heading. With ``--json`` a thing is
 one document and a list is one document a line, as the server sent it, in ASCII. Names and titles come from strangers: nothing in
 them acts on a terminal.
 """
@@ -13,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import click
@@ -35,12 +36,14 @@ class Column:
         key: where the value is; dots lead into objects.
         right: numbers stand on the right.
         time: a time, which people see in their own zone.
+        free: a text that people chose, which a narrow table folds. Anything else is copied, and stays in one piece.
     """
 
     title: str
     key: str
     right: bool = False
     time: bool = False
+    free: bool = False
 
     def text(self, row: Row, *, local: bool) -> str:
         """The value in words: nothing for none, yes and no, a list with commas."""
@@ -118,23 +121,32 @@ class Output:
         self.terminal.warn(text)
 
     def _table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+        from .columns import fit, measure
 
         if not rows:
             self.note("nothing to show")
             return
-        table = Table(box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(column.text(row, local=True)) for column in columns))
-        # Drawn apart: what rich itself writes would fail in its own words when nobody reads any more.
-        drawn = io.StringIO()
-        width = max(_NARROWEST, shutil.get_terminal_size().columns)
-        Console(file=drawn, width=width, force_terminal=True).print(table)
-        self.terminal.write("\n".join(line.rstrip() for line in drawn.getvalue().splitlines()))
+        cells = [[column.text(row, local=True) for column in columns] for row in rows]
+        widths = [
+            measure(column.title, texts, free=column.free, whole=column.time)
+            for column, texts in zip(columns, zip(*cells, strict=True), strict=True)
+        ]
+        room = max(_NARROWEST, shutil.get_terminal_size().columns)
+        fitted = fit(widths, room)
+        if fitted is None:
+            self._records([column.title for column in columns], cells)
+        else:
+            self.terminal.write(_drawn(columns, cells, fitted, room))
+
+    def _records(self, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        """What no table holds: the fields of each row that say something, a line each, and an empty line between two rows."""
+        width = max(map(len, titles)) + 1
+        for number, texts in enumerate(cells):
+            if number:
+                self.terminal.write("")
+            for title, text in zip(titles, texts, strict=True):
+                if text:
+                    self.terminal.write(f"{title + ':':<{width}} {text}")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int], None]]:
@@ -161,3 +173,23 @@ class Output:
             yield show
         finally:
             status.stop()
+
+
+def _drawn(columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> str:
+    """A table in lines. Drawn apart: what rich itself writes would fail in its own words when nobody reads any more."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from .columns import GAP
+
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        if width:
+            justify: Literal["left", "right"] = "right" if column.right else "left"
+            table.add_column(column.title, justify=justify, width=width, overflow="fold")
+    for texts in cells:
+        table.add_row(*(Text(text) for text, width in zip(texts, widths, strict=True) if width))
+    drawn = io.StringIO()
+    Console(file=drawn, width=room, force_terminal=True).print(table)
+    return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())

@@ -16,7 +16,7 @@ from .server import Server, carry_out, check_conversation, paging, paging_option
 
 _ROOMS: Final = (
     Column("id", "id"),
-    Column("title", "title"),
+    Column("title", "title", free=True),
     Column("kind", "kind"),
     Column("visibility", "visibility"),
     Column("offset", "offset", right=True),

@@ -21,7 +21,7 @@ from .server import Paging, Server, carry_out, paging, paging_options, path_of
 _USERS: Final = (
     Column("id", "id"),
     Column("user name", "username"),
-    Column("name", "name"),
+    Column("name", "name", free=True),
     Column("role", "role"),
     Column("made", "created_at", time=True),
     Column("disabled", "disabled_at", time=True),
@@ -29,7 +29,7 @@ _USERS: Final = (
 _INVITATIONS: Final = (
     Column("id", "id"),
     Column("role", "role"),
-    Column("label", "label"),
+    Column("label", "label", free=True),
     Column("made", "created_at", time=True),
     Column("until", "expires_at", time=True),
     Column("used by", "used_by"),

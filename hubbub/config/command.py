@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from ..commands.exits import exit_codes
+from ..commands.output import Column, Row
+from ..commands.server import output_of
 from .documents import effective, example, markdown_table
 from .errors import ConfigError
+from .schema import Leaf
 from .sources import FILE_NAME
 from .startup import Started, sources_of, start
 from .values import name_of
@@ -28,6 +30,12 @@ _FILE = click.option(
 )
 _DATA = click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), help="Data directory, with the settings made by admins."
+)
+_SHOWN: Final = (
+    Column("setting", "key"),
+    Column("value", "value", free=True),
+    Column("said by", "origin", free=True),
+    Column("live", "live"),
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
@@ -88,13 +96,13 @@ def show(config_file: Path | None, data: Path | None, as_json: bool, everything:
     if not found:
         click.echo("everything is at its default (--all shows it)")
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("setting", "value", "said by", "live"):
-        table.add_column(title, overflow="fold")
-    for leaf, value, origin in found:
-        shown = "" if value is None else json.dumps(value, ensure_ascii=False)
-        table.add_row(leaf.key, Text(shown), Text(origin), "yes" if leaf.live else "")
-    Console().print(table)
+    with exit_codes():
+        output_of(as_json=False).rows(_SHOWN, [_row(*each) for each in found])
+
+
+def _row(leaf: Leaf, value: object, origin: str) -> Row:
+    shown = None if value is None else json.dumps(value, ensure_ascii=False)
+    return {"key": leaf.key, "value": shown, "origin": origin, "live": "yes" if leaf.live else None}
 
 
 @config.command("example")

@@ -5,7 +5,8 @@ Exit codes: 0 nothing failed (there may be warnings); 1 something did; 2 wrong u
 
 from __future__ import annotations
 
-import json
+import io
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +14,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ..commands.output import Column, Row
+from ..commands.server import output_of
 from ..database import EXIT_FAILED, Place, UpkeepError, place_of, place_options, reach
 
 if TYPE_CHECKING:
     from .finding import Finding
 
-_PIPE_COLUMNS: Final = 200
+_FINDINGS: Final = (
+    Column("level", "level"),
+    Column("check", "check"),
+    Column("found", "text", free=True),
+    Column("advice", "advice", free=True),
+)
 
 
 @click.command()
@@ -39,7 +47,14 @@ def doctor(config_file: Path | None, as_json: bool, **flags: object) -> None:
     """
     findings = examine(place_of(config_file, **flags))
     good = not any(found.level.value == "failed" for found in findings)
-    click.echo(_json(findings, good=good)) if as_json else _print(findings)
+    output = output_of(as_json=as_json)
+    if as_json:
+        output.document({"ok": good, "checks": _rows(findings)})
+    elif output.rich:
+        output.terminal.write(_drawn(findings))
+    else:
+        output.rows(_FINDINGS, _rows(findings))
+        output.note(" ".join(_summary(findings)))
     if not good:
         sys.exit(EXIT_FAILED)
 
@@ -74,15 +89,15 @@ async def _database(place: Place) -> tuple[list[Finding], int | None]:
         return [failed("database", str(error), "see docs/operations.md")], None
 
 
-def _json(findings: Sequence[Finding], *, good: bool) -> str:
-    checks = [
+def _rows(findings: Sequence[Finding]) -> list[Row]:
+    return [
         {"check": found.check, "level": found.level.value, "text": found.text, "advice": found.advice or None}
         for found in findings
     ]
-    return json.dumps({"ok": good, "checks": checks}, separators=(",", ":"))
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _drawn(findings: Sequence[Finding]) -> str:
+    """For a terminal: a table in colours, with the advice below what it is about."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -100,9 +115,11 @@ def _print(findings: Sequence[Finding]) -> None:
         if found.advice:
             text.append(f"\n{harmless(found.advice)}", style="dim")
         table.add_row(Text(found.level.value, style=styles[found.level.value]), found.check, text)
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+    drawn = io.StringIO()
+    console = Console(file=drawn, width=shutil.get_terminal_size().columns, force_terminal=True)
     console.print(table)
     console.print(" ".join(_summary(findings)))
+    return drawn.getvalue().removesuffix("\n")
 
 
 def _summary(findings: Sequence[Finding]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.commands.columns import GAP, Width, fit
 from hubbub.commands.durations import duration
 from hubbub.commands.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOT_ALLOWED, exit_codes
 from hubbub.commands.exports import lines_into
@@ -45,6 +46,66 @@ def test_a_terminal_gets_a_table(monkeypatch) -> None:
     assert "A\\x1b[2Jda\\x0a" in shown
     assert "\x1b[2J" not in shown
     assert len(shown.splitlines()) == 2
+
+
+WIDE = (
+    Column("id", "id"),
+    Column("name", "name", free=True),
+    Column("role", "role"),
+    Column("made", "made", time=True),
+    Column("disabled", "disabled", time=True),
+)
+ID = "0193b5c8-6a51-7c3e-9d20-5a0e1f2b3c4d"
+PERSON = {
+    "id": ID,
+    "name": "Augusta Ada King, Countess of Lovelace",
+    "role": "member",
+    "made": "2026-11-21T18:40:00.000Z",
+}
+
+
+@pytest.mark.parametrize("columns", [200, 100, 80, 72, 60, 40, 20, 1])
+def test_ids_and_times_stay_in_one_piece(monkeypatch, columns: int) -> None:
+    """However narrow the terminal is; names are folded, empty columns go, and then rows become records."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rich, out = output(rich=True)
+    rich.rows(WIDE, [PERSON, {**PERSON, "name": "b"}])
+    shown = click.unstyle(out.getvalue())
+    lines = shown.splitlines()
+    assert sum(ID in line for line in lines) == 2
+    assert sum("2026-11-2" in line and ":40" in line for line in lines) == 2
+    is_table = lines[0].split()[:2] == ["id", "name"]
+    assert is_table == (columns >= 72)
+    assert ("disabled" in shown) == (columns == 200)
+    if is_table:
+        assert max(map(len, lines)) <= columns
+    else:
+        assert f"name:     {PERSON['name']}" in lines
+        assert lines.count("") == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 60), st.integers(0, 60), st.booleans()).map(
+            lambda found: Width(max(found[:2]), min(found[:2]), found[2])
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 200),
+)
+def test_a_table_fits_or_is_none(widths: list[Width], room: int) -> None:
+    """No column gets less than it needs or more than it wants; only what is empty is left out, and only where that helps."""
+    found = fit(widths, room)
+    needed = [width.least for width in widths if not width.empty]
+    if found is None:
+        assert sum(needed) + GAP * (len(needed) - 1) > room
+        return
+    taken = [width for width in found if width]
+    assert sum(taken) + GAP * max(0, len(taken) - 1) <= room
+    for width, got in zip(widths, found, strict=True):
+        assert width.least <= got <= width.wish or (width.empty and got == 0)
+    if sum(width.wish for width in widths) + GAP * max(0, len(widths) - 1) <= room:
+        assert found == [width.wish for width in widths]
 
 
 def test_nothing_is_said_as_such_to_people() -> None:

@@ -69,7 +69,7 @@ def test_what_is_in_force_and_why(tmp_path: Path) -> None:
     file.write_text("[store]\ndatabase_url = 'postgresql://a:hunter2@b/c'\n[serve]\nport = 9\n")
     shown = run("show", "--config", str(file), "--data", str(tmp_path))
     assert shown.exit_code == 0
-    assert re.search(rf"serve\.port +9 +{re.escape(str(file))}:4", shown.output)
+    assert f"serve.port\t9\t{file}:4\t" in shown.output.splitlines()
     assert "(hidden)" in shown.output
     told = run("show", "--config", str(file), "--data", str(tmp_path), "--json", "--all")
     rows = json.loads(told.output)
@@ -81,10 +81,9 @@ def test_what_is_in_force_and_why(tmp_path: Path) -> None:
 
 
 def test_nothing_was_said(tmp_path: Path) -> None:
-    """A table of nothing helps nobody."""
+    """What was typed is shown all the same."""
     done = run("show", "--data", str(tmp_path))
-    assert done.output.startswith("setting")
-    assert "store.data" in done.output
+    assert done.output == f'store.data\t"{tmp_path}"\t--data\t\n'
 
 
 def test_the_example_changes_nothing(tmp_path: Path) -> None:
