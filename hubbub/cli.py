@@ -28,7 +28,7 @@ SECTIONS: Final = {
     },
     "Running a server": {
         "serve": Entry(".commands.serve:serve_command", "Serve rooms on one port."),
-        "config": Entry(".config.command:config", "Check, show and begin a configuration."),
+        "config": Entry(".config.command:config", "Check a configuration; change a running server's."),
         "users": Entry(".commands.users:users", "Accounts, and invitations to sign up."),
         "limits": Entry(".commands.limits:limits", "Rate limits of a running server."),
         "audit": Entry(".commands.audit:audit", "Who changed what on a server, the newest first."),

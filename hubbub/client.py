@@ -88,6 +88,14 @@ class Page:
 
 
 @attrs.frozen
+class Answer:
+    """What a call came to. `headers` have names in lower case."""
+
+    body: bytes = attrs.field(repr=False)
+    headers: Mapping[str, str]
+
+
+@attrs.frozen
 class Since:
     """Where a reader resumes; `epoch` is None until the server has named the log."""
 
@@ -234,7 +242,20 @@ class Client:
         query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Make any call of the REST interface; gives the body of the answer, empty for 204.
+        """Make any call of the REST interface; gives the body of the answer, empty for 204. As `exchange`."""
+        return (await self.exchange(method, path, token=token, body=body, query=query, headers=headers)).body
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make any call of the REST interface.
 
         Args:
             path: below ``/api/v1``, with what comes from outside quoted.
@@ -252,7 +273,7 @@ class Client:
             url = self._api(path)
             async with self._http.stream(method, url, headers=sent, content=content, params=query) as response:
                 if response.status_code in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT}:
-                    return await _read(response, _MAX_ANSWER_BYTES)
+                    return Answer(await _read(response, _MAX_ANSWER_BYTES), response.headers)
                 raise refusal(response, await _read(response, _MAX_PROBLEM_BYTES))
 
     def _api(self, path: str) -> str:

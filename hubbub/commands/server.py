@@ -14,7 +14,7 @@ from .access import Access, credential_file, identity_of, url_of
 from .exits import Ending, exit_codes
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client import Answer, Client
     from ..credentials import Identity
     from .output import Column, Output, Row
 
@@ -73,17 +73,30 @@ class Server:
             TalkError: refused, out of reach, or no JSON.
         """
         from ..client import decode
+
+        answer = await self.exchange(method, path, body=body, query=query, headers=headers)
+        return decode(answer.body, dict[str, Any]) if answer.body else None
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make a call; gives the answer with its headers. Raises as `ask`."""
         from ..refusals import Refused
 
         while True:
             token = await self.identity.token()
             try:
-                answer = await self.client.call(method, path, token=token, body=body, query=query, headers=headers)
+                return await self.client.exchange(method, path, token=token, body=body, query=query, headers=headers)
             except Refused as error:
                 if error.status == _UNAUTHENTICATED and self.identity.replace():
                     continue
                 raise
-            return decode(answer, dict[str, Any]) if answer else None
 
     async def each_page(
         self,

@@ -1,4 +1,5 @@
-"""``hubbub config``: check a configuration, show what is in force and why, print a file to begin with. It asks no running server.
+"""``hubbub config``: check a configuration, show what is in force and why, print a file to begin with. These ask no running
+server; those that do are in `live_command`.
 
 Exit codes: 0 done; 1 the configuration cannot be used; 2 wrong usage.
 """
@@ -17,6 +18,7 @@ from ..commands.output import Column, Row
 from ..commands.server import output_of
 from .documents import effective, example, markdown_table
 from .errors import ConfigError
+from .live_command import get_settings, put_settings, set_setting, unset_setting
 from .schema import Leaf
 from .sources import FILE_NAME
 from .startup import Started, sources_of, start
@@ -42,7 +44,19 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 @click.group()
 def config() -> None:
-    """Check, show and begin a configuration: file, environment and flags as `hubbub serve` would read them."""
+    """Check, show and begin a configuration, as `hubbub serve` would read it; get and set what a running server has.
+
+    \b
+    Examples:
+      hubbub config example > hubbub.toml
+      hubbub config check
+      hubbub config get access
+      hubbub config set access.sign_up invite
+    """
+
+
+for _command in (get_settings, set_setting, unset_setting, put_settings):
+    config.add_command(_command)
 
 
 @config.command()

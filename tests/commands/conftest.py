@@ -77,6 +77,13 @@ class Place:
             person.does("signup", name, "--url", self.url, "--password-file", "-", stdin=PASSWORD)
         return person
 
+    def root(self) -> Person:
+        """The first administrator, made by the link where that was not done before."""
+        root = self.stranger("root")
+        if not root.credentials.exists():
+            root.does("signup", "root", "--setup", self.setup_link, "--password-file", "-", stdin=PASSWORD)
+        return root
+
     def stranger(self, name: str) -> Person:
         """Somebody with a home of one's own and nothing in it."""
         return Person(self.folder / name)
@@ -94,10 +101,22 @@ def place() -> Iterator[Place]:
             assert found is not None
             homes = data.parent / "homes"
             place = Place(server, found[0], homes)
-            root = place.stranger("root")
-            root.does(
-                "signup", "root", "--url", server.url, "--setup", found[0], "--password-file", "-", stdin=PASSWORD
-            )
+            place.root()
             yield place
+        finally:
+            server.close()
+
+
+@pytest.fixture
+def fresh() -> Iterator[Place]:
+    """`hubbub serve` with sign-up for the invited, and nobody there."""
+    with data_folder() as data:
+        file = data.parent / "hubbub.toml"
+        file.write_text("[access]\nsign_up = 'invite'\nguests = true\n")
+        server = start_server(data, "--config", str(file), guests=False)
+        try:
+            found = re.search(r"http://\S+/setup#\S+", server.output())
+            assert found is not None
+            yield Place(server, found[0], data.parent / "homes")
         finally:
             server.close()
