@@ -72,6 +72,10 @@ class CredentialFile:
         """
         return self._read().at(url).guests.get(name)
 
+    def guests(self, url: str) -> tuple[str, ...]:
+        """The names of the guests that are kept for a server, the newest last; raises as `find`."""
+        return tuple(self._read().at(url).guests)
+
     def login(self, url: str) -> Login | None:
         """Who is signed in at a server; raises as `find`."""
         return self._read().at(url).login
@@ -96,6 +100,13 @@ class CredentialFile:
     def keep_login(self, url: str, login: Login) -> None:
         """Keep a login in place of the one before; raises as `keep`."""
         with self._changing() as kept:
+            kept.at(url).login = login
+            kept.last = url
+
+    def keep_upgraded(self, url: str, name: str, login: Login) -> None:
+        """Keep the login of an account that was a guest by this name, which there is no more; raises as `keep`."""
+        with self._changing() as kept:
+            kept.at(url).guests.pop(name, None)
             kept.at(url).login = login
             kept.last = url
 

@@ -55,6 +55,7 @@ def show_version(api: Api, call: Call, respond: Respond) -> None:
         "python": platform.python_version(),
         "guests": call.settings.access.guests,
         "sign_up": call.settings.access.sign_up.value,
+        "set_up": api.accounts.setup.token is None,
         "password_min_chars": call.settings.identity.password_min_chars,
     }
     respond(json_response(_OK, codec.encode_json(body)))

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 _UNAUTHENTICATED: Final = 401
 _FORBIDDEN: Final = 403
+_CONFLICT: Final = 409
+_LINK_ADVICE: Final = {
+    _FORBIDDEN: "each start of `hubbub serve` prints another link: take the whole of the newest",
+    _CONFLICT: "sign in with `hubbub login`, or sign up without --setup",
+}
+_SIGN_UP_ADVICE: Final = {
+    "invite": "ask an administrator for an invitation (`hubbub users invite`), and give it with --invitation",
+    "off": "its administrators make accounts (`hubbub users create`), or say who may (the setting access.sign_up)",
+}
 
 
 @click.command()
@@ -76,6 +85,12 @@ def login(
     metavar="LINK",
     help='The link that `hubbub serve` has printed, for the first administrator; "-" asks for it, or reads it from a pipe.',
 )
+@click.option(
+    "--upgrade", is_flag=True, help="Turn the guest that you are here into the account: what it owns stays yours."
+)
+@click.option(
+    "--guest", metavar="NAME", help="Which guest, where you are several.  [default: the login name, or the only one]"
+)
 @json_option
 @click.argument("username", required=False)
 def signup(
@@ -84,6 +99,8 @@ def signup(
     name: str | None,
     invitation: str | None,
     setup: str | None,
+    upgrade: bool,
+    guest: str | None,
     as_json: bool,
     username: str | None,
 ) -> None:
@@ -97,12 +114,17 @@ def signup(
       hubbub signup ada
       hubbub signup ada --name "Ada Lovelace" --invitation -
       hubbub signup ada --setup 'http://127.0.0.1:8000/setup#hbu_...'
+      hubbub signup ada --upgrade                    # as a guest who has talked already
     """
+    upgrade = upgrade or guest is not None
+    if setup is not None and upgrade:
+        raise click.UsageError("--setup makes an account of its own: leave --upgrade and --guest out")
     if invitation is not None and setup is not None:
         raise click.UsageError("--invitation and --setup are two ways in: give one of them")
     with exit_codes() as ending:
         link = told_or_hidden(setup, "Link")
         door = _Door.at(_access_of(link, access), ending, as_json=as_json)
+        known = _guest(door, guest) if upgrade else None
         said = {
             "invitation": told_or_hidden(invitation, "Invitation"),
             "token": None if link is None else link.rpartition("#")[2],
@@ -111,7 +133,9 @@ def signup(
             "name": name,
         }
         body = {field: value for field, value in said.items() if value is not None}
-        door.enter("/auth/signup" if setup is None else "/setup", body)
+        entrance = "/auth/upgrade" if upgrade else "/auth/signup" if setup is None else "/setup"
+        ending.advice = lambda error: reaching_advice(access, error) or _advice_to_comer(error, door, entrance)
+        door.enter(entrance, body, guest=known)
 
 
 @click.command()
@@ -155,7 +179,7 @@ class _Door:
     def at(cls, access: Access, ending: Ending, *, as_json: bool, warn: bool = True) -> _Door:
         from ..client import is_this_machine
 
-        ending.advice = lambda error: reaching_advice(access, error) or _entrance_advice(error)
+        ending.advice = lambda error: reaching_advice(access, error)
         file, output = credential_file(), output_of(as_json=as_json)
         url = url_of(access, file)
         if warn and urlsplit(url).scheme == "http" and not is_this_machine(url):
@@ -174,10 +198,11 @@ class _Door:
         answer = trio.run(run)
         return decode(answer, dict[str, Any]) if answer else None
 
-    def enter(self, path: str, body: Mapping[str, str]) -> None:
-        """Sign in by a call that answers with a session."""
-        answer = self.call("POST", path, body=body)
-        self._keep(_login_of(answer, answer["token"]))
+    def enter(self, path: str, body: Mapping[str, str], *, guest: str | None = None) -> None:
+        """Sign in by a call that answers with a session; `guest` is the name of a kept one that becomes the account."""
+        token = None if guest is None else self.file.find(self.url, guest)
+        answer = self.call("POST", path, body=body, token=token)
+        self._keep(_login_of(answer, answer["token"]), guest=guest)
 
     def enter_with(self, token: str) -> None:
         """Sign in with a token that is there already."""
@@ -190,9 +215,12 @@ class _Door:
         with self._writing():
             self.file.forget_login(self.url)
 
-    def _keep(self, found: Login) -> None:
+    def _keep(self, found: Login, *, guest: str | None = None) -> None:
         with self._writing():
-            self.file.keep_login(self.url, found)
+            if guest is None:
+                self.file.keep_login(self.url, found)
+            else:
+                self.file.keep_upgraded(self.url, guest, found)
         until = "" if found.expires_at is None else f" until {found.expires_at[:10]}"
         self.output.done(
             f"signed in to {self.url} as {found.who} ({found.role}){until}",
@@ -216,12 +244,44 @@ def _login_of(answer: Mapping[str, Any], token: str, *, is_key: bool = False) ->
     return Login(token, user.get("username") or user["name"], user["role"], answer.get("expires_at"), is_key)
 
 
-def _entrance_advice(error: Exception) -> str | None:
-    from ..refusals import Refused
+def _advice_to_comer(error: Exception, door: _Door, entrance: str) -> str | None:
+    """What somebody does who was not let in. The server's own words say why; who may get in it tells anybody."""
+    from ..refusals import Refused, TalkError
 
-    if isinstance(error, Refused) and error.status == _FORBIDDEN:
-        return "its administrators make accounts (`hubbub users create`), or say who may (the setting access.sign_up)"
-    return None
+    if isinstance(error, Refused) and error.status == _UNAUTHENTICATED:
+        return "the guest is over: leave --upgrade out, and an account is made"
+    if not isinstance(error, Refused) or error.status not in (_FORBIDDEN, _CONFLICT):
+        return None
+    try:
+        about = door.call("GET", "/version")
+    except TalkError:
+        return None
+    set_up = about.get("set_up", True)
+    if entrance == "/setup":
+        return _LINK_ADVICE[error.status] if set_up == (error.status == _CONFLICT) else None
+    if error.status == _CONFLICT:  # the user name is taken
+        return None
+    if not set_up:
+        return "give it with --setup LINK"
+    return _SIGN_UP_ADVICE.get(about.get("sign_up"))
+
+
+def _guest(door: _Door, name: str | None) -> str:
+    """The name of the kept guest that is meant.
+
+    Raises:
+        TalkError: there is none, or it cannot be told which.
+    """
+    from ..refusals import TalkError
+
+    known = door.file.guests(door.url)
+    if name is None:
+        name = login_name() if login_name() in known or len(known) != 1 else known[0]
+    if name in known:
+        return name
+    if not known:
+        raise TalkError(f"you are no guest at {door.url}: leave --upgrade out, and an account is made")
+    raise TalkError(f"you are no guest {name!r} at {door.url}: say --guest and one of {', '.join(known)}")
 
 
 def _access_of(link: str | None, access: Access) -> Access:

@@ -211,8 +211,18 @@ def invite(access: Access, role: str, as_json: bool, label: str) -> None:
         server.output.done(answer["invitation"], answer)
         if not server.output.as_json:
             server.output.note(f"good for one account until {answer['expires_at']}, by `hubbub signup --invitation -`")
+            await _say_of_use(server)
 
     carry_out(access, make, as_json=as_json)
+
+
+async def _say_of_use(server: Server) -> None:
+    """Say where an invitation opens nothing, or nobody needs one."""
+    policy = (await server.ask("GET", "/version")).get("sign_up")
+    if policy == "off":
+        server.output.note("sign-up is off, with an invitation too, until `hubbub config set access.sign_up invite`")
+    elif policy == "open":
+        server.output.note("sign-up is open: anybody makes an account without an invitation, as a member")
 
 
 @users.command()

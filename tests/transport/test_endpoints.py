@@ -49,6 +49,9 @@ async def test_health_and_version(autojump_clock: MockClock) -> None:
         said = body(await there.call("GET", "/api/v1/version"))
         assert said["name"] == "hubbub"
         assert (said["guests"], said["sign_up"], said["password_min_chars"]) == (True, "off", 8)
+        assert said["set_up"] is False
+        there.setup.close()
+        assert body(await there.call("GET", "/api/v1/version"))["set_up"] is True
         there.engine.drain()
         assert (await there.call("GET", "/health")).status == 200
         answer = await there.call("GET", "/health/ready")

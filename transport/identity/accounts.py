@@ -180,16 +180,23 @@ class Accounts:
         """The invitation that somebody comes with; None where none is needed."""
         if application.invitation is None:
             if policy is not SignUp.OPEN:
-                raise Forbidden(
-                    "accounts are for the invited" if policy is SignUp.INVITE else "nobody can sign up here"
-                )
+                raise Forbidden(self._why_closed(policy))
             return None
         if policy is SignUp.OFF:
-            raise Forbidden("nobody can sign up here")
+            raise Forbidden("nobody can sign up here, the invited neither")
         found = await self.store.find_invitation(secret.digest(application.invitation))
         if found is None or found.used_by is not None or found.expires_at_ms <= self._now_ms():
             raise NotFound("no such invitation: it is unknown, used or over")
         return found
+
+    def _why_closed(self, policy: SignUp) -> str:
+        """What somebody hears who comes without an invitation. That a server waits for its link is no secret: the link's own
+        endpoint says so to anybody, with its status."""
+        if self.setup.token is not None:
+            return "this server has no administrator yet: the link that it has printed makes the first"
+        if policy is SignUp.INVITE:
+            return "accounts are for the invited, and no invitation was shown"
+        return "nobody can sign up here"
 
     @staticmethod
     def _role_of(invitation: Invitation | None) -> ServerRole:

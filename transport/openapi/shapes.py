@@ -179,6 +179,7 @@ class Version(Struct):
     python: str
     guests: Annotated[bool, Meta(description="Whether anyone may become a guest.")]
     sign_up: Annotated[Literal["open", "invite", "off"], Meta(description="Who may make an account.")]
+    set_up: Annotated[bool, Meta(description="False while the server waits for its first administrator.")]
     password_min_chars: Annotated[int, Meta(ge=8, le=64, description="Least length of a new password.")]
 
 

@@ -85,12 +85,15 @@ async def test_a_setup_that_failed_may_be_tried_again(nursery: trio.Nursery) -> 
 async def test_who_may_sign_up(nursery: trio.Nursery) -> None:
     """Anybody, the invited, or nobody; each invitation once, with the role that it gives."""
     desk = Desk(nursery)
+    for policy in (SignUp.INVITE, SignUp.OFF):
+        with pytest.raises(Forbidden, match="no administrator yet"):
+            await desk.people.sign_up(asked("bob"), policy, SETTINGS)
     admin = await desk.people.make_first_admin(desk.setup.token or "", asked("root"), SETTINGS)
     member = await desk.people.sign_up(asked("Ada", name="Ada L."), SignUp.OPEN, SETTINGS)
     principal = member.credential.principal
     assert (principal.role, principal.author.name, member.credential.username) == (ServerRole.MEMBER, "Ada L.", "ada")
-    for policy in (SignUp.INVITE, SignUp.OFF):
-        with pytest.raises(Forbidden):
+    for policy, why in ((SignUp.INVITE, "for the invited"), (SignUp.OFF, "nobody")):
+        with pytest.raises(Forbidden, match=why):
             await desk.people.sign_up(asked("bob"), policy, SETTINGS)
     secret, _ = await desk.people.invite(admin.credential, ServerRole.ADMIN, "for Bob", SETTINGS)
     with pytest.raises(Forbidden):
