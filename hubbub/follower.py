@@ -16,7 +16,7 @@ from .credentials import Identity
 from .refusals import Refused, TalkError, Unreachable
 from .stream_reader import StreamReader, StreamTooLong
 from .terminal import Terminal
-from .timeline import Due, Ended, Missing, Opened, Passed, Rewound, Step, Timeline
+from .timeline import Due, Ended, Missing, Opened, Passed, Replaced, Rewound, Step, Timeline
 
 _HTTP_UNAUTHORIZED: Final = 401
 _HTTP_GONE: Final = 410
@@ -45,6 +45,7 @@ class Follower:
     Args:
         after: offset to start after, or None to start with what happens from now on.
         count: end after this many messages, or None to go on for ever.
+        again: show all of a history that has taken the place of the one that was followed, as after a restore.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Follower:
         conversation: str,
         after: int | None,
         count: int | None = None,
+        again: bool = False,
         pace: Pace | None = None,
     ) -> None:
         pace = pace or Pace()
@@ -63,7 +65,7 @@ class Follower:
         self._identity = identity
         self._terminal = terminal
         self._conversation = conversation
-        self._timeline = Timeline(after)
+        self._timeline = Timeline(after, again=again)
         self._left = count
         self._backoff = Backoff(pace.first_s, pace.most_s)
         self._was_open = False
@@ -131,6 +133,11 @@ class Follower:
                 await self._fetch(upto, reason, token)
             case Rewound(was, offset):
                 self._terminal.warn(f"the log ends at offset {offset}, before {was}: going on with what comes now")
+            case Replaced(was, offset):
+                self._terminal.warn(
+                    f"the history of {self._conversation} was replaced at the server, as by a restore (you were at offset {was}):"
+                    f" going on with what comes after offset {offset}; --all shows all of it"
+                )
             case Ended(code):
                 return f"the server ended the stream ({code})"
         return None

@@ -73,13 +73,26 @@ class Rewound:
 
 
 @attrs.frozen
+class Replaced:
+    """Another log stands in the place of the one that was followed, as after a restore; the reader goes on at its head.
+
+    Attributes:
+        was: how far the reader was in the log before.
+        offset: the head of this one.
+    """
+
+    was: int
+    offset: int
+
+
+@attrs.frozen
 class Ended:
     """The server ends the stream on purpose."""
 
     code: str
 
 
-Step = Opened | Due | Passed | Missing | Rewound | Ended
+Step = Opened | Due | Passed | Missing | Rewound | Replaced | Ended
 
 
 class Timeline:
@@ -87,9 +100,12 @@ class Timeline:
 
     Args:
         after: offset to start after, or None to start with what happens from now on.
+        again: where another log takes the place of the one that was followed, all of it is missing. Without, most of it would be
+            what was shown before: it goes on with what is new.
     """
 
-    def __init__(self, after: int | None) -> None:
+    def __init__(self, after: int | None, *, again: bool = False) -> None:
+        self._again = again
         self._epoch: str | None = None
         self._offset = after
 
@@ -135,7 +151,10 @@ class Timeline:
         was, old_epoch = self.offset, self._epoch
         self._epoch = stand.epoch
         if old_epoch is not None and old_epoch != stand.epoch:
-            self._offset = 0  # another log: all of it is new to us
+            if not self._again:
+                self._offset = stand.offset
+                return (Replaced(was, stand.offset),)
+            self._offset = 0
         elif was > stand.offset:
             self._offset = stand.offset
             return (Rewound(was, stand.offset),)

@@ -39,10 +39,14 @@ def screen(*, chatty: bool = False) -> Screen:
     return Screen(out=io.StringIO(), err=io.StringIO(), chatty=chatty)
 
 
-async def follow(server: ScriptedServer, shown: Screen, *, after=None, count=None, identity=None, room=ROOM) -> None:
+async def follow(
+    server: ScriptedServer, shown: Screen, *, after=None, count=None, identity=None, room=ROOM, again=False
+) -> None:
     async with open_client(server.url) as client:
         identity = GivenToken("good") if identity is None else identity(client)
-        follower = Follower(client, identity, shown, conversation=room, after=after, count=count, pace=FAST)
+        follower = Follower(
+            client, identity, shown, conversation=room, after=after, count=count, again=again, pace=FAST
+        )
         with trio.fail_after(20):
             await follower.run()
 
@@ -117,12 +121,31 @@ async def test_it_resumes_with_the_last_offset_and_the_epoch():
     assert (second.headers["last-event-id"], second.query) == ("2", {"epoch": "e1"})
 
 
-async def test_another_log_in_the_place_of_the_old_one_is_shown_from_its_start():
-    """A changed epoch is said aloud, and the new log's messages are fetched, over several pages, before it goes on live."""
+async def test_after_a_restore_it_goes_on_with_what_comes_now():
+    """A changed epoch is said in one line, and nothing that stands in the new log already is shown."""
     server, shown = ScriptedServer(), screen()
     for number in range(5):
         server.say(f"old {number}")
     async with server.serving(), following(server, shown, after=3):
+        await until(lambda: shown.texts == ["old 3", "old 4"])
+        server.recreate("e2")
+        for number in range(3):
+            server.say(f"kept {number}")
+        await until(lambda: "replaced" in shown.warnings())
+        server.say("live")
+        await until(lambda: len(shown.texts) == 3)
+    assert shown.texts[2:] == ["live"]
+    [said] = [line for line in shown.warnings().splitlines() if "replaced" in line]
+    assert "after offset 3; --all" in said
+    assert "fetching" not in shown.warnings()
+
+
+async def test_another_log_in_the_place_of_the_old_one_is_shown_from_its_start_where_that_is_wanted():
+    """A changed epoch is said aloud, and the new log's messages are fetched, over several pages, before it goes on live."""
+    server, shown = ScriptedServer(), screen()
+    for number in range(5):
+        server.say(f"old {number}")
+    async with server.serving(), following(server, shown, after=3, again=True):
         await until(lambda: shown.texts == ["old 3", "old 4"])
         server.recreate("e2")
         expected = [server.say(f"new {number}")["text"] for number in range(8)]
@@ -136,7 +159,7 @@ async def test_a_fetch_that_breaks_half_way_goes_on_where_it_was():
     """Pages that came are not shown twice when the next one is lost."""
     server, shown = ScriptedServer(), screen()
     server.say("old")
-    async with server.serving(), following(server, shown, after=0):
+    async with server.serving(), following(server, shown, after=0, again=True):
         await until(lambda: shown.texts == ["old"])
         server.faults["messages"] = deque([b"", "drop", problem(503, "busy", "after")])
         server.recreate("e2")

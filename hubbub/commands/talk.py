@@ -80,6 +80,7 @@ def post(
 @with_access(guests=True)
 @click.option("--since", type=click.IntRange(min=0), metavar="OFFSET", help="Begin after this offset.")
 @click.option("--from-start", is_flag=True, help="Begin with the first message.")
+@click.option("--all", "again", is_flag=True, help="After a restore of the server, print all of its history again.")
 @click.option("--json", "as_json", is_flag=True, help="Print messages as JSON, one a line.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
 @click.argument("conversation", shell_complete=complete_rooms)
@@ -87,6 +88,7 @@ def follow(
     access: Access,
     since: int | None,
     from_start: bool,
+    again: bool,
     as_json: bool,
     count: int | None,
     conversation: str,
@@ -96,6 +98,9 @@ def follow(
     It begins with what comes from now on, unless --since or --from-start say otherwise. Each message is printed once and in
     order, also when the network breaks or the server restarts: it reconnects and goes on where it was. It ends
     when the server refuses (unknown conversation, token not valid).
+
+    Where the server was restored from a backup meanwhile, its history is another one: a line on standard error says so, and
+    it goes on with what comes from then on. --all prints the whole history that is there now.
 
     Without a login and without a token it reads as a guest, whose token is kept in ~/.config/hubbub/credentials.json.
 
@@ -115,7 +120,13 @@ def follow(
         check_conversation(conversation)
         after, terminal = 0 if from_start else since, server.output.terminal
         follower = Follower(
-            server.client, server.identity, terminal, conversation=conversation, after=after, count=count
+            server.client,
+            server.identity,
+            terminal,
+            conversation=conversation,
+            after=after,
+            count=count,
+            again=again,
         )
         await _while_read(follower.run)
 
