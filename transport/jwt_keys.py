@@ -74,7 +74,7 @@ def hmac_key(secret: str) -> VerificationKey:
         raise ValueError("an HMAC secret is no PEM key: give that as a public key")
     algorithms = frozenset(name for name, size in _HMAC_BYTES.items() if len(data) >= size)
     if not algorithms:
-        raise ValueError("an HMAC secret has at least 32 bytes")
+        raise ValueError("an HMAC secret has at least 32 bytes: `openssl rand -hex 32` makes one")
     return VerificationKey(algorithms, OctKey.import_key(data))
 
 

@@ -66,7 +66,11 @@ class JwtSettings:
 
     hmac_secrets: tuple[str, ...] = attrs.field(
         default=(), repr=False, validator=_secrets,
-        metadata={"help": "secrets shared with who signs, 32 bytes or more; several while one replaces another", "secret": True},
+        metadata={
+            "help": "secrets shared with who signs, each of 32 bytes or more (`openssl rand -hex 32` makes one);"
+            " several while one replaces another",
+            "secret": True,
+        },
     )  # fmt: skip
     hmac_secret_files: tuple[Path, ...] = attrs.field(
         default=(), validator=_few, metadata={"help": "files with one such secret each"}

@@ -80,6 +80,19 @@ def test_what_is_in_force_and_why(tmp_path: Path) -> None:
     assert "hunter2" not in shown.output + told.output
 
 
+def test_a_short_secret_says_what_is_long_enough(tmp_path: Path) -> None:
+    """In the file and in a file of its own: the least length, how to make one, and nothing of the secret."""
+    secret, file = tmp_path / "secret", tmp_path / "a.toml"
+    secret.write_text("hunter2\n")
+    for line in ("hmac_secrets = ['hunter2']", f"hmac_secret_files = ['{secret}']"):
+        file.write_text(f"[jwt]\n{line}\n")
+        said = run("check", "--config", str(file), "--data", str(tmp_path))
+        assert said.exit_code == 1
+        assert "32 bytes" in said.output
+        assert "openssl rand -hex 32" in said.output
+        assert "hunter2" not in said.output
+
+
 def test_nothing_was_said(tmp_path: Path) -> None:
     """What was typed is shown all the same."""
     done = run("show", "--data", str(tmp_path))
