@@ -165,8 +165,11 @@ class Authenticator:
             return credential if is_away or not self._store.health().ready else None
         return None
 
-    async def find(self, digest: bytes) -> Credential | None:
-        """Ask the store whom one of our own tokens stands for now; None where it is unknown. Remembers it.
+    async def find(self, digest: bytes, *, as_use: bool = True) -> Credential | None:
+        """Ask the store whom one of our own tokens stands for now; None where it is unknown.
+
+        Args:
+            as_use: somebody has shown it: it is remembered, and that it is in use is written down.
 
         Raises:
             TokenExpired: its time is over.
@@ -177,9 +180,9 @@ class Authenticator:
             asked = self._remembered.forgotten
             holder = await self._store.accounts.find_token(digest)
             if asked == self._remembered.forgotten:
-                return None if holder is None else await self._judged(holder, digest)
+                return None if holder is None else await self._judged(holder, digest, as_use=as_use)
 
-    async def _judged(self, holder: Holder, digest: bytes) -> Credential | None:
+    async def _judged(self, holder: Holder, digest: bytes, *, as_use: bool) -> Credential | None:
         lifetimes = Lifetimes(idle_ms=round(self._settings().session_idle_s * 1000), touch_ms=_TOUCH_MS)
         match judge(holder, digest, lifetimes, self._now_ms()):
             case Verdict.UNKNOWN:
@@ -193,6 +196,8 @@ class Authenticator:
                 return None
             case Verdict.GOOD:
                 credential = _credential(holder)
+                if not as_use:
+                    return credential
                 if digest == holder.token.digest:  # a former one is good for moments only
                     self._remembered.add(digest, credential, self._now_ms())
                 if due_for_touch(holder, lifetimes, self._now_ms()):

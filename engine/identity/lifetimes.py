@@ -68,5 +68,7 @@ def over_at_ms(holder: Holder, lifetimes: Lifetimes) -> float:
 
 
 def due_for_touch(holder: Holder, lifetimes: Lifetimes, now_ms: int) -> bool:
-    """Whether this use is to be written down."""
+    """Whether this use is to be written down: the first one of a key, and later ones now and then."""
+    if not holder.token.used:
+        return True
     return now_ms - holder.token.last_used_at_ms >= lifetimes.touch_ms

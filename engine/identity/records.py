@@ -81,7 +81,7 @@ class TokenRecord:
         user: whom it stands for.
         label: what its user calls it, or the program that logged in; for people.
         scopes: what it may be used for; a session may be used for everything that its user may do.
-        last_used_at_ms: some minutes coarse.
+        last_used_at_ms: some minutes coarse; when it was made, where it was never used.
         expires_at_ms: when it ends whatever happens; None never.
         former_digest: of the token before the last rotation, or None.
         former_until_ms: until when that one is still good.
@@ -98,6 +98,11 @@ class TokenRecord:
     scopes: frozenset[Scope] = ALL_SCOPES
     former_digest: bytes | None = attrs.field(default=None, repr=False)
     former_until_ms: int = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was asked with it; a session is made by a login, which is a use."""
+        return self.kind is TokenKind.SESSION or self.last_used_at_ms > self.created_at_ms
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ _KEYS: Final = (
     Column("label", "label", free=True),
     Column("may", "scopes"),
     Column("made", "created_at", time=True),
-    Column("last used", "last_used_at", time=True),
+    Column("last used", "last_used_at", time=True, none="never"),
     Column("until", "expires_at", time=True),
 )
 _SCOPES: Final = click.Choice(["read", "write", "manage", "account", "admin"])

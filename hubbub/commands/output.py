@@ -37,6 +37,7 @@ class Column:
         right: numbers stand on the right.
         time: a time, which people see in their own zone.
         free: a text that people chose, which a narrow table folds. Anything else is copied, and stays in one piece.
+        none: what is said where there is no value.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Column:
     right: bool = False
     time: bool = False
     free: bool = False
+    none: str = ""
 
     def text(self, row: Row, *, local: bool) -> str:
         """The value in words: nothing for none, yes and no, a list with commas."""
@@ -51,7 +53,7 @@ class Column:
         for part in self.key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
-            return ""
+            return self.none
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, list):

@@ -243,7 +243,7 @@ class MemoryAccounts:
                 digest=digest,
                 former_digest=token.digest,
                 former_until_ms=former_until_ms,
-                last_used_at_ms=now_ms,
+                last_used_at_ms=now_ms if token.kind is TokenKind.SESSION else token.last_used_at_ms,
                 expires_at_ms=expires_at_ms,
             )
             self._tokens[token_id] = token

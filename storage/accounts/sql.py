@@ -153,7 +153,7 @@ delete from tokens where id in (
 """
 
 ROTATE_TOKEN: Final = f"""
-update tokens t set digest = $3, last_used_at = {at(5)},
+update tokens t set digest = $3, last_used_at = case when t.kind = 'session' then {at(5)} else t.last_used_at end,
     former = case when t.digest = $3 then t.former else t.digest end,
     former_until = case when t.digest = $3 then t.former_until else {at(6)} end, expires_at = {at(7)}
 where t.user_id = $1 and t.id = $2 and ($4::bytea is null or t.digest = $4 or t.digest = $3)

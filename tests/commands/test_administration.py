@@ -23,12 +23,15 @@ def test_a_key_is_shown_once_rotated_and_revoked(place: Place) -> None:
     [key] = ida.reads("keys")
     assert (key["label"], key["scopes"]) == ("report", ["read"])
     assert secret not in json.dumps(key)
+    assert key["last_used_at"] is None
+    assert "\tnever\t" in ida.does("keys")
     elsewhere = place.stranger("script-of-ida")
     assert elsewhere.does("rooms", "--url", place.url, HUBBUB_TOKEN=secret)
     assert elsewhere.fails(77, "post", "lobby", "hi", "--url", place.url, HUBBUB_TOKEN=secret)
     fresh = ida.does("keys", "rotate", key["id"]).strip()
     assert fresh != secret
     assert "revoked" in elsewhere.fails(77, "rooms", "--url", place.url, HUBBUB_TOKEN=secret)
+    assert ida.reads("keys")[0]["last_used_at"] > key["created_at"]
     assert ida.does("keys", "revoke", key["id"]) == f"revoked {key['id']}\n"
     elsewhere.fails(77, "rooms", "--url", place.url, HUBBUB_TOKEN=fresh)
     assert ida.reads("keys") == []

@@ -107,7 +107,7 @@ def key_json(key: TokenRecord) -> dict[str, object]:
         "label": key.label,
         "scopes": scopes_json(key.scopes),
         "created_at": codec.rfc3339(key.created_at_ms),
-        "last_used_at": codec.rfc3339(key.last_used_at_ms),
+        "last_used_at": codec.rfc3339(key.last_used_at_ms) if key.used else None,
         "expires_at": time_or_none(key.expires_at_ms),
     }
 

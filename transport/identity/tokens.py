@@ -128,7 +128,8 @@ class Tokens:
 
     async def _issued(self, token: str) -> Issued:
         """Read back whom it stands for: the user may have changed since it was read for making the token."""
-        credential = await self._auth.find(secret.digest(token))
+        is_use = not token.startswith(secret.KEY)  # who logs in is there; a key may wait for years
+        credential = await self._auth.find(secret.digest(token), as_use=is_use)
         if credential is None:
             raise Unauthenticated(_REVOKED)
         return Issued(token, credential)

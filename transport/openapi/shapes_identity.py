@@ -157,7 +157,9 @@ class Key(Struct):
     label: Label
     scopes: list[Scope]
     created_at: Timestamp
-    last_used_at: Annotated[Timestamp, Meta(description="Some minutes coarse.")]
+    last_used_at: Annotated[
+        Timestamp | None, Meta(description="Some minutes coarse; null for one that was never used.")
+    ]
     expires_at: Timestamp | None
 
 

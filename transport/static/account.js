@@ -164,7 +164,7 @@ export class AccountPanel {
     const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
     const until =
       key.expires_at === null ? "no end" : `${over ? "ended" : "until"} ${day.format(new Date(key.expires_at))}`;
-    const use = key.last_used_at === key.created_at ? "not used yet" : `used ${sinceText(key.last_used_at, now_ms)}`;
+    const use = key.last_used_at === null ? "not used yet" : `used ${sinceText(key.last_used_at, now_ms)}`;
     const what = element("div", "what", "", element("strong", "", label));
     what.append(element("span", "help", `${key.scopes.join(", ")} · ${until} · ${use}`));
     const actions = element("div", "do", "", sureButton("Rotate", label, () => this.#rotate(key)));

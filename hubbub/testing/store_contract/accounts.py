@@ -337,6 +337,24 @@ class AccountStoreContract:
         await accounts.end_tokens(ada.id)
         assert await rotate(b"\x05" * 32, None) is None
 
+    async def test_rotating_a_key_is_no_use_of_it(self, accounts: AccountStore) -> None:
+        """Whoever manages keys rotates them; that of a session is by who is there."""
+        ada = user("ada")
+        await accounts.add_user(ada, now_ms=NOW_MS)
+        held = attrs.evolve(token(ada), kind=TokenKind.KEY, last_used_at_ms=NOW_MS, created_at_ms=NOW_MS)
+        await accounts.add_token(held)
+        rotated = await accounts.rotate_token(
+            ada.id,
+            held.id,
+            b"\x02" * 32,
+            former=None,
+            now_ms=NOW_MS + 50_000,
+            former_until_ms=NOW_MS,
+            expires_at_ms=None,
+        )
+        assert rotated is not None
+        assert (rotated.used, rotated.last_used_at_ms) == (False, NOW_MS)
+
     async def test_touching_says_which_tokens_exist(self, accounts: AccountStore) -> None:
         """And moves the time of their last use, never back."""
         ada = user("ada")

@@ -88,4 +88,13 @@ def test_using_a_session_moves_its_idle_end(holder: Holder, lifetimes: Lifetimes
     end = over_at_ms(used, lifetimes)
     if holder.token.expires_at_ms is not None:
         assert end <= holder.token.expires_at_ms
-    assert due_for_touch(used, lifetimes, now_ms) == (lifetimes.touch_ms == 0)
+    assert due_for_touch(used, lifetimes, now_ms) == (lifetimes.touch_ms == 0 or not used.token.used)
+
+
+@given(holders(), LIFETIMES, TIMES)
+def test_the_first_use_of_a_key_is_written_down(holder: Holder, lifetimes: Lifetimes, now_ms: int) -> None:
+    """At once, however soon it comes; a session has been used when it is made."""
+    fresh = attrs.evolve(holder.token, last_used_at_ms=holder.token.created_at_ms)
+    assert fresh.used is (fresh.kind is TokenKind.SESSION)
+    assert fresh.used or due_for_touch(attrs.evolve(holder, token=fresh), lifetimes, now_ms)
+    assert attrs.evolve(fresh, last_used_at_ms=fresh.created_at_ms + 1).used
