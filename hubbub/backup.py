@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from .database import Place, UpkeepError, exit_codes, place_of, place_options, reach
+
+if TYPE_CHECKING:
+    from .storage.upkeep import Contents
 
 _LOCK_WAIT_S: Final = 1.0
 
@@ -27,7 +30,8 @@ def backup(config_file: Path | None, data: Path | None, database_url: str | None
     """Write everything a server keeps in its database into a new FILE, also while the server runs.
 
     It is one moment of the database, and a file that only you can read: all messages are in it. What the data directory holds
-    besides the database (the operator's token, settings made by admins) is not.
+    besides the database (the operator's token, settings made by admins) is not. What is printed names the database, and counts
+    its rows as they were just before.
 
     \b
     Examples:
@@ -36,9 +40,8 @@ def backup(config_file: Path | None, data: Path | None, database_url: str | None
     """
     place = place_of(config_file, data=data, database_url=database_url)
     with exit_codes(), _progress() as said:
-        size_bytes = _run_backup(place, file.absolute(), said)
-        text = f"wrote {file} ({size_bytes:,} bytes)"
-        click.echo(json.dumps({"file": str(file), "bytes": size_bytes}) if as_json else text)
+        size_bytes, found = _run_backup(place, file.absolute(), said)
+        click.echo(_as_json(place, file, size_bytes, found) if as_json else _as_text(place, file, size_bytes, found))
 
 
 @click.command()
@@ -62,19 +65,33 @@ def restore(config_file: Path | None, data: Path | None, database_url: str | Non
         click.echo(json.dumps({"conversations": conversations}) if as_json else text)
 
 
-def _run_backup(place: Place, file: Path, said: Callable[[str], None]) -> int:
+def _as_json(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
+    where = {"data": str(place.data)} if place.host() is None else {"host": place.host()}
+    database = {"name": found.name, **where, "bytes": found.size_bytes, "rows": dict(found.rows)}
+    return json.dumps({"file": str(file), "bytes": size_bytes, "database": database})
+
+
+def _as_text(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
+    host = place.host()
+    where = f"the embedded database of {place.data}" if host is None else f"the database {found.name} at {host}"
+    rows = f"{sum(found.rows.values()):,} rows in {len(found.rows)} tables"
+    return f"wrote {file} ({size_bytes:,} bytes): {where}, {found.size_bytes:,} bytes on disk, {rows}"
+
+
+def _run_backup(place: Place, file: Path, said: Callable[[str], None]) -> tuple[int, Contents]:
     import trio
 
     from .storage.dump import dump, find_programs
     from .storage.upkeep import Upkeep
 
-    async def run() -> int:
+    async def run() -> tuple[int, Contents]:
         async with reach(place, alone=False) as reached:
             async with Upkeep.open(reached.where) as upkeep:
                 if not await upkeep.has_rooms():
                     raise UpkeepError("there is nothing of hubbub in this database")
+                found = await upkeep.contents()
             bin_dir = reached.bin_dir or await find_programs(reached.major)
-            return await dump(reached.where, bin_dir, file, said)
+            return await dump(reached.where, bin_dir, file, said), found
 
     return trio.run(run)
 

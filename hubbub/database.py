@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import click
@@ -48,6 +49,15 @@ class Place:
     database_url: str | None = attrs.field(repr=False)
     embedded: EmbeddedSettings
     serve: ServeSettings
+
+    def host(self) -> str | None:
+        """Where a database of a URL is, as the URL says: a host with its port, or several; None for the embedded one."""
+        if self.database_url is None:
+            return None
+        parts = urlsplit(self.database_url)
+        asked = dict(parse_qsl(parts.query))
+        host = parts.netloc.rpartition("@")[2] or asked.get("host", "localhost")
+        return f"{host}:{asked['port']}" if "port" in asked else host
 
 
 @attrs.frozen

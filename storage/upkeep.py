@@ -23,6 +23,7 @@ from .ports import RowsRefused, StoreInUse
 
 _QUERY_S: Final = 10.0
 _RENEW_S: Final = 600.0
+_COUNT_S: Final = 600.0
 _NAME: Final = "hubbub upkeep"
 _POLL_S: Final = 0.05
 
@@ -38,6 +39,10 @@ _WATCHED: Final = (
 _STATE: Final = """
 select extract(epoch from clock_timestamp())::float8, pg_is_in_recovery(), pg_database_size(current_database()),
     (select count(*) from pg_stat_activity where backend_type = 'client backend')
+"""
+_NAME_AND_SIZE: Final = "select current_database(), pg_database_size(current_database())"
+_TABLES: Final = """
+select c.relname::text from pg_class c where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace order by 1
 """
 _HAS_ROOMS: Final = "select to_regclass('conversations') is not null"
 _TRY_WRITE: Final = """
@@ -70,6 +75,21 @@ class DatabaseFacts:
     size_bytes: int
     connections: int
     holder: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Contents:
+    """What is in a database.
+
+    Attributes:
+        name: of the database.
+        size_bytes: on disk.
+        rows: by table, counted at this moment.
+    """
+
+    name: str
+    size_bytes: int
+    rows: Mapping[str, int]
 
 
 class Upkeep:
@@ -111,6 +131,15 @@ class Upkeep:
             connections=connections,
             holder=await self.holder(),
         )
+
+    async def contents(self) -> Contents:
+        """Count what there is; reads every table. Raises StoreUnavailable where the connection fails."""
+        [(name, size_bytes)] = await self._session.fetch(_NAME_AND_SIZE, timeout_s=_QUERY_S)
+        rows: dict[str, int] = {}
+        for (table,) in await self._session.fetch(_TABLES, timeout_s=_QUERY_S):
+            quoted = table.replace('"', '""')
+            [(rows[table],)] = await self._session.fetch(f'select count(*) from "{quoted}"', timeout_s=_COUNT_S)  # noqa: S608
+        return Contents(name=name, size_bytes=size_bytes, rows=rows)
 
     async def try_to_write(self) -> str | None:
         """Make a table with a row and roll it back; gives why that does not go, or None."""

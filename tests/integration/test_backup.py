@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,8 @@ async def _backup_under_load(server: Server) -> None:
         load = asyncio.create_task(_post_on(who, 200))
         told = await asyncio.to_thread(command, "backup", "--data", server.home / "data", file)
         assert told.startswith(f"wrote {file}")
+        assert f"the embedded database of {server.home / 'data'}, " in told
+        assert re.search(r"[\d,]+ bytes on disk, [\d,]+ rows in \d+ tables$", told.strip())
         await load
         epoch, head = await epoch_of(who), len(await who.pages(ROOM))
         token = who.token

@@ -37,6 +37,18 @@ async def test_migrating_is_what_a_start_does(postgres: PostgresServer, database
         await store.create(record())
 
 
+async def test_rows_are_counted_by_table(postgres: PostgresServer, database: str) -> None:
+    """Of every table that there is, with the database's own name and size."""
+    async with PostgresStore.open(postgres.url(database)) as store:
+        await store.create(record())
+    async with Upkeep.open(postgres.url(database)) as upkeep:
+        found = await upkeep.contents()
+    assert found.name == database
+    assert found.size_bytes > 1_000_000
+    assert found.rows["conversations"] == 1
+    assert len(found.rows) == int(postgres.sql(database, "select count(*) from pg_tables where schemaname = 'public'"))
+
+
 async def test_a_running_server_is_named_and_left_alone(postgres: PostgresServer, database: str) -> None:
     """Looking goes on beside it; the lock is refused, with its name."""
     url = postgres.url(database)

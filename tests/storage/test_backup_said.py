@@ -1,0 +1,41 @@
+"""What `hubbub backup` says it has written, of a Postgres that is somebody else's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hubbub.cli import cli
+
+from .postgres_server import PostgresServer
+
+
+@pytest.mark.postgres
+def test_a_backup_says_of_what(postgres: PostgresServer, database: str, tmp_path: Path) -> None:
+    """Host, name, size and rows, in words and as JSON; the password in neither."""
+    url = postgres.url(database)
+    where = (
+        "--data",
+        str(tmp_path / "data"),
+        "--database-url",
+        url + ("&" if "?" in url else "?") + "password=hunter2",
+    )
+    assert run("migrate", *where).exit_code == 0
+    said = run("backup", *where, str(tmp_path / "a.dump"))
+    assert said.exit_code == 0, said.output
+    assert f"the database {database} at " in said.output
+    assert "rows in " in said.output
+    told = run("backup", *where, "--json", str(tmp_path / "b.dump"))
+    found = json.loads(told.output)["database"]
+    assert found["name"] == database
+    assert found["bytes"] > 0
+    assert found["rows"]["conversations"] == 0
+    assert "hunter2" not in said.output + told.output
+
+
+def run(*arguments: str) -> Result:
+    """A command of ours."""
+    return CliRunner().invoke(cli, arguments)
