@@ -290,9 +290,7 @@ async def test_memory_is_bounded() -> None:
     """The token that was remembered longest ago is forgotten first; what is forgotten leaves nothing."""
     remembered = Remembered(3)
     for number in range(4):
-        principal = attrs.evolve(
-            _credential().principal, author=attrs.evolve(_credential().principal.author, id=f"u{number}")
-        )
+        principal = attrs.evolve(_credential().principal, author=Author(f"u{number}", "Ada"))
         remembered.add(bytes([number]), attrs.evolve(_credential(), principal=principal), number)
     assert [remembered.get(bytes([number])) is not None for number in range(4)] == [False, True, True, True]
     remembered.add(b"\x03", _credential(), 9)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +134,7 @@ def test_each_refusal_is_the_documented_one(body: dict[str, Any], error: type[En
 
 def test_what_is_composed_says_by_which_request_it_came() -> None:
     """A post, a change and a change of a membership; and an event that is made of one does not."""
-    session, stamp = client(), attrs.evolve(STAMP, request_id="asked-1")
+    session, stamp = client(), msgspec.structs.replace(STAMP, request_id="asked-1")
     wish = MemberChange(user=ADA.author, action=MemberAction.JOIN)
     composed = [
         session.post("room", {"text": "hi"}, stamp, unheard),
