@@ -16,7 +16,7 @@ from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
 from ..engine.identity import rules
 from ..engine.identity.records import TokenKind
-from .answers import json_response, problem_of
+from .answers import about, json_response, problem_of
 from .api import Api
 from .auth import Credential
 from .call import Call
@@ -132,7 +132,9 @@ def _log_in_later(api: Api, call: Call, respond: Respond, status: int, issue: Ca
     head = call.request.head
 
     async def work() -> Response:
-        return logged_in(status, await issue(), head, api.engine.now_ms(), secure=api.secure)
+        issued = await issue()
+        user_id = issued.credential.principal.id
+        return about(logged_in(status, issued, head, api.engine.now_ms(), secure=api.secure), user_id, by=user_id)
 
     api.later(work, respond)
 
@@ -222,7 +224,7 @@ def change_me(api: Api, call: Call, respond: Respond) -> None:
         else:
             assert name is not None
             user = await api.accounts.rename(credential, name)
-        return json_response(OK, codec.encode_json({"user": account_json(user)}))
+        return about(json_response(OK, codec.encode_json({"user": account_json(user)})), user.id)
 
     api.later(change, respond)
 
@@ -237,7 +239,7 @@ def close_account(api: Api, call: Call, respond: Respond) -> None:
     async def close() -> Response:
         with guessing_present(api.admission.limits, credential.principal.id):
             await api.accounts.close_own(credential, password)
-        return Response(HTTPStatus.NO_CONTENT.value, (CLEAR_COOKIE,))
+        return about(Response(HTTPStatus.NO_CONTENT.value, (CLEAR_COOKIE,)), credential.principal.id)
 
     api.later(close, respond)
 
@@ -274,7 +276,7 @@ def end_other_sessions(api: Api, call: Call, respond: Respond) -> None:
 
     async def end() -> Response:
         await api.accounts.tokens.end(credential.principal.id, kind=TokenKind.SESSION, keep=credential.token_id)
-        return NO_CONTENT
+        return about(NO_CONTENT, credential.principal.id)
 
     api.later(end, respond)
 
@@ -288,6 +290,7 @@ def _route(
     access: Access = Access.PRINCIPAL,
     scope: Scope = Scope.ACCOUNT,
     action: Action | None = None,
+    control: bool | None = None,
 ) -> Route:
     route = Route(
         method=method,
@@ -298,11 +301,19 @@ def _route(
         max_body_bytes=BODY_BYTES if doc.body is not None else 0,
         doc=doc,
     )
+    if control is not None:
+        route = attrs.evolve(route, control=control)
     return route if action is None else attrs.evolve(route, action=action)
 
 
-def _entrance(path: str, endpoint: Endpoint, action: Action, body: type, status: int, *problems: str) -> Route:
-    """A call that gives a session to somebody who has none."""
+def _entrance(
+    path: str, endpoint: Endpoint, action: Action, body: type, status: int, *problems: str, control: bool = True
+) -> Route:
+    """A call that gives a session to somebody who has none.
+
+    Args:
+        control: it makes an account.
+    """
     doc = Doc(
         tag=_TAG,
         body=body,
@@ -311,19 +322,17 @@ def _entrance(path: str, endpoint: Endpoint, action: Action, body: type, status:
         answer_headers=("Set-Cookie",),
         problems=("store_unavailable", "outcome_unknown", *problems),
     )
-    return _route("POST", path, endpoint, doc, access=Access.ANYONE, action=action)
+    return _route("POST", path, endpoint, doc, access=Access.ANYONE, action=action, control=control)
 
 
 _TAG: Final = "Identity"
 _TAKEN: Final = ("conflict", "not_found")
 
 ACCOUNT_ROUTES: Final = (
-    attrs.evolve(
-        _entrance("/api/v1/setup", set_up, Action.LOGIN, shapes.SetUp, CREATED, "conflict"), control=True
-    ),  # it makes who runs the server
+    _entrance("/api/v1/setup", set_up, Action.LOGIN, shapes.SetUp, CREATED, "conflict"),
     _entrance(_AUTH + "/signup", sign_up, Action.SIGN_UP, shapes.SignUp, CREATED, *_TAKEN),
-    _entrance(_AUTH + "/login", log_in, Action.LOGIN, shapes.Login, OK, "unauthenticated"),
-    _entrance(_AUTH + "/guest", become_guest, Action.GUEST, shapes.NewGuest, CREATED),
+    _entrance(_AUTH + "/login", log_in, Action.LOGIN, shapes.Login, OK, "unauthenticated", control=False),
+    _entrance(_AUTH + "/guest", become_guest, Action.GUEST, shapes.NewGuest, CREATED, control=False),
     _route(
         "POST",
         _AUTH + "/upgrade",
@@ -344,9 +353,15 @@ ACCOUNT_ROUTES: Final = (
         refresh,
         Doc(tag=_TAG, answer=shapes.Issued, answer_headers=("Set-Cookie",)),
         scope=Scope.READ,
+        control=False,
     ),
     _route(
-        "POST", _AUTH + "/logout", log_out, Doc(tag=_TAG, status=204, answer_headers=("Set-Cookie",)), scope=Scope.READ
+        "POST",
+        _AUTH + "/logout",
+        log_out,
+        Doc(tag=_TAG, status=204, answer_headers=("Set-Cookie",)),
+        scope=Scope.READ,
+        control=False,
     ),
     _route(
         "GET",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ..engine import EngineError
 from ..engine.core import codec
 from ..engine.core.errors import WIRE
@@ -24,6 +26,16 @@ def answering(respond: Respond, make: Callable[[Any], Response]) -> Callable[[An
 def json_response(status: int, body: bytes, *headers: tuple[str, str]) -> Response:
     """A JSON answer."""
     return Response(status, JSON_HEADERS + headers if headers else JSON_HEADERS, body)
+
+
+def about(response: Response, target: str, *, by: str = "") -> Response:
+    """An answer whose audit row says what it is about, and who has acted, where the request does not.
+
+    Args:
+        target: ids or names, never a secret.
+        by: the id of a caller that was recognised only while it was answered.
+    """
+    return msgspec.structs.replace(response, about=target, by=by)
 
 
 def problem_of(error: EngineError) -> Response:

@@ -146,7 +146,7 @@ class Api:
             if isinstance(found, EngineError):
                 respond(problem_of(found))
                 return
-            seen.principal = found.principal.id
+            seen.recognised(found.principal)
             refusal = may_call(found.principal, route.access, route.scope)
             if refusal is not None:
                 respond(problem_of(refusal))

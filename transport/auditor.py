@@ -10,6 +10,8 @@ Invariants:
   just then.
 - Rows of callers that nobody recognised take at most half of the room; past that they are counted and not kept. They can neither
   stop a control call nor push recognised rows out of the log.
+- A quarter of the room is for administrators and the operator: however many keys and members others change, or try to, a
+  quarantine can be released.
 - Nothing here is awaited by what serves requests.
 """
 
@@ -33,6 +35,8 @@ _trail = get_logger("hubbub.audit")
 
 QUEUE_ROWS: Final = 1_024
 _UNRECOGNISED_ROWS: Final = QUEUE_ROWS // 2
+OTHERS_ROWS: Final = QUEUE_ROWS * 3 // 4
+"""Of those who do not run the server."""
 _BATCH_ROWS: Final = 128
 _RETRY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3_600.0
@@ -80,6 +84,7 @@ class _Waiting:
 
     row: AuditRow
     done: Callable[[], None] | None
+    runs_server: bool
 
     def tell(self) -> None:
         done, self.done = self.done, None
@@ -110,44 +115,55 @@ class Auditor:
         self._settings = settings
         self._rows: deque[_Waiting] = deque()
         self._promised = 0  # calls under way whose rows have room
+        self._others = 0  # rows and promised rows of those who do not run the server
         self._unrecognised = 0  # rows of nobody that wait
         self._wake = trio.Event()
         self._empty = trio.Event()
         self._written = self._missed = self._failures = 0
 
-    def promise(self) -> None:
+    def promise(self, *, runs_server: bool) -> None:
         """Keep room for the row of a call that is about to be carried out; `note` must follow.
+
+        Args:
+            runs_server: the caller is an administrator or the operator.
 
         Raises:
             Overloaded: there is none.
         """
-        if len(self._rows) + self._promised >= QUEUE_ROWS:
+        if not self._has_room(runs_server):
             raise Overloaded("the audit log cannot be written, and too many changes wait for it", retry_after_s=5.0)
         self._promised += 1
+        self._others += not runs_server
 
-    def note(self, row: AuditRow, done: Callable[[], None], *, promised: bool) -> None:
+    def note(self, row: AuditRow, done: Callable[[], None], *, promised: bool, runs_server: bool) -> None:
         """Take a row; never waits.
 
         Args:
             row: what happened.
             done: called once: when it is written, or when the store cannot take it just now; perhaps at once.
             promised: room was kept for it; without that it may find none, which is counted.
+            runs_server: as it was promised.
         """
         if promised:
             self._promised -= 1
+            self._others -= not runs_server
         _trail.info("audit", **{name: value for name, value in attrs.asdict(row).items() if name != "at_ms"})
         nobody = row.actor == NOBODY
-        full = not promised and len(self._rows) + self._promised >= QUEUE_ROWS
+        full = not promised and not self._has_room(runs_server)
         if full or (nobody and self._unrecognised >= _UNRECOGNISED_ROWS):
             self._missed += 1
             done()
             return
         self._unrecognised += nobody
-        waiting = _Waiting(row, done)
+        self._others += not runs_server
+        waiting = _Waiting(row, done, runs_server)
         self._rows.append(waiting)
         if not self._ready():
             waiting.tell()
         self._wake.set()
+
+    def _has_room(self, runs_server: bool) -> bool:
+        return len(self._rows) + self._promised < QUEUE_ROWS and (runs_server or self._others < OTHERS_ROWS)
 
     def statistics(self) -> AuditorStatistics:
         """A snapshot."""
@@ -190,6 +206,7 @@ class Auditor:
         for waiting in batch:
             self._rows.popleft()
             self._unrecognised -= waiting.row.actor == NOBODY
+            self._others -= not waiting.runs_server
             waiting.tell()
         self._written += len(batch)
         return True

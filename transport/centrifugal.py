@@ -284,6 +284,12 @@ class CentrifugalConnection(Replies, ABC):
             self._conn.again()
 
     @property
+    def address(self) -> str:
+        """Where its client is; "" where that is not known."""
+        visit, peer = self._visit, self._conn.peer
+        return (None if visit is None else visit.address) or (peer[0] if peer is not None else "")
+
+    @property
     def is_ended(self) -> bool:
         """Nothing that is said now would arrive."""
         return self._ended

@@ -263,6 +263,7 @@ EMULATION_ROUTES = (
         access=Access.ANYONE,
         action=Action.EMULATE,
         max_body_bytes=_BODY_BYTES,
+        control=False,
         doc=Doc(
             tag="Streams",
             body=Emulation,

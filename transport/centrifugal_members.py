@@ -1,9 +1,14 @@
-"""The RPC methods on members: the operations of `member_calls`, for clients of the Centrifugal protocol."""
+"""The RPC methods on members: the operations of `member_calls`, for clients of the Centrifugal protocol.
+
+Those that change somebody else leave a row in the audit log, as their routes do.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+from ..engine import EngineError
 from ..engine.core import codec
 from ..engine.core.codec import JsonObject
 from . import member_calls as calls
@@ -27,14 +32,38 @@ def _method(operation: Operation) -> Method:
     return method
 
 
+def _control(name: str, operation: Operation) -> Method:
+    """A method that is answered when its row is in the audit log."""
+
+    def method(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
+        principal = peer.session.require()
+        named = [each for each in (data.get("conversation"), data.get("user")) if isinstance(each, str)]
+        seen = peer.api.watch.command(f"rpc {name}", " ".join(named), principal, peer.address)
+        reply = peer.replying(command_id, b"rpc", lambda found: b'{"data":%b}' % (found or b"{}"))
+
+        def done(found: Any) -> None:
+            seen.answer(found if isinstance(found, EngineError) else None, partial(reply, found))
+
+        try:
+            ask = Ask(peer.api, principal, codec.require_text(data, "conversation"), data)
+            seen.carries_out()
+        except EngineError as error:
+            done(error)
+        else:
+            peer.api.eventually(lambda: operation(ask), done)
+
+    method.__doc__ = operation.__doc__
+    return method
+
+
 MEMBER_METHODS: Final[dict[str, Method]] = {
     "members": _method(calls.list_members),
     "bans": _method(calls.list_bans),
-    "member_put": _method(calls.put_member),
-    "member_remove": _method(calls.remove_member),
+    "member_put": _control("member_put", calls.put_member),
+    "member_remove": _control("member_remove", calls.remove_member),
     "join": _method(calls.join),
     "leave": _method(calls.leave),
-    "mute": _method(calls.mute),
-    "ban": _method(calls.ban),
-    "unban": _method(calls.unban),
+    "mute": _control("mute", calls.mute),
+    "ban": _control("ban", calls.ban),
+    "unban": _control("unban", calls.unban),
 }

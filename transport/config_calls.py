@@ -6,17 +6,18 @@ settings; `If-Match` with the tag of a GET makes sure that nobody else's change 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import attrs
+import msgspec
 
 from ..engine import EngineError, NotFound
 from ..engine.core import codec
 from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
-from .answers import json_response, problem_of
+from .answers import about, json_response, problem_of
 from .api import Api
 from .call import Call
 from .entity_tag import quoted, required_versions
@@ -33,7 +34,7 @@ class SettingsRefused(EngineError):
     """A change that is not acceptable.
 
     Attributes:
-        problems: each with its key; at least one.
+        problems: each with its key, without the names of the server's files; at least one.
     """
 
     code = "unprocessable"
@@ -73,6 +74,14 @@ class Configuration(Protocol):
     @property
     def tag(self) -> str:
         """Names the settings in force; another one after every change and after every start."""
+        ...
+
+    def tell(self, told: Callable[[str, Sequence[str], bool], None]) -> None:
+        """From now on call `told` after each reading that no call asked for.
+
+        Args:
+            told: gets why it was read, the keys that have other values since, and whether it was taken.
+        """
         ...
 
     def document(self) -> Mapping[str, Any]:
@@ -116,7 +125,7 @@ def change_config(api: Api, call: Call, respond: Respond) -> None:
             await configuration.merge(patch, tags=tags, by=by)
         except SettingsRefused as error:
             return _with_problems(error)
-        return _shown(configuration)
+        return about(_shown(configuration), " ".join(_keys(patch)))
 
     api.later(change, respond)
 
@@ -142,7 +151,16 @@ def _shown(configuration: Configuration) -> Response:
 def _with_problems(error: SettingsRefused) -> Response:
     answer = problem_of(error)
     document = codec.decode_object(answer.body) | {"problems": error.problems}
-    return Response(answer.status, answer.headers, codec.encode_json(document))
+    return msgspec.structs.replace(answer, body=codec.encode_json(document))
+
+
+def _keys(patch: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """What a patch says something of, dotted; no values."""
+    for name, value in patch.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{above}{name}.")
+        else:
+            yield above + name
 
 
 _CONFIG: Final = "/api/v1/admin/config"

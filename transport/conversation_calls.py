@@ -195,6 +195,7 @@ CONVERSATION_ROUTES: Final = (
         scope=Scope.MANAGE,
         action=Action.CREATE,
         max_body_bytes=API_BODY_BYTES,
+        control=False,
         doc=Doc(
             tag="Conversations",
             body=shapes.NewConversation,
@@ -239,6 +240,7 @@ CONVERSATION_ROUTES: Final = (
         scope=Scope.WRITE,
         action=Action.POST,
         max_body_bytes=API_BODY_BYTES,
+        control=False,
         doc=Doc(
             tag="Messages",
             body=shapes.NewMessage,
@@ -261,6 +263,7 @@ CONVERSATION_ROUTES: Final = (
         endpoint=signal_typing,
         scope=Scope.WRITE,
         max_body_bytes=4096,
+        control=False,
         doc=Doc(tag="Presence", status=204, problems=("conflict",)),
     ),
     Route(

@@ -127,6 +127,10 @@ class Response(msgspec.Struct, frozen=True):
     code: str = ""
     """Of the problem that it tells, for figures and logs; it is not written."""
     quota: Quota | None = None
+    about: str = ""
+    """For the audit log where the path does not name it: what was made or changed; it is not written."""
+    by: str = ""
+    """For the audit log where the request did not show it: the id of whoever has acted; it is not written."""
 
 
 def problem(status: int, detail: str, *headers: tuple[str, str], code: str | None = None) -> Response:

@@ -13,7 +13,7 @@ from ..engine.core import codec
 from ..engine.core.invites import role_to_give
 from ..engine.core.principals import Scope
 from ..engine.core.session import page_limit
-from .answers import json_response
+from .answers import about, json_response
 from .api import Api
 from .call import Call
 from .http_message import Response
@@ -44,7 +44,7 @@ def make_invite(api: Api, call: Call, respond: Respond) -> None:
             call.params["id"], by=call.principal, role=role, ttl_s=ttl_s, bound_to=bound_to
         )
         row = _row(made.invite, api.engine.now_ms()) | {"token": made.token}
-        return json_response(HTTPStatus.CREATED.value, codec.encode_json(row))
+        return about(json_response(HTTPStatus.CREATED.value, codec.encode_json(row)), made.invite.id)
 
     api.later(make, respond)
 
@@ -175,6 +175,7 @@ INVITE_ROUTES: Final = (
         endpoint=accept_invite,
         scope=Scope.MANAGE,
         max_body_bytes=BODY_BYTES,
+        control=False,  # and its path holds a secret
         doc=Doc(tag=_TAG, answer=shapes.Accepted, params=_TOKEN, problems=(*_OFFERED, "limit_exceeded")),
     ),
 )

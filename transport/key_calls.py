@@ -14,7 +14,7 @@ from ..engine.core.principals import Scope
 from ..engine.identity import rules
 from ..engine.identity.records import TokenKind
 from .account_calls import BODY_BYTES, own
-from .answers import json_response
+from .answers import about, json_response
 from .api import Api
 from .call import Call
 from .http_message import Response
@@ -69,7 +69,7 @@ def make_key(api: Api, call: Call, respond: Respond) -> None:
 
     async def make() -> Response:
         issued = await api.accounts.make_key(credential, label, scopes, ends, settings)
-        return await _shown(api, HTTPStatus.CREATED.value, issued)
+        return about(await _shown(api, HTTPStatus.CREATED.value, issued), issued.credential.token_id)
 
     api.later(make, respond)
 

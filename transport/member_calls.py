@@ -353,6 +353,7 @@ MEMBER_ROUTES: Final = (
         scope=Scope.MANAGE,
         action=Action.JOIN,
         max_body_bytes=BODY_BYTES,
+        control=False,
         doc=Doc(tag=_TAG, answer=shapes.Member, problems=_CHANGE),
     ),
     Route(
@@ -361,6 +362,7 @@ MEMBER_ROUTES: Final = (
         endpoint=post_leave,
         scope=Scope.MANAGE,
         max_body_bytes=BODY_BYTES,
+        control=False,
         doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
     ),
     Route(

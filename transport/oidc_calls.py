@@ -9,6 +9,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from ..engine import EngineError, Forbidden, InvalidCommand, NotFound
 from ..engine.core import codec
 from ..engine.core.permissions import Access, may_call
@@ -16,7 +18,7 @@ from ..engine.core.principals import Scope
 from ..engine.identity.records import TokenKind
 from ..engine.identity.rules import program_label
 from ..engine.log import get_logger
-from .answers import json_response, problem_of
+from .answers import about, json_response, problem_of
 from .api import Api
 from .auth import Credential
 from .call import Call
@@ -111,17 +113,19 @@ def finish_login(api: Api, call: Call, respond: Respond) -> None:
 
     async def work() -> Response:
         cookies = [_flow_cookie(settings.oidc, None)]
-        return_to = flow.return_to
+        return_to, user_id, code = flow.return_to, "" if flow.link is None else flow.link.user, ""
         try:
             issued = await api.oidc.finish(flow, dict(call.query), settings, label)
         except EngineError as error:
-            return_to = _told(return_to, flow.provider, error)
+            return_to, code = _told(return_to, flow.provider, error), error.code
         else:
             if issued is not None:
+                user_id = issued.credential.principal.id
                 cookies.append(
                     session_cookie(issued, api.engine.now_ms(), secure=api.secure or _is_https(settings.oidc))
                 )
-        return _redirect(SEE_OTHER, settings.oidc.base_url + return_to, *cookies)
+        answer = _redirect(SEE_OTHER, settings.oidc.base_url + return_to, *cookies)
+        return about(msgspec.structs.replace(answer, code=code), user_id, by=user_id)
 
     api.later(work, respond)
 
@@ -223,6 +227,7 @@ OIDC_ROUTES: Final = (
         path=PATH + "/{provider}/callback",
         endpoint=finish_login,
         access=Access.ANYONE,
+        control=True,  # it may make an account or link an identity; which of these it is, only its end shows
         doc=Doc(
             tag=_TAG,
             params=_PROVIDER,

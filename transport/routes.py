@@ -45,7 +45,8 @@ class Route:
         max_body_bytes: larger bodies are refused before they are read.
         there: says under which settings the route exists; under all of them when left out.
         doc: what the API's description says of it; a route of the server's own must have one (`openapi`).
-        control: it changes the server itself, so that each call leaves a row in the audit log; by default what admins change.
+        control: each call leaves a row in the audit log. By default all that may change something does; ordinary talk, coming and
+            going say that they do not.
     """
 
     method: str
@@ -62,8 +63,8 @@ class Route:
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False)
 
     @control.default
-    def _changes_the_server(self) -> bool:
-        return self.access is Access.ADMIN and self.method not in READ_METHODS
+    def _may_change_something(self) -> bool:
+        return self.method not in READ_METHODS
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)))

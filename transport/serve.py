@@ -186,6 +186,8 @@ async def serve(
             engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
         )
         watch = Watch(engine.now_ms, auditor)
+        if configuration is not None:
+            configuration.tell(watch.reloaded)
         api = Api(
             engine,
             auth,

@@ -14,7 +14,7 @@ from ..engine.core.session import page_limit
 from ..engine.identity import rules
 from ..engine.identity.records import Invitation, UserChange
 from .account_calls import BODY_BYTES, application, own
-from .answers import json_response
+from .answers import about, json_response
 from .api import Api
 from .call import Call
 from .http_message import Response
@@ -78,7 +78,7 @@ def make_user(api: Api, call: Call, respond: Respond) -> None:
 
     async def make() -> Response:
         user = await api.accounts.make_user(asked, role, settings)
-        return json_response(CREATED, codec.encode_json(account_json(user)))
+        return about(json_response(CREATED, codec.encode_json(account_json(user))), user.id)
 
     api.later(make, respond)
 
@@ -148,7 +148,8 @@ def make_invitation(api: Api, call: Call, respond: Respond) -> None:
 
     async def make() -> Response:
         secret, made = await api.accounts.invite(credential, role, label, settings)
-        return json_response(CREATED, codec.encode_json({**_invitation_json(made), "invitation": secret}))
+        shown = codec.encode_json({**_invitation_json(made), "invitation": secret})
+        return about(json_response(CREATED, shown), made.id)
 
     api.later(make, respond)
 

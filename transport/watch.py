@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..engine.audit import NOBODY, AuditRow
+from ..engine.core.errors import WIRE, EngineError
 from ..engine.core.ids import uuid7
+from ..engine.core.principals import Principal, ServerRole
 from ..engine.log import get_logger
 from .auditor import Auditor
 from .http_message import RequestHead, Response
@@ -29,6 +31,10 @@ ACCESS_LOG: Final = "hubbub.access"
 _access = get_logger(ACCESS_LOG)
 _level = logging.getLogger(ACCESS_LOG)
 _SERIALS: Final = 1 << 20
+_ADMIN: Final = ServerRole.ADMIN
+_DONE: Final = 200
+_REFUSED_CODE: Final = "unprocessable"
+_REFUSED: Final = WIRE[_REFUSED_CODE]
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _PAGE_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed", 500: "internal"}
 _CONVERSATION: Final = "/api/v1/conversations/{id}"
@@ -123,17 +129,21 @@ class Watch:
             answer()
             return
         route = seen.matched.route
-        row = self._row(
-            seen.principal or NOBODY,
+        row = self.row(
+            seen.principal or response.by or NOBODY,
             f"{route.method} {route.path}",
-            " ".join(seen.matched.params.values()),
+            " ".join((*seen.matched.params.values(), *filter(None, (response.about,)))),
             response.status,
             response.code,
             seen.address,
             seen.head.request_id,
         )
         promised, seen.promised = seen.promised, False
-        self.auditor.note(row, answer, promised=promised)
+        self.auditor.note(row, answer, promised=promised, runs_server=seen.runs_server)
+
+    def command(self, action: str, target: str, by: Principal, address: str) -> Commanded:
+        """Watch a control call that comes as a command of a connection; see `Commanded`."""
+        return Commanded(self, action, target, by, address)
 
     def changed(self, action: str, target: str, *, actor: str, status: int = 200, code: str = "") -> None:
         """Leave the row of a change that came by no call: a file that was read again, a signal. Never waits, never refused.
@@ -144,11 +154,18 @@ class Watch:
             status, code: as a call would have been answered.
         """
         if self.auditor is not None:
-            self.auditor.note(self._row(actor, action, target, status, code, "", ""), _nothing, promised=False)
+            row = self.row(actor, action, target, status, code, "", "")
+            self.auditor.note(row, _nothing, promised=False, runs_server=True)
 
-    def _row(
+    def reloaded(self, why: str, keys: Sequence[str], taken: bool) -> None:
+        """The configuration was read again; see `Configuration.tell`."""
+        status, code = (_DONE, "") if taken else (_REFUSED.status, _REFUSED_CODE)
+        self.changed("config.reload", " ".join(keys), actor=why, status=status, code=code)
+
+    def row(
         self, actor: str, action: str, target: str, status: int, code: str, address: str, request_id: str
     ) -> AuditRow:
+        """A row of this moment."""
         now_ms = self._now_ms()
         self._serial = (self._serial + 1) % _SERIALS
         return AuditRow(
@@ -164,12 +181,55 @@ class Watch:
         )
 
 
+class Commanded:
+    """A control call that comes as a command of a connection: first `carries_out`, then `answer`.
+
+    Args:
+        watch: keeps its row.
+        action, target: as in the row.
+        by: who asks.
+        address: from where; "" where it is not known.
+    """
+
+    __slots__ = ("_action", "_address", "_by", "_promised", "_target", "_watch")
+
+    def __init__(self, watch: Watch, action: str, target: str, by: Principal, address: str) -> None:
+        self._watch = watch
+        self._action = action
+        self._target = target
+        self._by = by
+        self._address = address
+        self._promised = False
+
+    def carries_out(self) -> None:
+        """It is about to be carried out.
+
+        Raises:
+            Overloaded: its row would have no room.
+        """
+        auditor = self._watch.auditor
+        if auditor is not None:
+            auditor.promise(runs_server=runs_server(self._by))
+            self._promised = True
+
+    def answer(self, refusal: EngineError | None, reply: Callable[[], None]) -> None:
+        """Leave its row, and reply when that is done."""
+        auditor, code = self._watch.auditor, "" if refusal is None else refusal.code
+        if auditor is None:
+            reply()
+            return
+        status = WIRE.get(code, WIRE["internal"]).status if code else _DONE
+        row = self._watch.row(self._by.id, self._action, self._target, status, code, self._address, "")
+        auditor.note(row, reply, promised=self._promised, runs_server=runs_server(self._by))
+
+
 class Observed:
     """One request under watch; called with its answer, once.
 
     Attributes:
         conversation: the one that the path names, or "".
         principal: the id of whom it was recognised as; "" before that.
+        runs_server: it was recognised as an administrator or the operator.
         promised: there is room for its audit row.
     """
 
@@ -183,6 +243,7 @@ class Observed:
         "principal",
         "promised",
         "respond",
+        "runs_server",
     )
 
     def __init__(self, watch: Watch, matched: Matched, head: RequestHead, respond: Respond, address: str) -> None:
@@ -194,7 +255,13 @@ class Observed:
         self.address = address
         self.conversation = matched.params["id"] if matched.route.path.startswith(_CONVERSATION) else ""
         self.principal = ""
+        self.runs_server = False
         self.promised = False
+
+    def recognised(self, principal: Principal) -> None:
+        """Who asks is known."""
+        self.principal = principal.id
+        self.runs_server = runs_server(principal)
 
     def __call__(self, response: Response) -> None:
         """Note the answer, and give it."""
@@ -228,8 +295,13 @@ class Observed:
         """
         auditor = self._watch.auditor
         if self.matched.route.control and auditor is not None:
-            auditor.promise()
+            auditor.promise(runs_server=self.runs_server)
             self.promised = True
+
+
+def runs_server(principal: Principal) -> bool:
+    """Whether somebody is an administrator or the operator: there is always room for their rows."""
+    return principal.role is _ADMIN
 
 
 def _log(

@@ -9,7 +9,7 @@ Left out: when to read (`watcher`, signals), what a source says (`loader`), who 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
@@ -67,7 +67,12 @@ class Reloader:
         self._life = secrets.token_hex(4)  # generations begin again with every start
         self._one_at_a_time = trio.Lock()
         self._outcome = ConfigStatus(generation=0)
+        self._told: Callable[[str, Sequence[str], bool], None] = _tell_nobody
         live.subscribe(lambda settings: _log.info("config.replaced", generation=settings.generation))
+
+    def tell(self, told: Callable[[str, Sequence[str], bool], None]) -> None:
+        """From now on call `told` after each reload; see `Configuration`."""
+        self._told = told
 
     @property
     def status(self) -> ConfigStatus:
@@ -113,13 +118,15 @@ class Reloader:
                 self._outcome = ConfigStatus(generation=0, ok=False, at_ms=self._wall(), problems=tuple(error.lines()))
                 generation = self._live.current.generation
                 _log.error("config.refused", why=why, generation=generation, problems=error.lines())
+                self._told(why, (), False)
                 return False
             except Exception as error:  # noqa: BLE001  a bug in reading must not end a server that has good settings
                 self._outcome = ConfigStatus(generation=0, ok=False, at_ms=self._wall(), problems=("internal error",))
                 _log.error("config.failed", why=why, error=summary_of(error), exc_info=error)
+                self._told(why, (), False)
                 return False
             self._outcome = ConfigStatus(generation=0, at_ms=self._wall())
-            self._take(loaded, why)
+            self._told(why, self._take(loaded, why), True)
             return True
 
     async def merge(self, patch: Mapping[str, Any], *, tags: frozenset[str] | None, by: str) -> None:
@@ -164,7 +171,8 @@ class Reloader:
             if said.value is not None and origin.kind in ("environment", "flag"):
                 raise Conflict(f"{'.'.join(path)} is fixed by {origin}, which has the last word")
 
-    def _take(self, loaded: Loaded, why: str) -> None:
+    def _take(self, loaded: Loaded, why: str) -> Sequence[str]:
+        """Put settings in force; gives the keys whose values are others now."""
         before = self._live.current
         after = attrs.evolve(loaded.config.live, generation=before.generation)
         self._loaded = loaded
@@ -172,12 +180,19 @@ class Reloader:
             _log.warning("config.warning", warning=warning)
         if self._needs_restart():
             _log.warning("config.needs_restart", keys=self._needs_restart())
-        if after != before:
-            _log.info("config.changed", why=why, keys=_changed(Config(live=before), Config(live=after)))
-            self._live.replace(after)
+        if after == before:
+            return ()
+        keys = _changed(Config(live=before), Config(live=after))
+        _log.info("config.changed", why=why, keys=keys)
+        self._live.replace(after)
+        return keys
 
     def _needs_restart(self) -> tuple[str, ...]:
         return tuple(_changed(Config(static=self._running), Config(static=self._loaded.config.static)))
+
+
+def _tell_nobody(why: str, keys: Sequence[str], taken: bool) -> None:
+    """Until somebody wants to know."""
 
 
 def _changed(before: Config, after: Config) -> list[str]:

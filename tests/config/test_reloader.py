@@ -328,6 +328,20 @@ async def test_a_key_that_is_replaced_in_its_file_counts(tmp_path: Path) -> None
     assert there.live.current.jwt.loaded == (hmac_key("n" * 32),)
 
 
+async def test_each_reload_is_told(tmp_path: Path) -> None:
+    """Why it was, what it changed, whether it was taken; what an admin's call changes is told by that call."""
+    there = place(tmp_path)
+    told: list[tuple[str, list[str], bool]] = []
+    there.reader.tell(lambda why, keys, taken: told.append((why, list(keys), taken)))
+    there.write("[access]\nguests = true\n")
+    await there.reader.reload("file")
+    await there.reader.reload("signal")
+    await there.reader.merge({"limits": {"factor": 2}}, tags=None, by="ada")
+    there.write("guests")
+    await there.reader.reload("file")
+    assert told == [("file", ["access.guests"], True), ("signal", [], True), ("file", [], False)]
+
+
 async def test_settings_of_admins_that_would_not_be_read_again_are_refused(tmp_path: Path) -> None:
     """All of them together have a bound: past it the server would not start any more."""
     there = place(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -21,6 +21,9 @@ class Written:
 
     def document(self) -> Mapping[str, Any]:
         return {"settings": {"access": {"guests": True}}, "origins": {"access.guests": "hubbub.toml:2"}}
+
+    def tell(self, told: Callable[[str, Sequence[str], bool], None]) -> None:
+        pass  # it is never read again
 
     async def merge(self, patch: Mapping[str, Any], *, tags: frozenset[str] | None, by: str) -> None:
         self.merged.append((patch, tags, by))

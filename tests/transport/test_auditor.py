@@ -14,7 +14,7 @@ from hubbub.engine import Overloaded, StoreUnavailable
 from hubbub.engine.audit import NOBODY, AuditRow
 from hubbub.engine.core.ids import uuid7
 from hubbub.storage.audit import MemoryAudit
-from hubbub.transport.auditor import QUEUE_ROWS, Auditor, AuditSettings
+from hubbub.transport.auditor import OTHERS_ROWS, QUEUE_ROWS, Auditor, AuditSettings
 
 from ..logs import capture_logs
 
@@ -30,14 +30,14 @@ class World:
     answered: list[int] = attrs.field(factory=list)
     made: int = 0
 
-    def note(self, actor: str = "ada", *, promised: bool = False) -> int:
+    def note(self, actor: str = "ada", *, promised: bool = False, runs_server: bool = True) -> int:
         """Note a row; its number is in `answered` when its call is."""
         self.made += 1
         number = self.made
         row = AuditRow(
             id=uuid7(NOW_MS, number), at_ms=NOW_MS, actor=actor, action="PUT /x", target=str(number), status=204
         )
-        self.auditor.note(row, lambda: self.answered.append(number), promised=promised)
+        self.auditor.note(row, lambda: self.answered.append(number), promised=promised, runs_server=runs_server)
         return number
 
     async def kept(self) -> list[int]:
@@ -127,17 +127,38 @@ async def test_a_call_without_room_for_its_row_is_refused(autojump_clock: MockCl
         there.store.away = there.store.noticed = True
         for _ in range(QUEUE_ROWS - 1):
             there.note()
-        there.auditor.promise()
+        there.auditor.promise(runs_server=True)
         with pytest.raises(Overloaded, match="audit log"):
-            there.auditor.promise()
+            there.auditor.promise(runs_server=True)
         there.note(promised=True)
         assert there.auditor.statistics().waiting == QUEUE_ROWS
         with pytest.raises(Overloaded):
-            there.auditor.promise()
+            there.auditor.promise(runs_server=True)
         there.store.away = there.store.noticed = False
         await there.auditor.flush(60)
         assert len(await there.kept()) == QUEUE_ROWS
-        there.auditor.promise()
+        there.auditor.promise(runs_server=True)
+
+
+async def test_those_who_run_the_server_have_room_of_their_own(autojump_clock: MockClock) -> None:
+    """However many others change something, or try to, while the store is away; it is theirs again when the rows are written."""
+    async with world() as there:
+        there.store.away = there.store.noticed = True
+        for number in range(OTHERS_ROWS):
+            if number % 2:
+                there.auditor.promise(runs_server=False)
+            there.note(promised=bool(number % 2), runs_server=False)
+        with pytest.raises(Overloaded):
+            there.auditor.promise(runs_server=False)
+        there.note(runs_server=False)
+        assert (there.auditor.statistics().waiting, there.auditor.statistics().missed) == (OTHERS_ROWS, 1)
+        for _ in range(QUEUE_ROWS - OTHERS_ROWS):
+            there.auditor.promise(runs_server=True)
+        with pytest.raises(Overloaded):
+            there.auditor.promise(runs_server=True)
+        there.store.away = there.store.noticed = False
+        await there.auditor.flush(60)
+        there.auditor.promise(runs_server=False)
 
 
 async def test_nobody_cannot_crowd_out_control_calls(autojump_clock: MockClock) -> None:
@@ -149,7 +170,7 @@ async def test_nobody_cannot_crowd_out_control_calls(autojump_clock: MockClock) 
         found = there.auditor.statistics()
         assert (found.waiting, found.missed) == (QUEUE_ROWS // 2, 2 * QUEUE_ROWS - QUEUE_ROWS // 2)
         assert len(there.answered) == 2 * QUEUE_ROWS
-        there.auditor.promise()
+        there.auditor.promise(runs_server=True)
         there.note(promised=True)
         there.store.away = there.store.noticed = False
         await there.auditor.flush(60)

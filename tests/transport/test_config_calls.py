@@ -102,6 +102,17 @@ async def test_a_change_that_is_refused(error: Exception, status: int, code: str
         if isinstance(error, SettingsRefused):
             assert document["problems"] == ["a: x", "b: y"]
             assert "problems" in document["detail"]
+        [row] = await there.store.audit.page(before=None, limit=5)
+        assert (row.status, row.code, row.target) == (status, code, "")
+
+
+async def test_the_row_of_a_change_names_its_keys(autojump_clock: MockClock) -> None:
+    """Each setting that was said something of, dotted; never a value."""
+    async with house() as there:
+        furnished(there, Written())
+        await put(there, b'{"access": {"guests": null, "sign_up": "open"}, "limits": {"post": {"rate": 4711}}}')
+        [row] = await there.store.audit.page(before=None, limit=5)
+        assert (row.action, row.target) == ("PUT " + CONFIG, "access.guests access.sign_up limits.post.rate")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b'{"a":' * 5000 + b"1" + b"}" * 5000])

@@ -16,7 +16,7 @@ from hubbub.transport.auditor import QUEUE_ROWS
 from hubbub.transport.call import Call
 from hubbub.transport.http_message import Response
 from hubbub.transport.http_route import Respond
-from hubbub.transport.routes import Matched, Route
+from hubbub.transport.routes import Route
 
 from ..logs import capture_logs
 from .house import OPERATOR_TOKEN, House, head_of, house, quarantine
@@ -120,7 +120,7 @@ async def test_what_cannot_be_recorded_is_not_done(autojump_clock: MockClock, mo
         with monkeypatch.context() as patched:
             patched.setattr(there.store.audit, "add", away)
             for _ in range(QUEUE_ROWS):
-                auditor.promise()
+                auditor.promise(runs_server=True)
             answer = await there.operate("DELETE", RELEASE + "lobby")
             assert (answer.status, json.loads(answer.body)["code"]) == (503, "overloaded")
             assert len(there.engine.quarantined()) == 1
@@ -153,17 +153,11 @@ async def test_pages_of_the_audit_log(autojump_clock: MockClock) -> None:
 async def test_a_change_that_came_by_no_call_leaves_a_row(autojump_clock: MockClock) -> None:
     """A file that was read again, a signal: in order with the calls."""
     async with house() as there:
-        there.api.watch.changed("config.reload", "hubbub.toml", actor="file", status=422, code="unprocessable")
+        there.api.watch.reloaded("file", ["access.guests", "limits.on"], True)
+        there.api.watch.reloaded("signal", (), False)
         await there.operate("DELETE", RELEASE + "x")
-        first, second = await rows(there)
-        assert (first.actor, first.action, first.target, first.status) == ("file", "config.reload", "hubbub.toml", 422)
-        assert second.target == "x"
-
-
-async def test_only_what_admins_change_is_a_control_call() -> None:
-    """By default; a route of accounts can say that it is one."""
-    async with house() as there:
-        matched = there.api.match("DELETE", RELEASE + "x")
-        assert isinstance(matched, Matched)
-        assert matched.route.control
-        assert not [route.path for route in there.api.routes.routes if route.control and route.method == "GET"]
+        first, second, third = await rows(there)
+        assert (first.actor, first.action, first.target) == ("file", "config.reload", "access.guests limits.on")
+        assert (first.status, first.code) == (200, "")
+        assert (second.actor, second.target, second.status, second.code) == ("signal", "", 422, "unprocessable")
+        assert third.target == "x"
