@@ -5,6 +5,7 @@ No problem ever carries a secret's value.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -55,15 +56,32 @@ class ConfigError(Exception):
 
     Attributes:
         problems: all that was found, in the order of the sources; at least one.
+        files: that hold secrets, and may be named in messages.
     """
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], files: tuple[Path, ...] = ()) -> None:
         self.problems = problems
+        self.files = files
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
         """One line for each problem, at most `MAX_PROBLEMS` and one that counts the rest."""
-        lines = [str(problem) for problem in self.problems[:MAX_PROBLEMS]]
+        return self._counted([str(problem) for problem in self.problems[:MAX_PROBLEMS]])
+
+    def lines_for_callers(self) -> list[str]:
+        """As `lines`, without the names of the server's files: a key stands in its place, or what kind of source it was."""
+        names = sorted(
+            map(str, self.files), key=len, reverse=True
+        )  # the longest first: one may be the beginning of another
+        found = []
+        for problem in self.problems[:MAX_PROBLEMS]:
+            message = problem.message
+            for name in names:
+                message = message.replace(name, "a file")
+            found.append(f"{problem.key or problem.origin.kind}: {message}")
+        return self._counted(found)
+
+    def _counted(self, lines: list[str]) -> list[str]:
         left = len(self.problems) - len(lines)
         return [*lines, f"and {left} more"] if left else lines
 

@@ -95,7 +95,7 @@ def load(sources: Sources, admin: Mapping[str, Any] | None = None, admin_place: 
     if not problems:
         live = _with_keys(live, reading)
     if problems:
-        raise ConfigError(tuple(problems))
+        raise ConfigError(tuple(problems), tuple(reading.secret_files))
     return Loaded(
         config=Config(static=static, live=live),
         origins=reading.origins,

@@ -143,7 +143,7 @@ class Reloader:
             try:
                 loaded = await self._read(admin)
             except ConfigError as error:
-                raise SettingsRefused(error.lines()) from error
+                raise SettingsRefused(error.lines_for_callers()) from error
             self._check_last_word(patch, loaded)
             with trio.CancelScope(
                 shield=True

@@ -328,6 +328,25 @@ async def test_a_key_that_is_replaced_in_its_file_counts(tmp_path: Path) -> None
     assert there.live.current.jwt.loaded == (hmac_key("n" * 32),)
 
 
+async def test_a_refusal_names_no_file_of_the_server(tmp_path: Path) -> None:
+    """Neither where the settings of admins are kept nor what the server's own file names; the key is told."""
+    url = tmp_path / "url"
+    url.write_text("postgresql://ada:secret@db/chat")
+    there = place(tmp_path, f"[store]\ndatabase_url_file = '{url}'\n")
+    url.unlink()
+    with pytest.raises(SettingsRefused) as caught:
+        await there.reader.merge({"limits": {"factor": 0}, "access": {"guests": True}}, tags=None, by="ada")
+    told = "\n".join(caught.value.problems)
+    assert str(tmp_path) not in told
+    assert "limits.factor: " in told
+    assert "store.database_url: a file cannot be read" in told
+    there.write("no toml")
+    with pytest.raises(SettingsRefused) as caught:
+        await there.reader.merge({"access": {"guests": True}}, tags=None, by="ada")
+    assert caught.value.problems[0].startswith("file: is not TOML")
+    assert str(tmp_path) not in caught.value.problems[0]
+
+
 async def test_each_reload_is_told(tmp_path: Path) -> None:
     """Why it was, what it changed, whether it was taken; what an admin's call changes is told by that call."""
     there = place(tmp_path)
