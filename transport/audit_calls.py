@@ -1,7 +1,12 @@
-"""The audit log over REST, for admins: pages, the newest rows first."""
+"""The audit log over REST, for admins: pages, the newest rows first, with the names that people go by today.
+
+Rows hold ids. Names are looked up when they are read, those of a page in one query, so that a deleted account has none left.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,6 +29,11 @@ from .routes import Route
 DEFAULT_ROWS: Final = 50
 MAX_ROWS: Final = 500
 _MAX_ACTOR_CHARS: Final = 128
+_ABOUT_MEMBERS: Final = re.compile(
+    r".*/conversations/\{id\}/.*\{user\}|rpc "
+)  # after the conversation's id, which has no blank
+_ABOUT_USERS: Final = re.compile(r".*/admin/users|.*/auth/(me|sessions|signup|upgrade)$|.*/setup$")
+_BY_PROVIDERS: Final = re.compile(r".*/auth/oidc/\{provider\}/")
 
 
 def list_audit(api: Api, call: Call, respond: Respond) -> None:
@@ -40,19 +50,31 @@ def list_audit(api: Api, call: Call, respond: Respond) -> None:
     async def read() -> Response:
         rows = await api.engine.store.audit.page(before=before, limit=limit, actor=actor)
         leads_on = rows[-1].id if len(rows) == limit else None
-        body = {"rows": [_shown(row) for row in rows], "next": leads_on}
+        ids = {row.actor for row in rows} | {user_of(row) for row in rows}
+        names = await api.accounts.store.names(ids - {""})
+        body = {"rows": [_shown(row, names) for row in rows], "next": leads_on}
         return json_response(HTTPStatus.OK.value, codec.encode_json(body))
 
     api.later(read, respond)
 
 
-def _shown(row: AuditRow) -> dict[str, Any]:
+def user_of(row: AuditRow) -> str:
+    """The id of the user whom a row is about; "" where it is about something else. Only what the action says names a user is one:
+    anybody may give a conversation an id that looks like a user's."""
+    if _ABOUT_MEMBERS.match(row.action) or _BY_PROVIDERS.match(row.action):
+        return row.target.partition(" ")[2]
+    return row.target if _ABOUT_USERS.match(row.action) else ""
+
+
+def _shown(row: AuditRow, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "at": codec.rfc3339(row.at_ms),
         "actor": row.actor or None,
+        "actor_name": names.get(row.actor),
         "action": row.action,
         "target": row.target,
+        "target_name": names.get(user_of(row)),
         "status": row.status,
         "code": row.code or None,
         "address": row.address or None,

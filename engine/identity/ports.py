@@ -70,6 +70,15 @@ class AccountStore(Protocol):
         """The account with this folded user name."""
         ...
 
+    async def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        """What people call users, in one look: an account its user name, a guest its name and `GUEST_MARK`, which no user name
+        holds. Unknown and deleted ones are left out.
+
+        Args:
+            user_ids: any texts without NUL; as many as a page has rows, not all there are.
+        """
+        ...
+
     async def list_users(self, *, after: str | None, limit: int, guests: bool, matching: str | None) -> list[User]:
         """Users by id in code point order, ids greater than `after`; deleted ones are left out.
 

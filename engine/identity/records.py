@@ -54,6 +54,15 @@ class User:
         return Author(self.id, self.name, "guest" if self.role is ServerRole.GUEST else "user")
 
 
+GUEST_MARK = " (guest)"
+"""Behind the name that a guest gave itself, where it stands beside user names: no user name holds blanks."""
+
+
+def called(username: str | None, name: str) -> str:
+    """What tells a user from others for people: nobody can choose a name that looks like another's user name."""
+    return name + GUEST_MARK if username is None else username
+
+
 @attrs.frozen(kw_only=True)
 class UserChange:
     """What an update changes; None is untouched."""

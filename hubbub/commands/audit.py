@@ -13,8 +13,10 @@ from .server import Server, carry_out, paging, paging_options
 
 _ROWS: Final = (
     Column("at", "at", time=True),
-    Column("who", "actor"),
+    Column("who", "actor_name"),
+    Column("id", "actor"),
     Column("did", "action"),
+    Column("to whom", "target_name"),
     Column("to", "target"),
     Column("status", "status", right=True),
     Column("code", "code"),

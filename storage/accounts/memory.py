@@ -9,7 +9,16 @@ import trio
 
 from ...engine.core.errors import Conflict, NotFound
 from ...engine.core.principals import ServerRole
-from ...engine.identity.records import DELETED_NAME, Holder, Invitation, TokenKind, TokenRecord, User, UserChange
+from ...engine.identity.records import (
+    DELETED_NAME,
+    Holder,
+    Invitation,
+    TokenKind,
+    TokenRecord,
+    User,
+    UserChange,
+    called,
+)
 from .identities import MemoryIdentities
 from .refusals import ADMINISTERED, NO_ADMIN, NO_GUEST, NO_INVITATION, NO_USER, TAKEN
 
@@ -102,6 +111,12 @@ class MemoryAccounts:
         """The account with this user name."""
         await self._before()
         return next((user for user in self._users.values() if user.username == username), None)
+
+    async def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        """What people call users."""
+        await self._before()
+        found = [self._users[user_id] for user_id in user_ids if user_id in self._users]
+        return {user.id: called(user.username, user.name) for user in found if user.deleted_at_ms is None}
 
     async def list_users(self, *, after: str | None, limit: int, guests: bool, matching: str | None) -> list[User]:
         """Users by id."""

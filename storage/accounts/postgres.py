@@ -13,7 +13,16 @@ import trio
 
 from ...engine.core.errors import Conflict, EngineError, NotFound
 from ...engine.core.principals import Scope, ServerRole
-from ...engine.identity.records import DELETED_NAME, Holder, Invitation, TokenKind, TokenRecord, User, UserChange
+from ...engine.identity.records import (
+    DELETED_NAME,
+    Holder,
+    Invitation,
+    TokenKind,
+    TokenRecord,
+    User,
+    UserChange,
+    called,
+)
 from ..driver import Pool, Values
 from ..ports import RowsRefused
 from . import sql
@@ -89,6 +98,11 @@ class PostgresAccounts:
         """The account with this user name."""
         rows = await self._pool.fetch(sql.FIND_USERNAME, username)
         return user_of(rows[0]) if rows else None
+
+    async def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        """What people call users."""
+        rows = await self._pool.fetch(sql.NAMES, list(user_ids)) if user_ids else []
+        return {user_id: called(username, name) for user_id, username, name in rows}
 
     async def list_users(self, *, after: str | None, limit: int, guests: bool, matching: str | None) -> list[User]:
         """Users by id."""

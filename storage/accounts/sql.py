@@ -92,6 +92,8 @@ select count(*), (select count(*) from made) from used
 FIND_USER: Final = f"select {user_columns('u')} from users u where u.id = $1"
 FIND_USERNAME: Final = f"select {user_columns('u')} from users u where u.username = $1"
 
+NAMES: Final = "select id, username, name from users where id = any($1::text[]) and deleted_at is null"
+
 LIST_USERS: Final = f"""
 select {user_columns("u")} from users u
 where u.id > $1 and u.deleted_at is null and ($3 or u.role <> 'guest')

@@ -124,6 +124,8 @@ def test_the_audit_log_is_read_newest_first(place: Place) -> None:
     assert root.reads("audit", "--limit", "2", "--actor", "@root") == [first, second]
     assert "no user" in root.fails(1, "audit", "--actor", "nobody.here")
     assert first["actor"] == root.reads("me")[0]["user"]["id"]
+    assert first["actor_name"] == "root"
+    assert root.does("audit", "--limit", "1").split("\t")[1:4] == ["root", first["actor"], first["action"]]
     everything = root.reads("audit", "--all")
     assert everything[:2] == [first, second]
     assert all(row["actor"] == first["actor"] for row in root.reads("audit", "--actor", first["actor"]))

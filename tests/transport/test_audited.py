@@ -12,7 +12,10 @@ from trio.testing import MockClock
 from hubbub.engine import Role, StoreUnavailable
 from hubbub.engine.audit import AuditRow
 from hubbub.engine.core.errors import WIRE
+from hubbub.engine.core.ids import uuid7
 from hubbub.engine.core.permissions import Access
+from hubbub.engine.core.principals import ServerRole
+from hubbub.transport.audit_calls import user_of
 from hubbub.transport.auditor import OTHERS_ROWS
 from hubbub.transport.centrifugal_verbs import METHODS
 from hubbub.transport.endpoints import ROUTES
@@ -22,7 +25,7 @@ from hubbub.transport.member_calls import MEMBER_ROUTES
 from .house import PASSWORD, House, head_of, house
 from .oidc_rig import rig
 from .test_member_calls import client
-from .town import Town, body, town
+from .town import Town, body, person, town
 
 TALK: Final = {
     "POST /api/v1/auth/login",
@@ -246,3 +249,58 @@ async def test_others_leave_room_for_administrators(there: Town, monkeypatch: py
         assert await max_.error("ban", user="bob") == WIRE["overloaded"].reply_code
         assert (await there.call("max", "POST", "/api/v1/conversations/den/messages", {"text": "hi"})).status == 201
         assert (await there.call("root", "PUT", "/api/v1/conversations/den/bans/bob", {})).status == 200
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+async def test_rows_are_shown_with_names(autojump_clock: MockClock) -> None:
+    """Of accounts their user names, of guests what they call themselves and that they are guests, of deleted ones none."""
+    async with house() as there:
+        root, kim, lee = [
+            (await there.account(name, role)).id
+            for name, role in (("root", ServerRole.ADMIN), ("kim", ServerRole.MEMBER), ("lee", ServerRole.MEMBER))
+        ]
+        bearer = f"Authorization: Bearer {(await there.log_in('root')).token}"
+        users = "/api/v1/admin/users/"
+        await there.dispatch(head_of("PATCH", users + kim, bearer), b'{"disabled":true}')
+        await there.dispatch(head_of("DELETE", users + lee, bearer))
+        await there.call("PATCH", "/api/v1/auth/me", {"name": "root"})
+        await there.operate("DELETE", users + "nobody")
+        await there.dispatch(head_of("PUT", f"/api/v1/conversations/lobby/bans/{kim}", bearer), b"{}")
+        await there.dispatch(head_of("POST", f"/api/v1/conversations/{kim}/invites", bearer), b"{}")
+        found = json.loads((await there.dispatch(head_of("GET", "/api/v1/admin/audit", bearer))).body)["rows"]
+        named = [(row["actor_name"], row["target_name"]) for row in found[::-1]]
+        guest = "root (guest)"
+        assert named == [("root", "kim"), ("root", None), (guest, guest), (None, None), ("root", "kim"), ("root", None)]
+        assert found[-1]["actor"] == root
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "user"),
+    [
+        ("PATCH /api/v1/admin/users/{id}", "u", "u"),
+        ("DELETE /api/v1/admin/users/{id}/sessions", "u", "u"),
+        ("POST /api/v1/auth/signup", "u", "u"),
+        ("PUT /api/v1/conversations/{id}/bans/{user}", "room u v", "u v"),
+        ("PUT /api/v1/conversations/{id}/members/{user}/mute", "room u", "u"),
+        ("rpc ban", "room u", "u"),
+        ("GET /api/v1/auth/oidc/{provider}/callback", "google u", "u"),
+        ("POST /api/v1/conversations/{id}/invites", "u i", ""),
+        ("DELETE /api/v1/auth/sessions/{id}", "u", ""),
+        ("DELETE /api/v1/auth/keys/{id}", "u", ""),
+        ("config.reload", "u", ""),
+    ],
+)
+def test_whom_a_row_is_about(action: str, target: str, user: str) -> None:
+    """Only what its action says is a user's id is taken for one."""
+    row = AuditRow(id=uuid7(1, 1), at_ms=1, actor="", action=action, target=target, status=200)
+    assert user_of(row) == user
+
+
+async def test_people_of_an_embedding_program_are_shown_by_their_ids(there: Town) -> None:
+    """They have no accounts here that could be looked up."""
+    there.has(person("Zoe"))
+    await there.call("zoe", "PUT", "/api/v1/conversations/den/bans/bob", {})
+    [row] = body(await there.house.operate("GET", "/api/v1/admin/audit"))["rows"]
+    assert (row["actor"], row["actor_name"], row["target"], row["target_name"]) == ("zoe", None, "den bob", None)

@@ -81,8 +81,20 @@ class AuditRow(Struct):
     id: ServerId
     at: Timestamp
     actor: Annotated[str, Meta(description="A principal's id; null when nobody was recognised.")] | None
-    action: Annotated[str, Meta(description="Method and route.")]
-    target: Annotated[str, Meta(description="What the path names.")]
+    actor_name: (
+        Annotated[
+            str,
+            Meta(
+                description="Its user name today, of a guest its name and '(guest)'; null for deleted accounts and others."
+            ),
+        ]
+        | None
+    )
+    action: Annotated[str, Meta(description="Method and route; 'rpc' and a method.")]
+    target: Annotated[
+        str, Meta(description="What the path names, then the id of what was made, or the settings changed.")
+    ]
+    target_name: Annotated[str, Meta(description="As actor_name, of the user whom it is about.")] | None
     status: Annotated[int, Meta(ge=100, le=599)]
     code: Annotated[str, Meta(description="Of a refusal.")] | None
     address: str | None

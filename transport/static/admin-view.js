@@ -208,9 +208,9 @@ function fillAudit(row, found) {
   const answer = found.code ? `${found.status} ${found.code}` : String(found.status);
   fillCells(row, [
     new Date(found.at).toLocaleString(),
-    found.actor ?? "nobody",
+    found.actor_name ?? found.actor ?? "nobody",
     found.action,
-    found.target,
+    found.target_name ? `${found.target_name}: ${found.target}` : found.target,
     [answer, found.status >= 400 ? "warn" : ""],
     found.address ?? "",
   ]);

@@ -92,6 +92,18 @@ class AccountStoreContract:
         assert await accounts.find_user("nobody") is None
         assert await accounts.find_username("Ada") is None
 
+    async def test_users_are_called_by_names_that_nobody_can_copy(self, accounts: AccountStore) -> None:
+        """Accounts by their user names, guests by what they call themselves, told from them; deleted ones by nothing."""
+        ada, gone, guest = user("ada", name="root"), user("gone"), user(name="ada")
+        for one in (ada, gone):
+            await accounts.add_user(one, now_ms=NOW_MS)
+        await accounts.add_guest(guest, token(guest))
+        await accounts.add_user(user("admin2", role=ServerRole.ADMIN), now_ms=NOW_MS)
+        await accounts.delete_user(gone.id, now_ms=NOW_MS)
+        asked = {ada.id, gone.id, guest.id, "operator", "x' or ''='"}
+        assert await accounts.names(asked) == {ada.id: "ada", guest.id: "ada (guest)"}
+        assert await accounts.names(set()) == {}
+
     async def test_a_user_name_is_taken_once(self, accounts: AccountStore) -> None:
         """Also when many ask for it at once; the same step again is no conflict."""
         wanted = [user("ada") for _ in range(8)]
