@@ -22,7 +22,7 @@ from .auth import Credential
 from .call import Call
 from .credentials import bearer_of, cookie_of
 from .guesses import guessing_login, guessing_present
-from .http_message import RequestHead, Response
+from .http_message import READ_METHODS, RequestHead, Response
 from .http_route import Respond
 from .identity.accounts import Application
 from .identity.answers import CLEAR_COOKIE, NO_CONTENT, account_json, logged_in, session_json, whoami
@@ -224,7 +224,8 @@ def change_me(api: Api, call: Call, respond: Respond) -> None:
         else:
             assert name is not None
             user = await api.accounts.rename(credential, name)
-        return about(json_response(OK, codec.encode_json({"user": account_json(user)})), user.id)
+        changed = "name" if password is None else "password"
+        return about(json_response(OK, codec.encode_json({"user": account_json(user)})), f"{user.id} {changed}")
 
     api.later(change, respond)
 
@@ -290,7 +291,7 @@ def _route(
     access: Access = Access.PRINCIPAL,
     scope: Scope = Scope.ACCOUNT,
     action: Action | None = None,
-    control: bool | None = None,
+    control: bool = True,
 ) -> Route:
     route = Route(
         method=method,
@@ -300,20 +301,15 @@ def _route(
         scope=scope,
         max_body_bytes=BODY_BYTES if doc.body is not None else 0,
         doc=doc,
+        control=control and method not in READ_METHODS,
     )
-    if control is not None:
-        route = attrs.evolve(route, control=control)
     return route if action is None else attrs.evolve(route, action=action)
 
 
 def _entrance(
     path: str, endpoint: Endpoint, action: Action, body: type, status: int, *problems: str, control: bool = True
 ) -> Route:
-    """A call that gives a session to somebody who has none.
-
-    Args:
-        control: it makes an account.
-    """
+    """A call that gives a session to somebody who has none; `control`: with an account."""
     doc = Doc(
         tag=_TAG,
         body=body,

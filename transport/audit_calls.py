@@ -63,7 +63,7 @@ def user_of(row: AuditRow) -> str:
     anybody may give a conversation an id that looks like a user's."""
     if _ABOUT_MEMBERS.match(row.action) or _BY_PROVIDERS.match(row.action):
         return row.target.partition(" ")[2]
-    return row.target if _ABOUT_USERS.match(row.action) else ""
+    return row.target.partition(" ")[0] if _ABOUT_USERS.match(row.action) else ""
 
 
 def _shown(row: AuditRow, names: Mapping[str, str]) -> dict[str, Any]:

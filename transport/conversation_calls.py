@@ -22,7 +22,7 @@ from ..engine.core.ids import conversation_id, idempotency_key
 from ..engine.core.principals import Scope
 from ..engine.core.session import page_limit
 from ..engine.core.version import version_of
-from .answers import answering, json_response
+from .answers import about, answering, json_response
 from .api import Api
 from .call import Call
 from .entity_tag import quoted, required_versions
@@ -102,10 +102,12 @@ def update_conversation(api: Api, call: Call, respond: Respond) -> None:
 
     With `If-Match` nothing is changed unless the conversation still has that ETag; of several at once one wins.
     """
-    reply = answering(respond, _record_response)
+    fields = call.body()
+    changed = " ".join(name for name in shapes.ConversationPatch.__struct_fields__ if name in fields)
+    reply = answering(respond, lambda record: about(_record_response(record), changed))
     versions = required_versions(call.request.head.header("if-match"))
     stamp = api.engine.stamp(request_id=call.request_id)
-    name, command = api.session(call.principal).update(call.params["id"], call.body(), stamp, reply, versions=versions)
+    name, command = api.session(call.principal).update(call.params["id"], fields, stamp, reply, versions=versions)
     api.engine.send(name, command)
 
 

@@ -78,7 +78,7 @@ def make_user(api: Api, call: Call, respond: Respond) -> None:
 
     async def make() -> Response:
         user = await api.accounts.make_user(asked, role, settings)
-        return about(json_response(CREATED, codec.encode_json(account_json(user))), user.id)
+        return about(json_response(CREATED, codec.encode_json(account_json(user))), f"{user.id} role={role.value}")
 
     api.later(make, respond)
 
@@ -102,9 +102,20 @@ def change_user(api: Api, call: Call, respond: Respond) -> None:
         user = await api.accounts.change(user_id, change)
         if password is not None:
             user = await api.accounts.reset_password(user, password, settings)
-        return json_response(OK, codec.encode_json(account_json(user)))
+        return about(json_response(OK, codec.encode_json(account_json(user))), _told(change, password is not None))
 
     api.later(save, respond)
+
+
+def _told(change: UserChange, password: bool) -> str:
+    """What was changed, for the audit log: the power that was given or taken in full, of the rest only which it was."""
+    words = (
+        None if change.role is None else f"role={change.role.value}",
+        None if change.disabled is None else f"disabled={str(change.disabled).lower()}",
+        None if change.name is None else "name",
+        "password" if password else None,
+    )
+    return " ".join(filter(None, words))
 
 
 def delete_user(api: Api, call: Call, respond: Respond) -> None:
@@ -149,7 +160,7 @@ def make_invitation(api: Api, call: Call, respond: Respond) -> None:
     async def make() -> Response:
         secret, made = await api.accounts.invite(credential, role, label, settings)
         shown = codec.encode_json({**_invitation_json(made), "invitation": secret})
-        return about(json_response(CREATED, shown), made.id)
+        return about(json_response(CREATED, shown), f"{made.id} role={role.value}")
 
     api.later(make, respond)
 

@@ -146,7 +146,7 @@ async def test_accounts_and_sessions_leave_rows(autojump_clock: MockClock) -> No
         assert [(row.actor, *name_of(row)) for row in found] == [
             (user_id, f"POST {auth}/signup", user_id, 201),
             ("", f"POST {auth}/signup", "", 409),
-            (user_id, f"PATCH {auth}/me", user_id, 200),
+            (user_id, f"PATCH {auth}/me", f"{user_id} name", 200),
             (user_id, f"PATCH {auth}/me", "", 403),
             (user_id, f"DELETE {auth}/sessions", user_id, 204),
             (user_id, f"DELETE {auth}/sessions/{{id}}", "0192f3c4-0000-7000-8000-000000000000", 404),
@@ -162,8 +162,20 @@ async def test_what_is_made_is_named(autojump_clock: MockClock) -> None:
         kim = json.loads((await there.operate("POST", "/api/v1/admin/users", sent)).body)
         invitation = json.loads((await there.operate("POST", "/api/v1/admin/invitations", {})).body)
         found = await rows(there)
-        assert [row.target for row in found] == [kim["id"], invitation["id"]]
+        assert [row.target for row in found] == [f"{kim['id']} role=member", f"{invitation['id']} role=member"]
         assert invitation["invitation"] not in str(found)
+
+
+async def test_what_was_changed_of_an_account_is_told(autojump_clock: MockClock) -> None:
+    """Power over the server in full; of a name and a password that they are others."""
+    async with house() as there:
+        kim = (await there.account("kim")).id
+        for sent in ({"role": "admin", "disabled": False}, {"name": "Kimberley", "password": "another horse"}):
+            assert (await there.operate("PATCH", f"/api/v1/admin/users/{kim}", sent)).status == 200
+        found = await rows(there)
+        assert [row.target for row in found] == [f"{kim} role=admin disabled=false", f"{kim} name password"]
+        shown = body(await there.operate("GET", "/api/v1/admin/audit"))["rows"]
+        assert {row["target_name"] for row in shown} == {"kim"}
 
 
 async def test_the_way_back_from_a_provider_leaves_a_row(autojump_clock: MockClock) -> None:
@@ -206,7 +218,7 @@ async def test_an_admin_who_is_no_member_leaves_rows(there: Town) -> None:
         ("root", f"PUT {route}/members/{{user}}", "den eve", 200),
         ("root", f"PUT {route}/members/{{user}}/mute", "den bob", 200),
         ("root", f"PUT {route}/bans/{{user}}", "den eve", 200),
-        ("root", f"PATCH {route}", "den", 200),
+        ("root", f"PATCH {route}", "den visibility", 200),
         ("max", f"POST {route}/invites", f"den {invite['id']}", 201),
         ("max", f"DELETE {route}/invites/{{invite}}", f"den {invite['id']}", 204),
         ("bob", f"DELETE {route}/members/{{user}}", "den ada", 403),
@@ -281,6 +293,7 @@ async def test_rows_are_shown_with_names(autojump_clock: MockClock) -> None:
     [
         ("PATCH /api/v1/admin/users/{id}", "u", "u"),
         ("DELETE /api/v1/admin/users/{id}/sessions", "u", "u"),
+        ("PATCH /api/v1/admin/users/{id}", "u role=admin", "u"),
         ("POST /api/v1/auth/signup", "u", "u"),
         ("PUT /api/v1/conversations/{id}/bans/{user}", "room u v", "u v"),
         ("PUT /api/v1/conversations/{id}/members/{user}/mute", "room u", "u"),

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from hubbub.engine import EngineError, Overloaded, StoreUnavailable, Unauthenticated
+from hubbub.engine import Author, EngineError, Overloaded, Principal, StoreUnavailable, Unauthenticated
 from hubbub.engine.core.errors import CredentialChanged, TokenExpired
 from hubbub.engine.core.principals import Scope, ServerRole
 from hubbub.engine.identity.records import TokenKind, UserChange
@@ -301,8 +301,6 @@ async def test_memory_is_bounded() -> None:
 
 
 def _credential() -> Credential:
-    from hubbub.engine import Author, Principal
-
     return Credential(Principal(Author("ada", "Ada")), 1, token_id="t", kind=TokenKind.SESSION)
 
 

@@ -91,9 +91,7 @@ class AuditRow(Struct):
         | None
     )
     action: Annotated[str, Meta(description="Method and route; 'rpc' and a method.")]
-    target: Annotated[
-        str, Meta(description="What the path names, then the id of what was made, or the settings changed.")
-    ]
+    target: Annotated[str, Meta(description="What the path names, then the id of what was made, and what was changed.")]
     target_name: Annotated[str, Meta(description="As actor_name, of the user whom it is about.")] | None
     status: Annotated[int, Meta(ge=100, le=599)]
     code: Annotated[str, Meta(description="Of a refusal.")] | None
