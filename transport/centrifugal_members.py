@@ -38,14 +38,14 @@ def _control(name: str, operation: Operation) -> Method:
     def method(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
         principal = peer.session.require()
         named = [each for each in (data.get("conversation"), data.get("user")) if isinstance(each, str)]
-        seen = peer.api.watch.command(f"rpc {name}", " ".join(named), principal, peer.address)
+        seen = peer.api.watch.command(f"rpc {name}", " ".join(named), principal, peer.address, peer.request_id)
         reply = peer.replying(command_id, b"rpc", lambda found: b'{"data":%b}' % (found or b"{}"))
 
         def done(found: Any) -> None:
             seen.answer(found if isinstance(found, EngineError) else None, partial(reply, found))
 
         try:
-            ask = Ask(peer.api, principal, codec.require_text(data, "conversation"), data)
+            ask = Ask(peer.api, principal, codec.require_text(data, "conversation"), data, peer.request_id)
             seen.carries_out()
         except EngineError as error:
             done(error)

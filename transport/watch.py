@@ -141,9 +141,9 @@ class Watch:
         promised, seen.promised = seen.promised, False
         self.auditor.note(row, answer, promised=promised, runs_server=seen.runs_server)
 
-    def command(self, action: str, target: str, by: Principal, address: str) -> Commanded:
+    def command(self, action: str, target: str, by: Principal, address: str, request_id: str) -> Commanded:
         """Watch a control call that comes as a command of a connection; see `Commanded`."""
-        return Commanded(self, action, target, by, address)
+        return Commanded(self, action, target, by, address, request_id)
 
     def changed(self, action: str, target: str, *, actor: str, status: int = 200, code: str = "") -> None:
         """Leave the row of a change that came by no call: a file that was read again, a signal. Never waits, never refused.
@@ -189,16 +189,18 @@ class Commanded:
         action, target: as in the row.
         by: who asks.
         address: from where; "" where it is not known.
+        request_id: of the request that opened the connection.
     """
 
-    __slots__ = ("_action", "_address", "_by", "_promised", "_target", "_watch")
+    __slots__ = ("_action", "_address", "_by", "_promised", "_request_id", "_target", "_watch")
 
-    def __init__(self, watch: Watch, action: str, target: str, by: Principal, address: str) -> None:
+    def __init__(self, watch: Watch, action: str, target: str, by: Principal, address: str, request_id: str) -> None:
         self._watch = watch
         self._action = action
         self._target = target
         self._by = by
         self._address = address
+        self._request_id = request_id
         self._promised = False
 
     def carries_out(self) -> None:
@@ -219,7 +221,7 @@ class Commanded:
             reply()
             return
         status = WIRE.get(code, WIRE["internal"]).status if code else _DONE
-        row = self._watch.row(self._by.id, self._action, self._target, status, code, self._address, "")
+        row = self._watch.row(self._by.id, self._action, self._target, status, code, self._address, self._request_id)
         auditor.note(row, reply, promised=self._promised, runs_server=runs_server(self._by))
 
 
