@@ -13,7 +13,7 @@ from .figures import FIGURE_ROUTES
 from .invite_calls import INVITE_ROUTES
 from .key_calls import KEY_ROUTES
 from .limit_calls import LIMIT_ROUTES
-from .member_calls import MEMBER_ROUTES
+from .member_routes import MEMBER_ROUTES
 from .oidc_calls import OIDC_ROUTES
 from .openapi.calls import DOCUMENT_ROUTES
 from .routes import Routes
