@@ -149,7 +149,7 @@ async def test_a_name_that_cannot_be_one_is_refused(autojump_clock: MockClock) -
         assert (await there.operate("DELETE", f"{QUARANTINED}/a%20b")).status == 400
 
 
-async def test_both_lanes_serve_the_operator(autojump_clock: MockClock) -> None:
+async def test_both_lanes_serve_the_operator(patient_clock: MockClock) -> None:
     """A connection that Hypercorn owns gets the same answers."""
     async with serving(api={"operator": operator_access()}) as world:
         await world.engine.conversation("lobby").post(Draft("hello", author="ada"))

@@ -423,7 +423,7 @@ async def test_an_event_stream_too_many_is_refused(autojump_clock: MockClock) ->
 # -- sockets ----------------------------------------------------------------------------------------------------------
 
 
-async def test_sockets_of_one_address_are_bounded(autojump_clock: MockClock) -> None:
+async def test_sockets_of_one_address_are_bounded(patient_clock: MockClock) -> None:
     """The one too many is told 429; one that ends makes room, in whichever lane it was served."""
     elsewhere = ProxySettings(trusted=("192.0.2.1/32",))
     limits = LimitSettings(connections_per_address=2)

@@ -21,7 +21,6 @@ import pytest
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
-from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine.core.permissions import Access
 from hubbub.transport.centrifugal_websocket import WebSocketConnection
@@ -32,6 +31,7 @@ from hubbub.transport.routes import Route, Routes
 from hubbub.transport.sse import EventStream
 
 from ..logs import capture_logs
+from .quiet import all_quiet
 from .world import Client, serving
 
 VERSION = b"GET /api/v1/version HTTP/1.1\r\nhost: h\r\n\r\n"
@@ -81,7 +81,7 @@ def quiet(caplog):
 # -- coming
 
 
-async def test_browser_like_client_uses_one_connection_for_all(autojump_clock):
+async def test_browser_like_client_uses_one_connection_for_all(patient_clock):
     """A page, its files, a call and an event stream go over one kept connection of httpx."""
     async with serving() as world:
         limits = httpx.Limits(max_connections=1)
@@ -93,7 +93,7 @@ async def test_browser_like_client_uses_one_connection_for_all(autojump_clock):
             guest = await client.post("/api/v1/auth/guest", json={"name": "Ada"})
             bearer = {"authorization": f"Bearer {guest.json()['token']}"}
             async with client.stream("GET", EVENTS, headers=bearer) as stream:
-                await wait_all_tasks_blocked()
+                await all_quiet()
                 for conn in world.table.connections():  # an httpx stream that is left early warns
                     conn.machine.end("shutdown")
                 lines = [line async for line in stream.aiter_lines()]
@@ -104,7 +104,7 @@ async def test_browser_like_client_uses_one_connection_for_all(autojump_clock):
 
 
 @pytest.mark.parametrize("count", [2, 600])
-async def test_pipelined_requests_survive_the_hand_over(autojump_clock, count):
+async def test_pipelined_requests_survive_the_hand_over(patient_clock, count):
     """What came in one piece with the request that leaves is served behind it, in order, all of it."""
     async with serving() as world, world.client() as client:
         async with trio.open_nursery() as nursery:
@@ -115,7 +115,7 @@ async def test_pipelined_requests_survive_the_hand_over(autojump_clock, count):
         assert world.lane.statistics().entered == 1
 
 
-async def test_big_body_behind_the_page_survives_the_hand_over(autojump_clock):
+async def test_big_body_behind_the_page_survives_the_hand_over(patient_clock):
     """A request body of several reads in one piece with the request that leaves arrives whole."""
     async with serving() as world:
         token = await world.token()
@@ -132,7 +132,7 @@ async def test_big_body_behind_the_page_survives_the_hand_over(autojump_clock):
                 assert (answer.status, len(answer.json["text"])) == (201, 60_000)
 
 
-async def test_dribbled_requests_are_served(autojump_clock):
+async def test_dribbled_requests_are_served(patient_clock):
     """Byte by byte, before and after the hand-over."""
     async with serving() as world, world.client() as client:
         for target in (b"/", b"/health"):
@@ -142,7 +142,7 @@ async def test_dribbled_requests_are_served(autojump_clock):
             assert (await client.answer()).status == 200
 
 
-async def test_half_closed_peer_gets_its_answers(autojump_clock):
+async def test_half_closed_peer_gets_its_answers(patient_clock):
     """A peer that ends its side behind its requests is answered, and then the connection ends."""
     async with serving() as world:
         for requests in (1, 5):
@@ -152,11 +152,11 @@ async def test_half_closed_peer_gets_its_answers(autojump_clock):
                 for _ in range(requests):
                     assert (await client.answer()).status == 200
                 assert await client.rest() == b""
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_idle_connections_make_room(autojump_clock):
+async def test_idle_connections_make_room(patient_clock):
     """A full lane closes the connection that has been idle longest."""
     async with (
         serving(ColdSettings(max_connections=2)) as world,
@@ -173,7 +173,7 @@ async def test_idle_connections_make_room(autojump_clock):
         assert world.lane.statistics().max_connections == 2
 
 
-async def test_full_lane_refuses(autojump_clock):
+async def test_full_lane_refuses(patient_clock):
     """When no connection is idle, the next is told to come back."""
     owing = Owing()
     settings = ColdSettings(max_connections=1)
@@ -183,7 +183,7 @@ async def test_full_lane_refuses(autojump_clock):
         world.client() as client,
     ):
         await busy.send(b"GET /owing HTTP/1.1\r\nhost: h\r\n\r\n")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         answer = await client.ask("GET", "/")
         assert (answer.status, answer.header("retry-after"), answer.json["status"]) == (503, "5", 503)
         assert await client.rest() == b""
@@ -204,7 +204,7 @@ async def test_full_lane_refuses(autojump_clock):
     ],
 )
 @pytest.mark.parametrize("target", [b"/", b"/static/app.js", b"/nope", b"/api/v1/version"])
-async def test_connection_that_is_to_close_closes(autojump_clock, head, target):
+async def test_connection_that_is_to_close_closes(patient_clock, head, target):
     """The socket ends right behind the answer, on the first request and on a later one."""
     async with serving() as world:
         began = trio.current_time()
@@ -214,13 +214,13 @@ async def test_connection_that_is_to_close_closes(autojump_clock, head, target):
                 answer = await client.answer()
                 assert answer.header("connection") == "close"
                 assert await client.rest() == b""
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
         assert trio.current_time() - began < 1
 
 
 @pytest.mark.parametrize("target", ["/", "/api/v1/version", "/nope"])
-async def test_idle_connection_is_closed_in_time(autojump_clock, target):
+async def test_idle_connection_is_closed_in_time(patient_clock, target):
     """The idle time runs anew after each answer, and then the connection ends."""
     async with serving(ColdSettings(idle_s=7)) as world, world.cold_client() as client:
         for _ in range(3):
@@ -229,11 +229,11 @@ async def test_idle_connection_is_closed_in_time(autojump_clock, target):
         began = trio.current_time()
         assert await client.rest() == b""
         assert trio.current_time() - began == pytest.approx(7, abs=0.1)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_head_that_does_not_end_is_given_up(autojump_clock):
+async def test_head_that_does_not_end_is_given_up(patient_clock):
     """A head dribbled for ever holds a connection no longer than an idle one."""
     async with serving(ColdSettings(idle_s=7)) as world, world.cold_client() as client:
         began = trio.current_time()
@@ -256,11 +256,11 @@ async def test_head_that_does_not_end_is_given_up(autojump_clock):
         assert world.lane.statistics().connections == 0
 
 
-async def test_reader_that_takes_nothing_is_cut(autojump_clock):
+async def test_reader_that_takes_nothing_is_cut(patient_clock):
     """An answer that nobody reads is given up after the stall time."""
     async with serving(ColdSettings(stall_s=9), api=routes(big=big)) as world, world.cold_client() as client:
         await client.send(b"GET /big HTTP/1.1\r\nhost: h\r\n\r\n")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 1
         await trio.sleep(8)
         assert world.lane.statistics().connections == 1
@@ -281,14 +281,14 @@ async def test_big_answer_to_a_slow_reader_is_whole(mock_clock):
         assert length > BIG
 
 
-async def test_stuck_reader_holds_no_shutdown(autojump_clock):
+async def test_stuck_reader_holds_no_shutdown(patient_clock):
     """The server ends at once, whoever does not read: no time passes, and no descriptor stays."""
     before = descriptors()
     async with serving(api=routes(big=big)) as world:
         streams = [await trio.open_tcp_stream("127.0.0.1", world.port) for _ in range(3)]
         for stream in streams:
             await Client(stream).send(b"GET / HTTP/1.1\r\nhost: h\r\n\r\nGET /big HTTP/1.1\r\nhost: h\r\n\r\n")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 3
         began = trio.current_time()
     assert trio.current_time() == began
@@ -300,7 +300,7 @@ async def test_stuck_reader_holds_no_shutdown(autojump_clock):
 
 @pytest.mark.parametrize("target", [b"/", b"/owing", b"/api/v1/conversations", b"/static/app.js"])
 @pytest.mark.parametrize("rounds", range(6))
-async def test_cancelling_at_any_moment_leaves_nothing(autojump_clock, target, rounds):
+async def test_cancelling_at_any_moment_leaves_nothing(patient_clock, target, rounds):
     """However far a request has come when the server is cancelled, it ends at once and closes everything."""
     before = descriptors()
     async with serving(api=routes(owing=Owing())) as world:
@@ -315,7 +315,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(autojump_clock, target, r
     assert descriptors() <= before
 
 
-async def test_drain_waits_for_answers_and_not_for_idle_peers(autojump_clock):
+async def test_drain_waits_for_answers_and_not_for_idle_peers(patient_clock):
     """Idle connections end at once, a request in flight is answered, what comes new is refused."""
     owing = Owing()
     async with serving(api=routes(owing=owing)) as world:
@@ -326,7 +326,7 @@ async def test_drain_waits_for_answers_and_not_for_idle_peers(autojump_clock):
             trio.open_nursery() as n,
         ):
             await busy.send(b"GET /owing HTTP/1.1\r\nhost: h\r\n\r\n" + VERSION)
-            await wait_all_tasks_blocked()
+            await all_quiet()
             n.start_soon(world.lane.drain, 15)
             began = trio.current_time()
             assert await idle.rest() == b""
@@ -340,22 +340,22 @@ async def test_drain_waits_for_answers_and_not_for_idle_peers(autojump_clock):
         assert trio.current_time() - began < 6
 
 
-async def test_drain_cuts_off_what_takes_too_long(autojump_clock):
+async def test_drain_cuts_off_what_takes_too_long(patient_clock):
     """After the grace time the drain ends, answered or not."""
     endpoints = routes(owing=Owing(), big=big)
     async with serving(api=endpoints) as world, world.cold_client() as owed, world.cold_client() as stuck:
         await owed.send(b"GET /owing HTTP/1.1\r\nhost: h\r\n\r\n")
         await stuck.send(b"GET /big HTTP/1.1\r\nhost: h\r\n\r\n")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         began = trio.current_time()
         await world.lane.drain(3)
         assert trio.current_time() - began == pytest.approx(3, abs=0.1)
         assert await owed.rest() == b""
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_garbage_ends_one_connection(autojump_clock):
+async def test_garbage_ends_one_connection(patient_clock):
     """Bytes that are no request are refused on a kept connection, and nothing is logged."""
     async with serving() as world:
         for garbage in (
@@ -367,11 +367,11 @@ async def test_garbage_ends_one_connection(autojump_clock):
                 await client.send(garbage + b"\r\n\r\n")
                 assert (await client.answer()).status == 400
                 assert await client.rest() == b""
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_reset_while_answering_is_no_error(autojump_clock):
+async def test_reset_while_answering_is_no_error(patient_clock):
     """A peer that resets the connection, before or in the midst of its answer, leaves nothing and logs nothing."""
     owing = Owing()
     async with serving(api=routes(big=big, owing=owing)) as world:
@@ -379,33 +379,33 @@ async def test_reset_while_answering_is_no_error(autojump_clock):
             async with world.cold_client() as client:
                 await client.send(b"GET %s HTTP/1.1\r\nhost: h\r\n\r\n" % target)
                 if target != b"/":
-                    await wait_all_tasks_blocked()
+                    await all_quiet()
                 client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         for respond in owing.owed:
             respond(Response(204))
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
 # -- back to the table
 
 
-async def test_stream_is_given_back_and_frees_everything(autojump_clock):
+async def test_stream_is_given_back_and_frees_everything(patient_clock):
     """On a reused connection a stream is the table's: no task of ours or Hypercorn's stays, and nothing when the reader goes."""
     async with serving() as world:
         token = await world.token()
         async with world.client() as watcher:
             bearer = f"Bearer {token}"
             await watcher.ask("GET", "/health")
-            await wait_all_tasks_blocked()
+            await all_quiet()
             gc.collect()
             before, tasks = descriptors(), trio.lowlevel.current_statistics().tasks_living
             for _ in range(5):
                 async with world.cold_client() as client:
                     await client.send(events(token))
                     await client.until(b"stream.open")
-                    await wait_all_tasks_blocked()
+                    await all_quiet()
                     assert trio.lowlevel.current_statistics().tasks_living == tasks + 1  # the conversation's, once used
                     assert len(descriptors()) == len(before) + 2
                     machines = [type(conn.machine) for conn in world.table.connections()]
@@ -413,7 +413,7 @@ async def test_stream_is_given_back_and_frees_everything(autojump_clock):
                     answer = await watcher.ask("GET", "/api/v1/conversations/lobby/presence", authorization=bearer)
                     assert answer.json["clients"] == 1
                     assert world.lane.statistics().connections == 0
-                await wait_all_tasks_blocked()
+                await all_quiet()
             answer = await watcher.ask("GET", "/api/v1/conversations/lobby/presence", authorization=bearer)
             assert answer.json["clients"] == 0
             assert len(world.table.connections()) == 1
@@ -422,20 +422,20 @@ async def test_stream_is_given_back_and_frees_everything(autojump_clock):
             assert world.lane.statistics().returned == 5
 
 
-async def test_pipelined_request_behind_a_stream_is_not_carried_out(autojump_clock):
+async def test_pipelined_request_behind_a_stream_is_not_carried_out(patient_clock):
     """A stream is the last answer of its connection, also when more was asked in the same piece."""
     async with serving() as world:
         token = await world.token()
         async with world.cold_client() as client:
             await client.send(events(token) + b"POST /api/v1/conversations HTTP/1.1\r\nhost: h\r\n\r\n")
             assert b"event: stream.open" in await client.until(b"stream.open")
-            await wait_all_tasks_blocked()
+            await all_quiet()
             assert world.lane.statistics().connections == 0
             with trio.move_on_after(1):
                 assert b"HTTP/1.1" not in await client.stream.receive_some()
 
 
-async def test_stream_lives_on_as_a_hot_one(autojump_clock):
+async def test_stream_lives_on_as_a_hot_one(patient_clock):
     """Heartbeats come, a slow reader is cut by the table's stall time, and the table's end ends it."""
     async with serving() as world:
         token = await world.token()
@@ -449,21 +449,21 @@ async def test_stream_lives_on_as_a_hot_one(autojump_clock):
             assert b"event: stream.end" in await client.rest()
 
 
-async def test_refused_stream_is_a_plain_answer(autojump_clock):
+async def test_refused_stream_is_a_plain_answer(patient_clock):
     """Without a right to it, a stream on a reused connection is an ordinary refusal."""
     async with serving() as world, world.cold_client() as client:
         answer = await client.ask("GET", EVENTS)
         assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
 
 
-async def test_stream_while_draining_is_refused(autojump_clock):
+async def test_stream_while_draining_is_refused(patient_clock):
     """No new stream begins on a connection that is about to end."""
     owing = Owing()
     async with serving(api=routes(owing=owing)) as world, world.cold_client() as client, trio.open_nursery() as nursery:
         await client.send(b"GET /owing HTTP/1.1\r\nhost: h\r\n\r\n" + events("x"))
-        await wait_all_tasks_blocked()
+        await all_quiet()
         nursery.start_soon(world.lane.drain, 15)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         owing.owed[0](Response(204))
         assert (await client.answer()).header("connection") == "close"
         assert await client.rest() == b""
@@ -477,7 +477,7 @@ HANDSHAKE = (
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_websocket_on_a_reused_connection(autojump_clock, early):
+async def test_websocket_on_a_reused_connection(patient_clock, early):
     """A proxy may reuse a kept connection for an upgrade: the socket goes to the table, and the protocol is spoken."""
     async with serving() as world, world.cold_client() as client:
         command = json.dumps({"id": 1, "connect": {"token": await world.token()}}).encode()
@@ -487,7 +487,7 @@ async def test_websocket_on_a_reused_connection(autojump_clock, early):
         assert b"101 Switching Protocols" in answer
         await client.send(b"" if early else frame)
         assert b'"id":1' in await client.until(b"}", answer)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert [type(conn.machine) for conn in world.table.connections()] == [WebSocketConnection]
         assert world.lane.statistics().connections == 0
 
@@ -501,18 +501,18 @@ async def test_websocket_on_a_reused_connection(autojump_clock, early):
         (HANDSHAKE + b"content-length: 1\r\n\r\nx", 400),
     ],
 )
-async def test_bad_websocket_on_a_reused_connection(autojump_clock, request_bytes, status):
+async def test_bad_websocket_on_a_reused_connection(patient_clock, request_bytes, status):
     """Wrong path, version or origin, or a body: one refusal, and no traceback."""
     async with serving() as world:
         async with world.cold_client() as client:
             await client.send(request_bytes)
             assert (await client.answer()).status == status
             assert await client.rest() == b""
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_no_way_into_http2(autojump_clock):
+async def test_no_way_into_http2(patient_clock):
     """An offer of h2c is ignored, on the first request and on a later one; a preface is refused in words."""
     fields = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk"
     offer = b"GET %s HTTP/1.1\r\nhost: h\r\n" + fields + b"\r\n\r\n"

@@ -106,7 +106,7 @@ async def in_both(scenario):
 
 
 @pytest.mark.parametrize(("method", "target", "body"), CALLS)
-async def test_same_answer_in_both_lanes(autojump_clock, method, target, body):
+async def test_same_answer_in_both_lanes(patient_clock, method, target, body):
     """Status, headers in their order, and body do not depend on who owns the connection, token or none, good or bad."""
     data = b"" if body is None else json.dumps(body).encode()
 
@@ -169,7 +169,7 @@ NAME = b'{"name":"Ada"}'
         raw("POST /connection/websocket HTTP/1.1", "Content-Length: 1", body=b"x"),
     ],
 )
-async def test_same_answer_to_odd_requests(autojump_clock, request_bytes):
+async def test_same_answer_to_odd_requests(patient_clock, request_bytes):
     """Framing, versions, targets and refusals too; then the connection is alive in both lanes or in neither."""
 
     async def scenario(world: World, client: Client, token: str) -> list[Answer]:
@@ -207,7 +207,7 @@ HEADS = [
 
 
 @pytest.mark.parametrize("request_bytes", HEADS)
-async def test_same_head_in_both_lanes(autojump_clock, request_bytes):
+async def test_same_head_in_both_lanes(patient_clock, request_bytes):
     """An endpoint sees one request, down to repeated headers and what is percent-encoded."""
     seen: list[tuple[RequestHead, bytes, dict[str, str], dict[str, str]]] = []
 
@@ -242,7 +242,7 @@ class BrokenRoutes(Routes):
         return super().match(method, path)
 
 
-async def test_bug_of_ours_ends_one_connection(autojump_clock):
+async def test_bug_of_ours_ends_one_connection(patient_clock):
     """The peer sees 500, the log the kind of error and its place but nothing of the request, and the lane goes on."""
     with capture_logs() as logs:
         async with serving(api={"routes": BrokenRoutes(ROUTES.routes)}) as world:
@@ -257,7 +257,7 @@ async def test_bug_of_ours_ends_one_connection(autojump_clock):
     assert "secret" not in str(logs)
 
 
-async def test_call_without_an_answer_is_given_up(autojump_clock):
+async def test_call_without_an_answer_is_given_up(patient_clock):
     """After the response time the peer is told that the outcome is not known, and a late answer is dropped."""
     kept = []
     route = Route(
@@ -272,7 +272,7 @@ async def test_call_without_an_answer_is_given_up(autojump_clock):
         await world.settle()
 
 
-async def test_body_that_does_not_come_is_given_up(autojump_clock):
+async def test_body_that_does_not_come_is_given_up(patient_clock):
     """A request whose body stops half way is refused after the body time."""
     async with serving() as world, world.cold_client() as client:
         await client.send(raw(GUEST, "Content-Length: 100", body=b"{"))
@@ -285,7 +285,7 @@ async def test_body_that_does_not_come_is_given_up(autojump_clock):
     ("path", "status"), [("/", 405), ("/api/v1/auth/guest", 413), ("/api/v1/nope", 404), ("/nope", 404)]
 )
 @pytest.mark.parametrize("piece", [b"1\r\nx\r\n" * 10_000, b"10000\r\n" + b"x" * 65_536 + b"\r\n"])
-async def test_endless_body_gets_its_refusal_and_leaves_nothing(autojump_clock, path, status, piece):
+async def test_endless_body_gets_its_refusal_and_leaves_nothing(patient_clock, path, status, piece):
     """Who sends on and on is refused and cut off, in tiny chunks or big ones, and no task waits for it."""
     async with serving() as world:
         async with world.cold_client() as client:
@@ -308,7 +308,7 @@ async def test_endless_body_gets_its_refusal_and_leaves_nothing(autojump_clock, 
         assert world.table.statistics().connections == 0
 
 
-async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
+async def test_body_is_thrown_away_while_a_page_is_made(patient_clock):
     """However long a page takes, nobody who puts parts of a body into the queue has to wait for it."""
     sender, receiver = trio.open_memory_channel[dict[str, object]](0)
     sent = []
@@ -343,7 +343,7 @@ async def test_body_is_thrown_away_while_a_page_is_made(autojump_clock):
     assert (dict(headers)[b"connection"], dict(headers)[b"x-request-id"], nothing) == (b"close", b"r1", None)
 
 
-async def test_unread_body_does_not_reset_the_answer(autojump_clock):
+async def test_unread_body_does_not_reset_the_answer(patient_clock):
     """A refusal arrives although its request's body was never read."""
     async with serving() as world, world.cold_client() as client:
         await client.send(raw(GUEST, "Content-Length: 900000", body=b"x" * 900_000))
@@ -352,7 +352,7 @@ async def test_unread_body_does_not_reset_the_answer(autojump_clock):
         assert await client.rest() == b""
 
 
-async def test_peer_that_leaves_in_a_body_is_forgotten(autojump_clock):
+async def test_peer_that_leaves_in_a_body_is_forgotten(patient_clock):
     """Half a body and the end of the connection: no answer, nothing logged, nothing kept."""
     with capture_logs() as logs:
         async with serving() as world:
@@ -364,7 +364,7 @@ async def test_peer_that_leaves_in_a_body_is_forgotten(autojump_clock):
     assert logs == []
 
 
-async def test_continue_is_said_before_the_body_comes(autojump_clock):
+async def test_continue_is_said_before_the_body_comes(patient_clock):
     """A client that waits for 100 gets it, and then its answer."""
     async with serving() as world, world.cold_client() as client:
         await client.send(raw(GUEST, f"Content-Length: {len(NAME)}", "Expect: 100-continue"))
@@ -373,7 +373,7 @@ async def test_continue_is_said_before_the_body_comes(autojump_clock):
         assert (await client.answer()).status == 201
 
 
-async def test_stream_on_a_reused_connection_is_the_same_stream(autojump_clock):
+async def test_stream_on_a_reused_connection_is_the_same_stream(patient_clock):
     """Events on a connection that Hypercorn had are byte for byte those of a connection that it never had."""
     async with serving() as world:
         token = await world.token()

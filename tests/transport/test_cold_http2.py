@@ -19,7 +19,6 @@ import httpx
 import hypercorn.protocol.h2
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.centrifugal_http import HttpStreamConnection
 from hubbub.transport.centrifugal_wire import Disconnect
@@ -31,6 +30,7 @@ from hubbub.transport.tls_settings import TlsSettings
 
 from ..certificates import make_certificate
 from ..logs import capture_logs
+from .quiet import all_quiet
 from .test_cold import EVENTS, Owing, big, descriptors, routes
 from .world import Secure, World, serving
 
@@ -130,12 +130,6 @@ async def raw(world: World, secure: Secure, **config: bool) -> AsyncIterator[Raw
         yield found
 
 
-@pytest.fixture(autouse=True)
-def _patient(autojump_clock):
-    """The sockets are real: time stands still until nothing has come over them for a moment."""
-    autojump_clock.autojump_threshold = 0.01
-
-
 @contextlib.asynccontextmanager
 async def client(world: World, secure: Secure, **options) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
@@ -162,7 +156,7 @@ async def log_in(web: httpx.AsyncClient) -> str:
     return str(guest.json()["token"])
 
 
-async def test_calls_pages_and_streams_share_one_connection(autojump_clock, secure):
+async def test_calls_pages_and_streams_share_one_connection(patient_clock, secure):
     """REST, its refusals, pages and two event streams at once, by httpx, over one socket."""
     async with serving(secure=secure) as world, client(world, secure) as web:
         await log_in(web)
@@ -176,11 +170,11 @@ async def test_calls_pages_and_streams_share_one_connection(autojump_clock, secu
         assert (head.status_code, head.content) == (200, b"")
         async with web.stream("GET", EVENTS) as one, web.stream("GET", EVENTS) as two:
             assert one.headers["content-type"] == "text/event-stream"
-            await wait_all_tasks_blocked()
+            await all_quiet()
             assert len(world.lane.answers()) == 2
             await post(web, "hello")
             for conn in world.lane.answers():
-                await wait_all_tasks_blocked()
+                await all_quiet()
                 conn.machine.end("shutdown")
             for answer in (one, two):  # to their ends: an httpx stream that is left early warns
                 seen = [line async for line in answer.aiter_lines()]
@@ -188,11 +182,11 @@ async def test_calls_pages_and_streams_share_one_connection(autojump_clock, secu
                     assert event in seen
         assert world.table.statistics().accepted == 1
         assert world.lane.statistics().entered == 1
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.answers() == ()
 
 
-async def test_a_body_is_taken_with_and_without_a_length(autojump_clock, secure):
+async def test_a_body_is_taken_with_and_without_a_length(patient_clock, secure):
     """In pieces of any number, up to its bound; past it the answer comes before the end of the body."""
 
     async def pieces():
@@ -211,7 +205,7 @@ async def test_a_body_is_taken_with_and_without_a_length(autojump_clock, secure)
         assert world.table.statistics().accepted == 1
 
 
-async def test_a_body_behind_its_answer_is_thrown_away(autojump_clock, secure):
+async def test_a_body_behind_its_answer_is_thrown_away(patient_clock, secure):
     """Up to a bound; then its stream is reset, and the connection goes on."""
     async with serving(secure=secure) as world, raw(world, secure) as peer:
         late = await peer.ask("POST", "/api/v1/auth/guest", end=False)
@@ -231,7 +225,7 @@ async def test_a_body_behind_its_answer_is_thrown_away(autojump_clock, secure):
         assert (await peer.answer(await peer.ask()))[0] == 200
 
 
-async def test_a_stream_that_is_left_is_left(autojump_clock, secure):
+async def test_a_stream_that_is_left_is_left(patient_clock, secure):
     """By a reset, and by the end of the connection: the conversation knows at once, and nothing stays."""
     async with serving(secure=secure) as world, client(world, secure) as web:
         token = await log_in(web)
@@ -247,7 +241,7 @@ async def test_a_stream_that_is_left_is_left(autojump_clock, secure):
             assert counted.json()["clients"] == 2
             peer.h2.reset_stream(left, h2.errors.ErrorCodes.CANCEL)
             await peer.flush()
-            await wait_all_tasks_blocked()
+            await all_quiet()
             assert len(world.lane.answers()) == 1
             await post(web, "still there")
             await peer.until_data(kept, b"still there")
@@ -259,7 +253,7 @@ async def test_a_stream_that_is_left_is_left(autojump_clock, secure):
         assert descriptors() <= before
 
 
-async def test_a_client_that_leaves_in_the_midst_leaves_nothing(autojump_clock, secure):
+async def test_a_client_that_leaves_in_the_midst_leaves_nothing(patient_clock, secure):
     """Its stream was about to end when its connection did: nobody waits for that, and a drain takes no time."""
     async with serving(secure=secure) as world:
         token = await world.token()
@@ -275,7 +269,7 @@ async def test_a_client_that_leaves_in_the_midst_leaves_nothing(autojump_clock, 
         assert trio.current_time() - began < 1
 
 
-async def test_a_reader_that_opens_no_window_is_told_and_cut(autojump_clock, secure):
+async def test_a_reader_that_opens_no_window_is_told_and_cut(patient_clock, secure):
     """Memory stays bounded, the stream ends as slow ones do, and the other streams of the connection are served meanwhile."""
     async with serving(ColdSettings(stall_s=9), secure=secure) as world, client(world, secure) as web:
         token = await log_in(web)
@@ -298,7 +292,7 @@ async def test_a_reader_that_opens_no_window_is_told_and_cut(autojump_clock, sec
             assert (await peer.answer(await peer.ask()))[0] == 200
 
 
-async def test_an_answer_that_is_not_taken_is_given_up(autojump_clock, secure):
+async def test_an_answer_that_is_not_taken_is_given_up(patient_clock, secure):
     """A big answer to a shut window waits for twice the stall time, in little memory, and is reset."""
     async with (
         serving(ColdSettings(stall_s=9), api=routes(big=big), secure=secure) as world,
@@ -315,7 +309,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(autojump_clock, secure):
         assert (await peer.answer(await peer.ask()))[0] == 200
 
 
-async def test_a_big_answer_arrives_whole(autojump_clock, secure):
+async def test_a_big_answer_arrives_whole(patient_clock, secure):
     """Through windows that open bit by bit, several at once."""
     async with serving(api=routes(big=big), secure=secure) as world, client(world, secure) as web:
         sizes = []
@@ -330,7 +324,7 @@ async def test_a_big_answer_arrives_whole(autojump_clock, secure):
         assert world.table.statistics().accepted == 1
 
 
-async def test_websocket_over_http2_is_not_offered(autojump_clock, secure):
+async def test_websocket_over_http2_is_not_offered(patient_clock, secure):
     """No such setting is sent; who tries all the same is told to come by HTTP/1.1, in every manner of asking."""
     async with serving(secure=secure) as world, raw(world, secure, validate_outbound_headers=False) as peer:
         told = await peer.until(h2.events.RemoteSettingsChanged)
@@ -359,7 +353,7 @@ async def test_websocket_over_http2_is_not_offered(autojump_clock, secure):
         ("GET", "/health", tuple((f"x-{number}", "y") for number in range(150))),
     ],
 )
-async def test_odd_requests_cost_one_stream(autojump_clock, secure, method, path, more):
+async def test_odd_requests_cost_one_stream(patient_clock, secure, method, path, more):
     """A status or a reset, never more than that; the connection goes on."""
     config = {"validate_outbound_headers": False, "normalize_outbound_headers": False}
     async with serving(secure=secure) as world, raw(world, secure, **config) as peer:
@@ -373,7 +367,7 @@ async def test_odd_requests_cost_one_stream(autojump_clock, secure, method, path
 
 
 @pytest.mark.parametrize("value", [b"a\r\nauthorization: Bearer x", b"a\r\n\r\nGET / HTTP/1.1", b"a\0b"])
-async def test_smuggling_ends_the_connection(autojump_clock, secure, value):
+async def test_smuggling_ends_the_connection(patient_clock, secure, value):
     """A line end in a value is a protocol error, whatever follows it."""
     config = {"validate_outbound_headers": False, "normalize_outbound_headers": False}
     async with serving(secure=secure) as world, raw(world, secure, **config) as peer:
@@ -381,25 +375,25 @@ async def test_smuggling_ends_the_connection(autojump_clock, secure, value):
         while await peer.read():
             pass
         assert not any(isinstance(event, h2.events.ResponseReceived) for event in peer.seen)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
 @pytest.mark.parametrize(
     "words", [b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", b"\0" * 5_000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 99]
 )
-async def test_what_is_no_http2_ends_the_connection(autojump_clock, secure, words):
+async def test_what_is_no_http2_ends_the_connection(patient_clock, secure, words):
     """Agreed on in the handshake and not spoken."""
     async with serving(secure=secure) as world, await trio.open_tcp_stream("127.0.0.1", world.port) as stream:
         tls = trio.SSLStream(stream, trusting(secure), server_hostname="localhost", https_compatible=True)
         await tls.send_all(words)
         while await tls.receive_some():
             pass
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_silence_behind_the_handshake_is_cut_in_the_table(autojump_clock, secure):
+async def test_silence_behind_the_handshake_is_cut_in_the_table(patient_clock, secure):
     """A client of HTTP/2 that says nothing costs the cold lane nothing."""
     async with (
         serving(secure=attrs.evolve(secure, handshake_s=3.0)) as world,
@@ -413,7 +407,7 @@ async def test_silence_behind_the_handshake_is_cut_in_the_table(autojump_clock, 
         assert world.lane.statistics().entered == 0
 
 
-async def test_a_flood_of_resets_is_told_to_calm_down(autojump_clock, secure):
+async def test_a_flood_of_resets_is_told_to_calm_down(patient_clock, secure):
     """Requests that are taken back at once (CVE-2023-44487) end the connection after a bounded number of them."""
     owing = Owing()
     async with serving(api=routes(owing=owing), secure=secure) as world, raw(world, secure) as peer:
@@ -429,7 +423,7 @@ async def test_a_flood_of_resets_is_told_to_calm_down(autojump_clock, secure):
         world.nursery.cancel_scope.cancel()
 
 
-async def test_clients_that_change_their_minds_are_served(autojump_clock, secure):
+async def test_clients_that_change_their_minds_are_served(patient_clock, secure):
     """Half of the requests taken back is no flood, and they do not use up the streams that may be open at once."""
     async with serving(secure=secure) as world, raw(world, secure) as peer:
         for _ in range(2 * MAX_RESETS):
@@ -441,7 +435,7 @@ async def test_clients_that_change_their_minds_are_served(autojump_clock, secure
         assert (await peer.answer(await peer.ask()))[0] == 200
 
 
-async def test_idle_connections_are_closed_and_busy_ones_are_not(autojump_clock, secure):
+async def test_idle_connections_are_closed_and_busy_ones_are_not(patient_clock, secure):
     """An open stream keeps a connection; without one it is closed after the idle time, also after refused requests only."""
     async with serving(ColdSettings(idle_s=7), secure=secure) as world, client(world, secure) as web:
         token = await log_in(web)
@@ -460,7 +454,7 @@ async def test_idle_connections_are_closed_and_busy_ones_are_not(autojump_clock,
             assert world.lane.statistics().connections == 0
 
 
-async def test_streams_of_the_protocol_by_http(autojump_clock, secure):
+async def test_streams_of_the_protocol_by_http(patient_clock, secure):
     """`/connection/http_stream` and `/emulation` of the SDK, on one connection."""
     async with serving(secure=secure) as world, client(world, secure) as web:
         token = await log_in(web)
@@ -481,7 +475,7 @@ async def test_streams_of_the_protocol_by_http(autojump_clock, secure):
             assert [line async for line in lines] == []
 
 
-async def test_drain_parts_from_streams_with_a_code(autojump_clock, secure):
+async def test_drain_parts_from_streams_with_a_code(patient_clock, secure):
     """As in the table: each is told to come back, requests in flight are answered, and then the connection is closed."""
     async with serving(secure=secure) as world, client(world, secure) as web:
         token = await log_in(web)
@@ -496,7 +490,7 @@ async def test_drain_parts_from_streams_with_a_code(autojump_clock, secure):
             assert any(isinstance(event, h2.events.ConnectionTerminated) for event in peer.seen)
 
 
-async def test_the_end_of_the_server_waits_for_nobody(autojump_clock, secure):
+async def test_the_end_of_the_server_waits_for_nobody(patient_clock, secure):
     """Cancelled with streams, stuck answers and half requests, no time passes and no descriptor stays."""
     gc.collect()
     before = descriptors()
@@ -506,7 +500,7 @@ async def test_the_end_of_the_server_waits_for_nobody(autojump_clock, secure):
         await peer.ask("GET", EVENTS, ("authorization", f"Bearer {token}"))
         await peer.ask("GET", "/big")
         await peer.ask("POST", "/api/v1/auth/guest", end=False)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         began = trio.current_time()
         world.nursery.cancel_scope.cancel()
     assert trio.current_time() == began

@@ -139,7 +139,7 @@ def opening(kind: str, hello: dict[str, Any], *headers: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["sse", "http_stream"])
 @pytest.mark.parametrize("cold", [False, True], ids=["hot", "cold"])
-async def test_a_connection_is_the_same_from_both_lanes(autojump_clock: MockClock, kind: str, cold: bool) -> None:
+async def test_a_connection_is_the_same_from_both_lanes(patient_clock: MockClock, kind: str, cold: bool) -> None:
     """A socket of Hypercorn's comes back for it, and commands may come by a connection of either lane."""
     async with serving() as world:
         token = await world.token()
@@ -165,7 +165,7 @@ async def test_a_connection_is_the_same_from_both_lanes(autojump_clock: MockCloc
     [(["Authorization: Bearer hbg_x"], 401), ([f"Origin: {THEIRS}"], 403), (["Origin: null"], 403)],
 )
 async def test_refusals_are_the_same_from_both_lanes(
-    autojump_clock: MockClock, kind: str, headers: list[str], status: int
+    patient_clock: MockClock, kind: str, headers: list[str], status: int
 ) -> None:
     """A status and a problem document."""
     async with serving() as world:
@@ -186,7 +186,7 @@ async def test_refusals_are_the_same_from_both_lanes(
         ("GET", "/emulation", "POST"),
     ],
 )
-async def test_other_methods_are_405(autojump_clock: MockClock, method: str, path: str, allowed: str) -> None:
+async def test_other_methods_are_405(patient_clock: MockClock, method: str, path: str, allowed: str) -> None:
     """With those that there are."""
     async with serving() as world:
         for lane in (world.client, world.cold_client):
@@ -196,7 +196,7 @@ async def test_other_methods_are_405(autojump_clock: MockClock, method: str, pat
 
 
 @pytest.mark.parametrize("path", ["/connection/http_stream", "/emulation"])
-async def test_a_browser_may_ask_first(autojump_clock: MockClock, path: str) -> None:
+async def test_a_browser_may_ask_first(patient_clock: MockClock, path: str) -> None:
     """Both take JSON, so a page of another origin asks before it sends."""
 
     async def ask(client: Client, origin: str) -> Answer:
@@ -212,7 +212,7 @@ async def test_a_browser_may_ask_first(autojump_clock: MockClock, path: str) -> 
                 assert (await ask(client, "https://other.example")).status == 403
 
 
-async def test_an_opening_body_is_bounded(autojump_clock: MockClock) -> None:
+async def test_an_opening_body_is_bounded(patient_clock: MockClock) -> None:
     """413 before it is read, in both lanes."""
     async with serving() as world:
         for lane in (world.client, world.cold_client):

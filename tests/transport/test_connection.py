@@ -16,6 +16,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.table import Table, TableConnection, TableSettings
 
+from .quiet import all_quiet
+
 PATIENCE_S = 30.0
 """How long a test in real time waits for what must come; never waited for in full unless it fails."""
 
@@ -162,7 +164,7 @@ def test_bytes_keep_their_order_whatever_the_sizes_and_reads(steps):
                 got += await until_end(peer)
             assert got == expected
             peer.close()
-            await wait_all_tasks_blocked()
+            await all_quiet()
             assert machine.told[-1] == "closed"
             assert machine.told.count("closed") == 1
 
@@ -176,7 +178,7 @@ async def test_a_refused_push_goes_on_from_writable():
         sent = fill(conn)
         assert conn.blocked
         assert not conn.push(b"y")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == []
         machine.on["writable"] = lambda: conn.push(b"end")
         got = bytearray()
@@ -229,7 +231,7 @@ async def test_one_long_reply_is_no_offence():
         assert not conn.blocked
         conn.write(b"r" * 1_000_000)
         conn.write(b"r")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told[-1] == "closed"
 
 
@@ -289,7 +291,7 @@ async def test_close_delivers_everything_to_a_slow_reader_that_still_sends():
                 got += taken(peer, 2000)[0]
                 await trio.sleep(0.005)
         peer.send(b"after the last byte")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert got == sent + b"bye"
         with trio.fail_after(PATIENCE_S):
             assert await until_end(peer) == b""
@@ -314,7 +316,7 @@ async def test_closing_ends_in_time_whatever_the_peer_does(unsent):
         assert took_s >= (1.0 if unsent else 0.2)
 
 
-async def test_a_peer_that_never_closes_costs_less_than_one_that_never_reads(autojump_clock):
+async def test_a_peer_that_never_closes_costs_less_than_one_that_never_reads(patient_clock):
     """With nothing unsent the drain time ends it, long before the linger time."""
     async with running(linger_s=20, drain_s=2) as table:
         conn, machine, _ = connected(table)
@@ -325,7 +327,7 @@ async def test_a_peer_that_never_closes_costs_less_than_one_that_never_reads(aut
         assert machine.told == ["closed"]
 
 
-async def test_closing_throws_away_no_more_than_its_bound(autojump_clock):
+async def test_closing_throws_away_no_more_than_its_bound(patient_clock):
     """A peer that floods a closing connection is cut off by bytes, long before the time."""
     async with running(linger_s=1000, drain_s=1000, drain_bytes=100_000) as table:
         conn, machine, peer = connected(table)
@@ -334,10 +336,11 @@ async def test_closing_throws_away_no_more_than_its_bound(autojump_clock):
             with contextlib.suppress(OSError):
                 peer.send(b"f" * 10_000)
             await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == ["closed"]
 
 
-async def test_a_paused_connection_reads_nothing_until_resumed(autojump_clock):
+async def test_a_paused_connection_reads_nothing_until_resumed(patient_clock):
     """Pausing leaves the bytes with the kernel; the end of input waits its turn behind them."""
     async with running() as table:
         conn, machine, peer = connected(table)
@@ -347,19 +350,19 @@ async def test_a_paused_connection_reads_nothing_until_resumed(autojump_clock):
         await trio.sleep(5)
         assert machine.told == []
         conn.resume()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.data == b"later"
         assert machine.told == ["received", "eof"]
 
 
-async def test_a_hang_up_while_paused_is_seen_and_does_not_spin(autojump_clock):
+async def test_a_hang_up_while_paused_is_seen_and_does_not_spin(patient_clock):
     """A reset closes a paused connection; half a close leaves it alone; neither makes turn after turn."""
     async with running() as table:
         half, half_machine, half_peer = connected(table)
         gone, gone_machine, gone_peer = connected(table)
         half.pause()
         gone.pause()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         before = table.statistics().turns
         half_peer.shutdown(socket.SHUT_WR)
         reset(gone_peer)
@@ -369,11 +372,11 @@ async def test_a_hang_up_while_paused_is_seen_and_does_not_spin(autojump_clock):
         assert table.statistics().turns - before <= 3
 
 
-async def test_the_peers_end_is_told_once_and_can_be_answered(autojump_clock):
+async def test_the_peers_end_is_told_once_and_can_be_answered(patient_clock):
     """After eof the machine may still write; the table does not spin on a socket at its end."""
     async with running() as table:
         conn, machine, peer = connected(table)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         before = table.statistics().turns
         peer.shutdown(socket.SHUT_WR)
         await trio.sleep(5)
@@ -381,7 +384,7 @@ async def test_the_peers_end_is_told_once_and_can_be_answered(autojump_clock):
         assert table.statistics().turns - before <= 3
         conn.write(b"answer")
         conn.close()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert taken(peer) == (b"answer", True)
         assert machine.told == ["eof", "closed"]
 
@@ -412,40 +415,40 @@ async def test_a_released_socket_is_the_callers():
             conn.release()
         again = table.adopt(sock, Recorder)
         peer.send(b"back")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert again.machine.data == b"back"
 
 
-async def test_what_another_task_asks_for_wakes_a_sleeping_table(autojump_clock):
+async def test_what_another_task_asks_for_wakes_a_sleeping_table(patient_clock):
     """abort, again and close from outside a turn are served with nothing ready on any socket."""
     async with running(tick_s=1000) as table:
         conn, machine, peer = connected(table)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         conn.again()
         conn.again()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == ["again"]
         conn.abort()
         conn.abort()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == ["again", "closed"]
         assert taken(peer) == (b"", True)
 
 
-async def test_a_push_to_a_dead_peer_gets_it_reaped(autojump_clock):
+async def test_a_push_to_a_dead_peer_gets_it_reaped(patient_clock):
     """The error of a send from a room's pass closes the connection soon, and raises nothing there."""
     async with running(tick_s=1000) as table:
         conn, machine, peer = connected(table)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         reset(peer)
         assert [conn.push(b"a"), conn.push(b"b")][-1] is False
         assert not conn.blocked
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == ["closed"]
         assert table.statistics().connections == 0
 
 
-async def test_again_comes_in_the_next_turn_after_others_have_run(autojump_clock):
+async def test_again_comes_in_the_next_turn_after_others_have_run(patient_clock):
     """A machine that always has more to do shares the loop with other tasks."""
     async with running() as table:
         conn, machine, _ = connected(table)
@@ -457,7 +460,7 @@ async def test_again_comes_in_the_next_turn_after_others_have_run(autojump_clock
         conn.abort()
 
 
-async def test_a_deadline_replaces_the_one_before_and_may_be_cleared(autojump_clock):
+async def test_a_deadline_replaces_the_one_before_and_may_be_cleared(patient_clock):
     """Deadlines come at most two ticks late, never early, and only the last one set."""
     async with running(tick_s=0.25) as table:
         conn, machine, _ = connected(table)
@@ -482,8 +485,8 @@ async def test_a_machine_may_be_swapped():
         conn, first, peer = connected(table)
         conn.machine = second = Recorder(conn)
         peer.send(b"to the second")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         conn.abort()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert first.told == []
         assert second.told == ["received", "closed"]

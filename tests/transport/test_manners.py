@@ -36,7 +36,7 @@ both_lanes = pytest.mark.parametrize("cold", [False, True], ids=["hot", "cold"])
 
 @both_lanes
 @pytest.mark.parametrize("path", ["/health", "/", "/nope", "/api/v1/nope", "/api/v1/auth/me", "/static/style.css"])
-async def test_every_answer_is_safe_for_browsers(autojump_clock, cold, path):
+async def test_every_answer_is_safe_for_browsers(patient_clock, cold, path):
     """nosniff, no referrer and a request id on API answers, pages, files and refusals; nothing of CORS or HSTS unasked."""
     async with serving() as world, lane(world, cold) as client:
         answer = await client.ask("GET", path, origin=OURS)
@@ -51,7 +51,7 @@ async def test_every_answer_is_safe_for_browsers(autojump_clock, cold, path):
 
 
 @both_lanes
-async def test_what_needs_a_credential_is_kept_by_no_cache(autojump_clock, cold):
+async def test_what_needs_a_credential_is_kept_by_no_cache(patient_clock, cold):
     """Answers to principals are no-store, refusals too; files may be kept and are asked for again."""
     async with serving() as world:
         bearer = f"Bearer {await world.token()}"
@@ -62,14 +62,14 @@ async def test_what_needs_a_credential_is_kept_by_no_cache(autojump_clock, cold)
 
 
 @both_lanes
-async def test_hsts_is_said_when_configured(autojump_clock, cold):
+async def test_hsts_is_said_when_configured(patient_clock, cold):
     """On every answer, for as long as the operator says."""
     async with serving(api={"manners": Manners(HttpManners(hsts_s=86_400))}) as world, lane(world, cold) as client:
         for path in ("/health", "/", "/api/v1/nope"):
             assert (await client.ask("GET", path)).header("strict-transport-security") == "max-age=86400"
 
 
-async def test_streams_and_handshakes_carry_them_too(autojump_clock):
+async def test_streams_and_handshakes_carry_them_too(patient_clock):
     """What machines write themselves has the request's id, the safety headers and CORS."""
     async with serving(api=with_cors(OURS)) as world:
         token = await world.token()
@@ -94,7 +94,7 @@ async def test_streams_and_handshakes_carry_them_too(autojump_clock):
 
 
 @both_lanes
-async def test_a_preflight_from_an_admitted_origin_passes(autojump_clock, cold):
+async def test_a_preflight_from_an_admitted_origin_passes(patient_clock, cold):
     """Methods of the path, our own headers and those of generated SDKs; others are left out, and the browser refuses them."""
     asked = "Authorization, content-type,idempotency-key, X-Stainless-Lang, x-stainless-retry-count, if-match, x-evil, cookie"
     async with serving(api=with_cors(OURS)) as world, lane(world, cold) as client:
@@ -110,7 +110,7 @@ async def test_a_preflight_from_an_admitted_origin_passes(autojump_clock, cold):
 
 
 @both_lanes
-async def test_other_origins_are_refused(autojump_clock, cold):
+async def test_other_origins_are_refused(patient_clock, cold):
     """Their preflight is a 403, and their answers give a browser no leave to show them to the page."""
     async with serving(api=with_cors(OURS)) as world, lane(world, cold) as client:
         for origin in (OTHER, "null", OURS + ":8443", OURS.upper(), "https://app.example.org.evil.example"):
@@ -123,7 +123,7 @@ async def test_other_origins_are_refused(autojump_clock, cold):
 
 
 @both_lanes
-async def test_cors_is_off_by_default(autojump_clock, cold):
+async def test_cors_is_off_by_default(patient_clock, cold):
     """A preflight is a method that the path does not have."""
     async with serving() as world, lane(world, cold) as client:
         answer = await client.ask("OPTIONS", ROOM, origin=OURS, **ASK)
@@ -132,7 +132,7 @@ async def test_cors_is_off_by_default(autojump_clock, cold):
 
 
 @both_lanes
-async def test_an_admitted_page_may_read_answers_and_refusals(autojump_clock, cold):
+async def test_an_admitted_page_may_read_answers_and_refusals(patient_clock, cold):
     """The origin is named, never mirrored for others, and headers that an SDK needs are exposed; on errors as well."""
     async with serving(api=with_cors(OURS, cors_credentials=True)) as world, lane(world, cold) as client:
         for path in ("/health", "/api/v1/auth/me", "/api/v1/nope"):
@@ -146,7 +146,7 @@ async def test_an_admitted_page_may_read_answers_and_refusals(autojump_clock, co
 
 
 @both_lanes
-async def test_credentials_are_for_named_origins_only(autojump_clock, cold):
+async def test_credentials_are_for_named_origins_only(patient_clock, cold):
     """`*` lets every page call with a token of its own, and none with the visitor's cookie."""
     async with serving(api=with_cors("*", OURS, cors_credentials=True)) as world, lane(world, cold) as client:
         anybody = await client.ask("GET", "/health", origin=OTHER)
@@ -158,7 +158,7 @@ async def test_credentials_are_for_named_origins_only(autojump_clock, cold):
         assert (await client.ask("OPTIONS", ROOM, origin=OTHER, **ASK)).status == 204
 
 
-async def test_a_plain_options_is_no_preflight(autojump_clock):
+async def test_a_plain_options_is_no_preflight(patient_clock):
     """Without Origin, or without the method that is asked for, it is answered as ever."""
     async with serving(api=with_cors(OURS)) as world, world.client() as client:
         assert (await client.ask("OPTIONS", ROOM, **ASK)).status == 405
@@ -166,7 +166,7 @@ async def test_a_plain_options_is_no_preflight(autojump_clock):
         assert (await client.ask("OPTIONS", "/api/v1/nope", origin=OURS, **ASK)).status == 404
 
 
-async def test_settings_change_while_connections_are_open(autojump_clock):
+async def test_settings_change_while_connections_are_open(patient_clock):
     """The next answer of a kept connection goes by the new ones."""
     manners = Manners()
     async with serving(api={"manners": manners}) as world, world.client() as client:

@@ -28,7 +28,7 @@ PROTECTION = {
 
 
 @pytest.mark.parametrize(("place", "script"), [("/", "app"), ("/invite", "app"), ("/setup", "setup")])
-async def test_page_and_all_that_it_names(autojump_clock, place, script):
+async def test_page_and_all_that_it_names(patient_clock, place, script):
     """The page is HTML, and every file that it or a module names is there with a type that browsers accept."""
     async with serving() as world, world.client() as client:
         page = await client.ask("GET", place)
@@ -48,7 +48,7 @@ async def test_page_and_all_that_it_names(autojump_clock, place, script):
         assert len(seen) > 5
 
 
-async def test_docs_and_all_that_they_name(autojump_clock):
+async def test_docs_and_all_that_they_name(patient_clock):
     """The description of the API has its own page, whose files are all ours; switched off, it is not there."""
     async with serving() as world, world.client() as client:
         page = await client.ask("GET", "/docs")
@@ -75,7 +75,7 @@ async def test_docs_and_all_that_they_name(autojump_clock):
         ("POST", "/", 405),
     ],
 )
-async def test_every_answer_is_protected(autojump_clock, method, path, status):
+async def test_every_answer_is_protected(patient_clock, method, path, status):
     """What the pages answer carries the policy, refusals included."""
     async with serving() as world, world.client() as client:
         answer = await client.ask(method, path)
@@ -86,7 +86,7 @@ async def test_every_answer_is_protected(autojump_clock, method, path, status):
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/favicon.svg"])
-async def test_unchanged_file_is_not_sent_again(autojump_clock, path, form):
+async def test_unchanged_file_is_not_sent_again(patient_clock, path, form):
     """An entity tag that still holds gets 304 without a body, and the connection goes on."""
     async with serving() as world, world.client() as client:
         first = await client.ask("GET", path)
@@ -98,7 +98,7 @@ async def test_unchanged_file_is_not_sent_again(autojump_clock, path, form):
         assert (other.status, other.body) == (200, first.body)
 
 
-async def test_files_are_asked_for_again_and_icons_kept(autojump_clock):
+async def test_files_are_asked_for_again_and_icons_kept(patient_clock):
     """Modules are revalidated, so that a new version is never mixed with an old one; icons may be kept a day."""
     async with serving() as world, world.client() as client:
         for path in ("/", "/static/app.js", "/static/style.css"):
@@ -109,7 +109,7 @@ async def test_files_are_asked_for_again_and_icons_kept(autojump_clock):
             assert icon.header("content-type") == "image/svg+xml"
 
 
-async def test_head_has_the_length_and_no_body(autojump_clock):
+async def test_head_has_the_length_and_no_body(patient_clock):
     """HEAD is answered like GET, without the body."""
     async with serving() as world, world.client() as client:
         get = await client.ask("GET", "/", x_request_id="r1")
@@ -140,7 +140,7 @@ async def test_head_has_the_length_and_no_body(autojump_clock):
         "*",
     ],
 )
-async def test_no_path_leads_out(autojump_clock, path):
+async def test_no_path_leads_out(patient_clock, path):
     """Only the files of the page are served; anything else is the same problem document as in the other lane."""
     with capture_logs() as logs:
         async with serving() as world, world.client() as client:
@@ -151,7 +151,7 @@ async def test_no_path_leads_out(autojump_clock, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
-async def test_other_methods_are_named_what_is_allowed(autojump_clock, method):
+async def test_other_methods_are_named_what_is_allowed(patient_clock, method):
     """A page is only read."""
     async with serving() as world, world.client() as client:
         answer = await client.ask(method, "/")

@@ -115,7 +115,7 @@ ASKED: dict[str, tuple[int, str, str]] = {
     # A connection that has come to the cold lane has spoken HTTP before.
     [(name, cold) for name in ASKED for cold in (False, True) if not (cold and name == "garbage")],
 )
-async def test_a_refusal_is_a_problem_document(autojump_clock, name, cold):
+async def test_a_refusal_is_a_problem_document(patient_clock, name, cold):
     """Status, type, schema, request id; whoever owns the connection."""
     status, code, sent = ASKED[name]
     if name == "bad chunk":
@@ -128,7 +128,7 @@ async def test_a_refusal_is_a_problem_document(autojump_clock, name, cold):
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["hot", "cold"])
-async def test_a_bug_and_a_lost_answer_are_problem_documents(autojump_clock, cold, caplog):
+async def test_a_bug_and_a_lost_answer_are_problem_documents(patient_clock, cold, caplog):
     """500 where an endpoint fails, 503 where it never answers."""
 
     def bug(api: Any, call: Any, respond: Respond) -> None:
@@ -149,7 +149,7 @@ async def test_a_bug_and_a_lost_answer_are_problem_documents(autojump_clock, col
         checked(await client.ask("GET", "/silence"), 503, "outcome_unknown")
 
 
-async def test_a_full_server_says_so_in_a_problem_document(autojump_clock):
+async def test_a_full_server_says_so_in_a_problem_document(patient_clock):
     """Both when the table is full, where the request is not even read, and when the cold lane is."""
     async with (
         serving(table=attrs.evolve(TableSettings(), max_connections=1)) as world,

@@ -52,7 +52,7 @@ def test_fresh_ids_differ() -> None:
 
 
 @pytest.mark.parametrize("cold", [False, True])
-async def test_it_is_in_answer_problem_call_and_log(autojump_clock, cold, caplog):
+async def test_it_is_in_answer_problem_call_and_log(patient_clock, cold, caplog):
     """One id leads from the client's log to ours, at once and after a wait, in both lanes; the next request has its own."""
     log = get_logger("hubbub.test")
     calls = []

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.table import Table, TableSettings
 
 from ..logs import capture_logs
 from .machines import Echo, Swallow
+from .quiet import all_quiet
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +52,7 @@ async def test_an_accepted_connection_is_served_at_once_and_without_delay():
         with socket.fromfd(conn.fd, socket.AF_INET, socket.SOCK_STREAM) as same:
             assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await client.aclose()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert machine.told == ["eof", "closed"]
         assert table.statistics().connections == 0
 
@@ -67,7 +67,7 @@ async def test_a_flood_starves_neither_a_neighbour_nor_another_task():
 
     async with serving(make, recv_bytes=100) as (table, address):
         flood, neighbour = await trio.open_tcp_stream(*address), await trio.open_tcp_stream(*address)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         flood.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         [conn] = [conn for conn in table.connections() if conn.machine is machines[0]]
         conn.pause()
@@ -89,7 +89,7 @@ async def test_ready_sockets_beyond_a_turns_bound_wait_for_the_next():
     """A turn takes no more than its bound, and everyone is served in the end."""
     async with serving(ready_per_turn=5) as (table, address):
         clients = [await trio.open_tcp_stream(*address) for _ in range(20)]
-        await wait_all_tasks_blocked()
+        await all_quiet()
         before = table.statistics().turns
         for client in clients:
             await client.socket.send(b"x")
@@ -143,7 +143,7 @@ async def test_a_turn_ends_in_time_and_goes_on_with_who_was_left(greedy):
 
 
 @pytest.mark.parametrize("method", ["received", "again", "writable", "timeout", "stalled", "eof", "closed", "__init__"])
-async def test_a_machines_exception_ends_its_connection_only(autojump_clock, method):
+async def test_a_machines_exception_ends_its_connection_only(patient_clock, method):
     """Wherever a machine fails, its connection closes, a neighbour goes on, and the log holds none of its bytes."""
     machines = []
 
@@ -162,9 +162,9 @@ async def test_a_machines_exception_ends_its_connection_only(autojump_clock, met
     with capture_logs() as logs:
         async with serving(make, stall_s=1) as (table, address):
             bad = await trio.open_tcp_stream(*address)
-            await wait_all_tasks_blocked()
+            await all_quiet()
             good = await trio.open_tcp_stream(*address)
-            await wait_all_tasks_blocked()
+            await all_quiet()
             if method != "__init__":
                 conn = machines[0].conn
                 conn.again()
@@ -205,7 +205,7 @@ async def test_thousands_of_connections_leave_nothing_behind():
                 elif number % 3 == 2:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             if number % 100 == 0:
-                await wait_all_tasks_blocked()
+                await all_quiet()
         for _ in range(500):
             await trio.sleep(0.01)
             if table.statistics().closed == 3000:
@@ -219,7 +219,7 @@ async def test_a_connection_over_the_limit_is_refused_readably():
     """The refusal arrives whole, although the request is never read; the place freed is given to the next."""
     async with serving(max_connections=2) as (table, address):
         first, second = [await trio.open_tcp_stream(*address) for _ in range(2)]
-        await wait_all_tasks_blocked()
+        await all_quiet()
         third = await trio.open_tcp_stream(*address)
         await third.send_all(b"GET / HTTP/1.1\r\n\r\n" * 1000)
         refusal = await receive_all(third)
@@ -229,7 +229,7 @@ async def test_a_connection_over_the_limit_is_refused_readably():
         assert table.statistics().refusals == 1
         await third.aclose()
         await first.aclose()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert table.statistics().refusals == 0
         fourth = await trio.open_tcp_stream(*address)
         await fourth.send_all(b"in")
@@ -243,7 +243,7 @@ async def test_refusals_are_bounded_too():
     """Beyond the refusals under way a connection is closed with no ceremony."""
     async with serving(max_connections=1, max_refusals=3) as (table, address):
         clients = [socket.create_connection(address) for _ in range(20)]
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert table.statistics().connections == 4
         assert table.statistics().refused == 19
         for client in clients:
@@ -277,11 +277,11 @@ async def test_cancelling_run_closes_every_socket_and_tells_every_machine():
 
     async with serving() as (table, address):
         clients = [socket.create_connection(address) for _ in range(50)]
-        await wait_all_tasks_blocked()
+        await all_quiet()
         machines = [conn.machine for conn in table.connections()]
         conns = table.connections()
         table.start_soon(wait_for_ever)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert table.statistics().tasks == 1
         while not conns[0].blocked:
             conns[0].push(b"x" * 100_000)

@@ -11,7 +11,6 @@ import ssl
 import attrs
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from hubbub.transport.centrifugal_websocket import WebSocketConnection
 from hubbub.transport.certificates import Certificates
@@ -22,6 +21,7 @@ from hubbub.transport.tls_settings import TlsSettings
 
 from ..certificates import make_certificate
 from ..logs import capture_logs
+from .quiet import all_quiet
 from .test_cold import BIG, big, descriptors, events, routes
 from .world import Client, Secure, World, serving
 
@@ -44,7 +44,7 @@ def streams(world: World) -> list[EventStream]:
     return [machine for conn in world.table.connections() if isinstance(machine := machine_of(conn), EventStream)]
 
 
-async def test_calls_pages_and_streams_over_one_connection(autojump_clock, secure):
+async def test_calls_pages_and_streams_over_one_connection(patient_clock, secure):
     """From the table to the cold lane and back to the table, with the session taken along each time."""
     async with serving(secure=secure) as world:
         token = await world.token()
@@ -53,7 +53,7 @@ async def test_calls_pages_and_streams_over_one_connection(autojump_clock, secur
                 assert (await client.ask("GET", target)).status == 200
             await client.send(events(token))
             await client.until(b"stream.open")
-            await wait_all_tasks_blocked()
+            await all_quiet()
             assert len(streams(world)) == 1
             async with world.client() as poster:
                 body = json.dumps({"text": "hello"}).encode()
@@ -69,7 +69,7 @@ async def test_calls_pages_and_streams_over_one_connection(autojump_clock, secur
 
 
 @pytest.mark.parametrize("target", ["/health", "/"])
-async def test_an_answer_that_closes_ends_by_close_notify(autojump_clock, secure, target):
+async def test_an_answer_that_closes_ends_by_close_notify(patient_clock, secure, target):
     """In both lanes the client can tell the end from a cut."""
     async with serving(secure=secure) as world, world.client() as client:
         assert (await client.ask("GET", target, connection="close")).status == 200
@@ -77,7 +77,7 @@ async def test_an_answer_that_closes_ends_by_close_notify(autojump_clock, secure
 
 
 @pytest.mark.parametrize("count", [2, 600])
-async def test_pipelined_requests_survive_the_hand_over(autojump_clock, secure, count):
+async def test_pipelined_requests_survive_the_hand_over(patient_clock, secure, count):
     """What came with the request that leaves is served behind it, in whatever records it came."""
     async with serving(secure=secure) as world, world.client() as client, trio.open_nursery() as nursery:
         nursery.start_soon(
@@ -89,7 +89,7 @@ async def test_pipelined_requests_survive_the_hand_over(autojump_clock, secure, 
 
 
 @pytest.mark.parametrize("target", [b"/health", b"/"])
-async def test_a_half_closed_peer_gets_its_answers(autojump_clock, secure, target):
+async def test_a_half_closed_peer_gets_its_answers(patient_clock, secure, target):
     """A client that says its end behind its request is answered, in both lanes."""
     async with serving(secure=secure) as world:
         stream = await trio.open_tcp_stream("127.0.0.1", world.port)
@@ -112,11 +112,11 @@ async def test_a_half_closed_peer_gets_its_answers(autojump_clock, secure, targe
             incoming.write(data)
         assert tls.read(64).startswith(b"HTTP/1.1 200")
         await stream.aclose()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert world.lane.statistics().connections == 0
 
 
-async def test_a_websocket_over_tls(autojump_clock, secure):
+async def test_a_websocket_over_tls(patient_clock, secure):
     """The handshake and a first command, also on a connection that the cold lane had."""
     key = b"dGhlIHNhbXBsZSBub25jZQ=="
     upgrade = (
@@ -127,7 +127,7 @@ async def test_a_websocket_over_tls(autojump_clock, secure):
         assert (await client.ask("GET", "/")).status == 200
         await client.send(upgrade)
         assert b"101 Switching" in await client.until(b"\r\n\r\n")
-        await wait_all_tasks_blocked()
+        await all_quiet()
         assert [type(machine_of(conn)) for conn in world.table.connections()] == [WebSocketConnection]
 
 
@@ -146,7 +146,7 @@ async def test_a_big_answer_to_a_slow_reader_is_whole(mock_clock, secure, lane):
         assert length > BIG
 
 
-async def test_a_reader_that_takes_nothing_is_cut(autojump_clock, secure):
+async def test_a_reader_that_takes_nothing_is_cut(patient_clock, secure):
     """A room full of messages and a reader that stopped: the stall time ends it, and what waits is bounded meanwhile."""
     async with serving(table=TableSettings(stall_s=9, linger_s=5), secure=secure) as world:
         token = await world.token()
@@ -169,7 +169,7 @@ async def test_a_reader_that_takes_nothing_is_cut(autojump_clock, secure):
             await trio.aclose_forcefully(client.stream)
 
 
-async def test_a_handshake_that_stops_is_cut_in_time(autojump_clock, secure):
+async def test_a_handshake_that_stops_is_cut_in_time(patient_clock, secure):
     """Silence, half a hello, a hello without the rest: all are gone after the deadline, others are served meanwhile."""
     async with serving(secure=attrs.evolve(secure, handshake_s=3.0)) as world:
         peers = [await trio.open_tcp_stream("127.0.0.1", world.port) for _ in range(3)]
@@ -179,7 +179,7 @@ async def test_a_handshake_that_stops_is_cut_in_time(autojump_clock, secure):
         with pytest.raises(ssl.SSLWantReadError):
             tls.do_handshake()
         await peers[2].send_all(outgoing.read())
-        await wait_all_tasks_blocked()
+        await all_quiet()
         async with world.client() as client:
             assert (await client.ask("GET", "/health")).status == 200
         began = trio.current_time()
@@ -201,7 +201,7 @@ async def test_a_handshake_that_stops_is_cut_in_time(autojump_clock, secure):
     ],
     ids=["plain", "garbage", "no hello"],
 )
-async def test_what_is_no_tls_is_refused(autojump_clock, secure, sent, status):
+async def test_what_is_no_tls_is_refused(patient_clock, secure, sent, status):
     """In words, by an alert, or by nothing; and gently, so that the peer can read it."""
     async with serving(secure=secure) as world:
         stream = await trio.open_tcp_stream("127.0.0.1", world.port)
@@ -229,11 +229,11 @@ async def test_renegotiation_is_refused(secure):
             assert (await client.ask("GET", "/health")).status == 200
 
 
-async def test_a_reset_at_any_moment_leaves_nothing(autojump_clock, secure):
+async def test_a_reset_at_any_moment_leaves_nothing(patient_clock, secure):
     """In the handshake, behind it, in the cold lane, in a stream: no descriptor and no connection stays."""
     async with serving(secure=secure) as world:
         token = await world.token()
-        await wait_all_tasks_blocked()
+        await all_quiet()
         gc.collect()
         before = descriptors()
         for words in (None, b"", b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", events(token)):
@@ -247,7 +247,7 @@ async def test_a_reset_at_any_moment_leaves_nothing(autojump_clock, secure):
                 if words:
                     await client.send(words)
                     await client.stream.receive_some()
-            await wait_all_tasks_blocked()
+            await all_quiet()
             await trio.aclose_forcefully(stream)
             await trio.sleep(1)
         gc.collect()
@@ -256,7 +256,7 @@ async def test_a_reset_at_any_moment_leaves_nothing(autojump_clock, secure):
         assert world.lane.statistics().connections == 0
 
 
-async def test_a_new_certificate_drops_nobody(autojump_clock, tmp_path):
+async def test_a_new_certificate_drops_nobody(patient_clock, tmp_path):
     """Who is connected stays so; who comes next meets the new one."""
     old, new = make_certificate(tmp_path, "old"), make_certificate(tmp_path, "new")
     certificates = Certificates(TlsSettings(cert=old.cert, key=old.key))
@@ -278,14 +278,14 @@ async def test_a_new_certificate_drops_nobody(autojump_clock, tmp_path):
         await client.until(b"message.created")
 
 
-async def test_cookies_are_for_https_only(autojump_clock, secure):
+async def test_cookies_are_for_https_only(patient_clock, secure):
     """Whatever Origin says, once the server speaks TLS itself."""
     async with serving(api={"secure": True}, secure=secure) as world, world.client() as client:
         answer = await client.ask("POST", "/api/v1/auth/guest", b'{"name":"Ada"}')
         assert "; Secure" in str(answer.header("set-cookie"))
 
 
-async def test_the_end_of_the_server_holds_for_nobody(autojump_clock, secure):
+async def test_the_end_of_the_server_holds_for_nobody(patient_clock, secure):
     """Cancelled with handshakes, blocked answers and streams open, it ends at once and every socket is closed."""
     before = descriptors()
     async with serving(api=routes(big=big), secure=secure) as world:
@@ -296,7 +296,7 @@ async def test_the_end_of_the_server_holds_for_nobody(autojump_clock, secure):
             client = Client(trio.SSLStream(stream, secure.trusting, server_hostname="localhost"))
             await client.send(first + b"GET /big HTTP/1.1\r\nhost: h\r\n\r\n")
             stuck.append(stream)
-        await wait_all_tasks_blocked()
+        await all_quiet()
         began = trio.current_time()
     assert trio.current_time() == began
     for stream in (silent, *stuck):

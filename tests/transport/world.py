@@ -6,12 +6,11 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import h11
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from hubbub.engine import Engine, Visibility
 from hubbub.storage import MemoryStore
@@ -28,6 +27,8 @@ from hubbub.transport.router import Router
 from hubbub.transport.serve import ServeSettings, listen
 from hubbub.transport.table import Table, TableSettings
 from hubbub.transport.tls_door import TlsDoor
+
+from .quiet import all_quiet
 
 
 @attrs.frozen
@@ -140,7 +141,7 @@ class World:
 
     async def settle(self) -> None:
         """Let everything happen that needs no time."""
-        await wait_all_tasks_blocked()
+        await all_quiet()
 
 
 @attrs.frozen
@@ -152,6 +153,10 @@ class Secure:
     handshake_s: float = 10.0
 
 
+COARSE: Final = TableSettings(tick_s=1.0)
+"""A clock that waits for quiet stops at each tick of the table for a moment of real time: fewer of them."""
+
+
 @contextlib.asynccontextmanager
 async def serving(
     cold: ColdSettings | None = None,
@@ -161,7 +166,7 @@ async def serving(
 ) -> AsyncIterator[World]:
     """Serve while inside, a thousand seconds at most; leaving cancels, as a server that is told to stop at once."""
     with trio.fail_after(1_000):
-        async with _serving(cold or ColdSettings(), table or TableSettings(), api or {}, secure) as world:
+        async with _serving(cold or ColdSettings(), table or COARSE, api or {}, secure) as world:
             yield world
 
 

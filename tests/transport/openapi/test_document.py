@@ -149,7 +149,7 @@ def test_an_unknown_code_is_refused() -> None:
         Doc(tag="T", problems=("teapot",))
 
 
-async def test_it_is_served_and_asked_for_again_by_its_tag(autojump_clock) -> None:
+async def test_it_is_served_and_asked_for_again_by_its_tag(patient_clock) -> None:
     """To anyone; 304 to who has it."""
     async with serving() as world, world.client() as client:
         answer = await client.ask("GET", "/openapi.json")
@@ -161,7 +161,7 @@ async def test_it_is_served_and_asked_for_again_by_its_tag(autojump_clock) -> No
         assert (again.status, again.body, again.header("etag")) == (304, b"", etag)
 
 
-async def test_what_is_switched_off_is_absent(autojump_clock) -> None:
+async def test_what_is_switched_off_is_absent(patient_clock) -> None:
     """From the document, and 404 when it is asked for; at once when the settings change."""
     extra = row(access=Access.ANYONE, there=lambda settings: settings.access.guests, endpoint=_say_nothing)
     async with serving(api={"routes": Routes((*ROUTES.routes, extra))}) as world, world.client() as client:
