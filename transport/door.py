@@ -9,9 +9,10 @@ import attrs
 from ..actors import summary_of
 from ..engine.log import get_logger
 from .centrifugal_settings import SocketSettings
-from .http import HttpMachine, HttpSettings
+from .http import HttpMachine
 from .http_message import RequestHead
 from .http_route import Cold, Route
+from .http_settings import HttpSettings
 from .ports import Connection, Machine
 from .router import Router
 from .sse import StreamSettings

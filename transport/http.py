@@ -5,8 +5,7 @@ Invariants:
   in order afterwards, a bounded number of steps per turn, never while an earlier response is still unsent.
 - Each request is answered exactly once; answers that come after the connection has gone are dropped.
 - Every wait on the peer has a deadline: head, body, idle. So has the wait on our own handler.
-- A refusal is the last thing said. What the peer is still sending is then read and thrown away for a while: closing
-  a socket with unread input resets it, and the reset may overtake the answer.
+- A refusal is the last thing said. What the peer is still sending is then read and thrown away for a while (`http_discard`).
 - A connection that leaves (cold route, upgrade, event stream) takes every byte along that was read but not used.
 
 Left out: which route a request takes, endpoints, compression, TLS (`tls_connection`), HTTP/2.
@@ -18,12 +17,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 
-import attrs
-from attrs.validators import ge, gt
-
 from .http_body import ChunkedBody, LengthBody, body_for
+from .http_discard import Discarding
 from .http_message import HeadReader, Refused, Request, RequestHead, Response, problem
 from .http_route import Cold, Handler, Hot, MakeMachine, MakePosted, Posted, Respond, Route
+from .http_settings import HttpSettings
 from .manners import Manners
 from .ports import Connection, Machine
 
@@ -31,45 +29,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PLAIN = Manners()
 
 
-def _ignore(head: RequestHead | None, response: Response) -> None:
-    """Nobody counts."""
-
-
-@attrs.frozen(kw_only=True)
-class HttpSettings:
-    """Bounds of one HTTP connection.
-
-    Attributes:
-        max_head_bytes: longer request heads are refused.
-        max_headers: requests with more headers are refused.
-        head_timeout_s: how long a request head may take.
-        body_timeout_s: how long a body may take.
-        idle_timeout_s: how long a connection may be idle between two requests.
-        response_timeout_s: how long a handler may owe its answer; longer than any deadline inside, so that it fires for a lost
-            answer only.
-        steps_per_turn: requests of one connection served in a turn; a step is a head, with its body where that came along, or a
-            body.
-        max_discard_bytes: input thrown away after a refusal.
-        discard_timeout_s: how long input is thrown away after a refusal.
-    """
-
-    max_head_bytes: int = attrs.field(default=16_384, validator=gt(0))
-    max_headers: int = attrs.field(default=100, validator=gt(0))
-    head_timeout_s: float = attrs.field(default=10.0, validator=gt(0))
-    body_timeout_s: float = attrs.field(default=30.0, validator=gt(0))
-    idle_timeout_s: float = attrs.field(default=75.0, validator=gt(0))
-    response_timeout_s: float = attrs.field(default=60.0, validator=gt(0))
-    steps_per_turn: int = attrs.field(default=16, validator=gt(0))
-    max_discard_bytes: int = attrs.field(default=16 * 1_048_576, validator=ge(0))
-    discard_timeout_s: float = attrs.field(default=2.0, validator=gt(0))
-
-
 class _State(Enum):
     HEAD = auto()  # between requests, or in the middle of a head
     BODY = auto()
     OWED = auto()  # the handler has the request
     LEAVING = auto()  # a cold request waits until earlier responses have gone
-    DISCARDING = auto()  # refused; the rest of the input is thrown away
     GONE = auto()  # closing, closed, or somebody else's
 
 
@@ -89,7 +53,6 @@ class HttpMachine:
         "_body",
         "_cold",
         "_conn",
-        "_discarded_bytes",
         "_draining",
         "_eof",
         "_fed",
@@ -117,7 +80,7 @@ class HttpMachine:
         settings: HttpSettings,
         on_error: Callable[[Exception], None],
         manners: Manners = _PLAIN,
-        on_refused: Callable[[RequestHead | None, Response], None] = _ignore,
+        on_refused: Callable[[RequestHead | None, Response], None] = lambda _head, _response: None,
     ) -> None:
         self.on_closed: Callable[[], None] | None = None
         """Set by a handler that owes an answer: called when the connection goes first. Forgotten with the answer."""
@@ -137,7 +100,6 @@ class HttpMachine:
         self._body: LengthBody | ChunkedBody | None = None
         self._cold: Cold | None = None
         self._serial = 0
-        self._discarded_bytes = 0
         self._paused = self._running = self._eof = self._draining = False
         conn.set_deadline(settings.head_timeout_s)
 
@@ -163,10 +125,6 @@ class HttpMachine:
         elif state is _State.OWED or state is _State.LEAVING:
             self._raw += data
             self._hold()
-        elif state is _State.DISCARDING:
-            self._discarded_bytes += len(data)
-            if self._discarded_bytes > self._settings.max_discard_bytes:
-                self._finish()
 
     def again(self) -> None:
         """Go on with kept input; see `Machine`."""
@@ -200,9 +158,7 @@ class HttpMachine:
     def eof(self) -> None:
         """The peer sends no more; an answer that is owed is still given."""
         self._eof = True
-        if self._state is _State.DISCARDING:
-            self._finish()
-        elif self._state is _State.HEAD or self._state is _State.BODY:
+        if self._state is _State.HEAD or self._state is _State.BODY:
             self._run()
 
     def closed(self) -> None:
@@ -396,7 +352,7 @@ class HttpMachine:
             self._conn.set_deadline(self._settings.response_timeout_s)
 
     def _respond(self, serial: int, response: Response) -> None:
-        if self._state is _State.GONE or self._state is _State.DISCARDING:
+        if self._state is _State.GONE:
             return
         head = self._head
         if serial != self._serial or self._state is not _State.OWED or head is None:
@@ -432,17 +388,16 @@ class HttpMachine:
 
     def _refuse(self, response: Response) -> None:
         """Answer input that cannot be served, then throw away what is still coming."""
+        conn, settings = self._conn, self._settings
         self._on_refused(self._head, response)
-        self._conn.write(self._manners.encode(response, self._head, False))
+        conn.write(self._manners.encode(response, self._head, False))
         if self._eof:
             self._finish()
             return
         self._forget()
-        self._state = _State.DISCARDING
-        self._conn.set_deadline(self._settings.discard_timeout_s)
+        conn.machine = Discarding(conn, settings.max_discard_bytes, settings.discard_timeout_s)
         if self._paused:
-            self._paused = False
-            self._conn.resume()
+            conn.resume()
 
     def _finish(self) -> None:
         self._forget()

@@ -30,6 +30,7 @@ from .config_calls import Configuration
 from .door import Door, DoorSettings
 from .endpoints import ROUTES
 from .http import HttpMachine
+from .http_discard import Discarding
 from .identity.accounts import Accounts
 from .identity.people import AccountPeople
 from .identity.setup import Setup
@@ -278,6 +279,8 @@ async def drain(
                         stream.end("shutdown")
                     case HttpMachine() as machine:
                         machine.drain()
+                    case Discarding():
+                        pass  # it has been told, and ends within moments
                     case _:
                         conn.close()
             while table.connections():  # noqa: ASYNC110  once, at the end of the process, for a moment

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...transport.http import HttpMachine, HttpSettings
+from ...transport.http import HttpMachine
 from ...transport.http_message import HeadReader, Request, RequestHead, Response, encode
 from ...transport.http_route import Hot, Respond, Route
+from ...transport.http_settings import HttpSettings
 from .benchmark import Benchmark, Call
 from .inputs import ROOM, TOKEN, NullConnection
 

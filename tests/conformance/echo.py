@@ -17,9 +17,10 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from hubbub.transport.http import HttpMachine, HttpSettings
+from hubbub.transport.http import HttpMachine
 from hubbub.transport.http_message import RequestHead, encode
 from hubbub.transport.http_route import Route, Upgrade
+from hubbub.transport.http_settings import HttpSettings
 from hubbub.transport.ports import Connection, Machine
 from hubbub.transport.table import Table, TableSettings
 from hubbub.transport.websocket import (

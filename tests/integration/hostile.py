@@ -22,7 +22,7 @@ from hubbub.engine.core.config import EngineSettings
 from hubbub.storage import MemoryStore
 from hubbub.transport.centrifugal_settings import SocketSettings
 from hubbub.transport.door import DoorSettings
-from hubbub.transport.http import HttpSettings
+from hubbub.transport.http_settings import HttpSettings
 from hubbub.transport.limit_settings import LimitSettings
 from hubbub.transport.live import AccessSettings, LiveSettings
 from hubbub.transport.serve import ServeSettings, serve

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import trio
 
-from hubbub.transport.http import HttpSettings
+from hubbub.transport.http_settings import HttpSettings
 from hubbub.transport.identity.secret import csrf_of
 
 from .hostile import QUICK_TABLE, request, world

@@ -9,9 +9,10 @@ import attrs
 import h11
 from hypothesis import strategies as st
 
-from hubbub.transport.http import HttpMachine, HttpSettings
+from hubbub.transport.http import HttpMachine
 from hubbub.transport.http_message import Request, RequestHead, Response
 from hubbub.transport.http_route import Cold, Hot, Posted, Respond, Route, Stream, Upgrade
+from hubbub.transport.http_settings import HttpSettings
 from hubbub.transport.ports import Connection
 
 from .fakes import FakeConnection, NoMachine, as_connection

@@ -215,7 +215,7 @@ def test_refused_input_is_read_and_thrown_away_for_a_while() -> None:
     world.send(b"a")
     assert world.conn.is_closed
     other = World().send(b"\x16")
-    other.machine.timeout()
+    other.conn.machine.timeout()
     assert other.conn.is_closed
 
 

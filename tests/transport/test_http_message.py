@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hubbub.transport.http import HttpMachine, HttpSettings
+from hubbub.transport.http import HttpMachine
 from hubbub.transport.http_message import Response
 from hubbub.transport.http_route import Hot
+from hubbub.transport.http_settings import HttpSettings
 
 from .fakes import as_connection
 from .http_world import ASKED, GET, MAX_BODY, Asked, World, chunked, cut, only, responses
@@ -45,7 +46,7 @@ def test_any_chunking_gives_the_same_requests(script: list[Asked], cuts: list[in
 def test_garbage_never_raises(chunks: list[bytes]) -> None:
     """Whatever arrives, the machine answers or waits, and reports no error of ours."""
     world = World().send(*chunks)
-    world.machine.timeout()
+    world.conn.machine.timeout()
     assert world.errors == []
 
 
@@ -135,7 +136,7 @@ def test_refusals(wire: bytes, status: int | tuple[int, ...]) -> None:
         world.send(GET)
         assert world.requests == []
         assert world.conn.take() == b""
-        world.machine.eof()
+        world.conn.machine.eof()
         assert world.conn.is_closed
         assert world.errors == []
 

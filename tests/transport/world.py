@@ -21,7 +21,7 @@ from hubbub.transport.certificates import Certificates
 from hubbub.transport.cold import ColdLane, ColdSettings
 from hubbub.transport.door import Door
 from hubbub.transport.endpoints import ROUTES
-from hubbub.transport.http import HttpSettings
+from hubbub.transport.http_settings import HttpSettings
 from hubbub.transport.live import GUESTS_WELCOME, Live
 from hubbub.transport.router import Router
 from hubbub.transport.serve import ServeSettings, listen
