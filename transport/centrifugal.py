@@ -4,31 +4,28 @@ It translates; what may be asked is the session's to say, what a principal may d
 with an id gets exactly one reply, in any order; before `connect` has succeeded nothing else is carried out; input is handled a
 bounded number of commands a turn, and not at all while the peer does not take our output; meanwhile no more of it is read.
 
-Left out: how commands arrive, which is each transport's own (`centrifugal_websocket`), how replies leave (`centrifugal_replies`)
-and how documents are wrapped (`centrifugal_framing`).
+Left out: how commands arrive, which is each transport's own (`centrifugal_websocket`), how replies leave (`centrifugal_replies`),
+what the connection is open under (`centrifugal_holder`) and how documents are wrapped (`centrifugal_framing`).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import msgspec
 
 from ..engine import EngineClosed, EngineError, Overloaded
-from ..engine.core.errors import CredentialChanged, UnknownMethod, Unprocessable
-from ..engine.core.ids import ConversationId
+from ..engine.core.errors import UnknownMethod, Unprocessable
 from ..engine.core.subscriber import Subscriber
 from . import centrifugal_wire as wire
-from .admission import Visit
 from .answers import problem_of
 from .api import Api
 from .auth import Credential
 from .centrifugal_admission import admit
 from .centrifugal_framing import Framing
-from .centrifugal_replies import Replies
+from .centrifugal_holder import CredentialHolder
 from .centrifugal_settings import SocketSettings
-from .centrifugal_tenure import NOBODY, Tenure
 from .centrifugal_tokens import connect, connect_body, end_subscriptions, tell_cut_off
 from .centrifugal_verbs import ACTIONS, VERBS
 from .centrifugal_wire import Disconnect
@@ -42,7 +39,7 @@ from .ports import Connection
 _PATIENCE_TURNS = 8
 
 
-class CentrifugalConnection(Replies, ABC):
+class CentrifugalConnection(CredentialHolder):
     """The protocol state of one connection. A transport is a subclass: it knows how the connection opens and how input comes.
 
     Args:
@@ -62,41 +59,31 @@ class CentrifugalConnection(Replies, ABC):
     __slots__ = (
         "_behind",
         "_documents",
-        "_early_s",
         "_ended",
         "_head",
-        "_last_pong",
         "_meter",
         "_patience",
         "_paused",
-        "_visit",
         "_waiting",
         "client",
         "push",
         "request_id",
-        "session",
-        "tenure",
     )
 
     def __init__(
         self, conn: Connection, head: RequestHead, api: Api, settings: SocketSettings, framing: Framing
     ) -> None:
         super().__init__(conn, api, settings, framing)
-        self.session = api.session()
         self.client = ""
         self.request_id = head.request_id
-        self.tenure: Tenure = NOBODY  # until there is a credential
-        self._early_s = 0.0  # by how much the deadline comes before the next ping, because a token ends
         self.push = conn.push
         self._documents: list[bytes] = []  # commands that came together, newest first, still to be handled
         self._patience = 0  # turns that they may still wait for what rooms answer
         self._behind: dict[Subscriber, None] | None = None
         self._waiting = True  # for an answer without which nothing else can be handled
-        self._last_pong = True
         self._paused = self._ended = False
         self._head: RequestHead | None = head  # until it is accepted
         self._meter = CommandMeter(api.admission.limits)
-        self._visit: Visit | None = None
         conn.set_deadline(settings.handshake_s)
         self._open(head)
         api.watch.meters.open[self.transport] += 1
@@ -155,46 +142,6 @@ class CentrifugalConnection(Replies, ABC):
         if found is not None:
             self.take_credential(found)
         self.go_on()
-
-    # -- credentials ----------------------------------------------------------------------------------------------------
-
-    def take_credential(self, found: Credential) -> None:
-        """From now on this is who the connection is."""
-        self.api.auth.unwatch(self)
-        self.tenure = Tenure(found, self.api.live.current.jwt.refresh_grace_s)
-        if self._visit is not None:
-            self._visit.acquaint()
-        self.session.principal = found.principal
-        self.api.auth.watch(self)
-
-    def renew_credential(self, found: Credential) -> frozenset[ConversationId]:
-        """From now on it lives by another credential of the same user; returns what is not open for reading any more."""
-        self.api.auth.unwatch(self)
-        lost = self.tenure.renew(found)
-        self.api.auth.watch(self)
-        self.tenure_changed()
-        return lost
-
-    @property
-    def credential(self) -> Credential:
-        """What it is open under; `NO_CREDENTIAL` before there is any."""
-        return self.tenure.credential
-
-    def credential_ended(self, error: EngineError) -> None:
-        """The token was revoked, or its account is another one now: what was allowed before is no longer."""
-        changed = isinstance(error, CredentialChanged)
-        self.disconnect(Disconnect.ACCOUNT_CHANGED if changed else Disconnect.INVALID_TOKEN)
-
-    def tenure_changed(self) -> None:
-        """Another token came, or one went."""
-        self.session.principal = self.tenure.principal
-        self._arm(self.settings.ping_s if self._last_pong else self.settings.pong_s)
-
-    def _arm(self, delay_s: float) -> None:
-        """Have `timeout` called when the next ping or pong is due, or before, when a token ends."""
-        left_s = self.tenure.left_s(self.api.engine.now_ms())
-        self._early_s = 0.0 if left_s >= delay_s else min(delay_s, delay_s - left_s)
-        self._conn.set_deadline(delay_s - self._early_s)
 
     # -- what the table calls -------------------------------------------------------------------------------------------
 
