@@ -10,6 +10,7 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -49,6 +50,9 @@ from .tls_connection import machine_of
 from .tls_door import TlsDoor
 from .tls_settings import TlsSettings
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from .cold import ColdLane
 
 _log = get_logger("hubbub.transport.serve")
 
@@ -163,73 +167,119 @@ async def serve(
     settings = settings or ServeSettings()
     live = live or Live(settings.live)
     certificates = certificates or certificates_of(settings.tls)
-    sock = listen(settings)
-    with sock:
+    with listen(settings) as sock:
         has_admin = await engine.store.accounts.has_admin()
         if has_admin or lets_people_in(live.current):
             await open_lobby(engine)
         admission = Admission(live)
         admission.limits.load(profiles_of(await engine.store.limits.profiles()))
-        table = Table(settings.table if certificates is None else _wordless(settings.table), gate=admission)
-
-        def start_soon(work: Callable[[], Awaitable[None]]) -> None:
-            table.start_soon(work)
-
-        lag = LoopLag()
-        access = Operator(key=operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
-        jwt = JwtAuthority(live.current.jwt, engine.now_ms)
-        live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
-        resolve = first_of(authenticate, jwt.resolve_jwt)
-        auth = Authenticator(engine.store, engine.now_ms, start_soon, resolve, lambda: live.current.identity)
         setup = Setup(needed=not has_admin)
-        accounts = Accounts.over(engine, auth, start_soon, lambda: live.current.identity, setup)
-        auditor = Auditor(
-            engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
-        )
-        watch = Watch(engine.now_ms, auditor)
-        if configuration is not None:
-            configuration.tell(watch.reloaded)
-        api = Api(
-            engine,
-            auth,
-            ROUTES,
-            live,
-            start_soon,
-            operator=access,
-            jwt=jwt,
-            watch=watch,
-            accounts=accounts,
-            configuration=configuration,
-            admission=admission,
-            people=people or AccountPeople(engine.store.accounts),
-        )
-        from .cold import ColdLane
-
-        router = Router(api, settings.door.socket, settings.door.stream)
-        cold = ColdLane(router, table.adopt, settings.cold)
-        door = Door(router, cold.leave, settings.door.http)
+        given = _Given(operator, authenticate, live, configuration, people, certificates)
+        parts = _assemble(engine, settings, given, admission, setup)
         url = url_of(sock, secure=certificates is not None)
-        make_machine: MakeMachine = door.machine
-        if certificates is not None:
-            make_machine = TlsDoor(certificates, door.machine, cold.leave, settings.tls.handshake_s).machine
         serving = Serving(url, trio.Event(), setup.link(url))
         async with trio.open_nursery() as nursery:
-            await nursery.start(table.run)
-            await nursery.start(cold.run)
-            nursery.start_soon(lag.run)
-            nursery.start_soon(auth.keep)
-            nursery.start_soon(auditor.run)
-            table.listen(sock, make_machine)
-            live.subscribe(partial(_welcome, engine, start_soon))
+            await nursery.start(parts.table.run)
+            await nursery.start(parts.cold.run)
+            nursery.start_soon(parts.lag.run)
+            nursery.start_soon(parts.api.auth.keep)
+            nursery.start_soon(parts.auditor.run)
+            parts.table.listen(sock, parts.make_machine)
+            live.subscribe(partial(_welcome, engine, parts.api.start_soon))
             task_status.started(serving)
             await serving.stop.wait()
-            api.leaving.announced = True
-            if settings.notice_s:
-                _log.info("leaving", notice_s=settings.notice_s)
-                await trio.sleep(settings.notice_s)
-            await drain(engine, table, cold.drain, settings.drain_s, cold.answers)
-            await auditor.flush(_FLUSH_S)
+            await _leave(engine, settings, parts)
             nursery.cancel_scope.cancel()
+
+
+@attrs.frozen
+class _Given:
+    """What the embedding program brings; see `serve`."""
+
+    operator: OperatorKey | None
+    authenticate: TokenResolver | None
+    live: Live
+    configuration: Configuration | None
+    people: People | None
+    certificates: Certificates | None
+
+
+@attrs.frozen
+class _Parts:
+    """What a server is made of. `make_machine` is for the sockets of its port."""
+
+    table: Table
+    cold: ColdLane
+    api: Api
+    auditor: Auditor
+    lag: LoopLag
+    make_machine: MakeMachine
+
+
+def _assemble(engine: Engine, settings: ServeSettings, given: _Given, admission: Admission, setup: Setup) -> _Parts:
+    """Make the parts of a server and join them; nothing of it runs yet."""
+    from .cold import ColdLane
+
+    certificates = given.certificates
+    table = Table(settings.table if certificates is None else _wordless(settings.table), gate=admission)
+    lag = LoopLag()
+    operator = Operator(key=given.operator, table=table.statistics, cold=lambda: cold.statistics(), lag=lag)  # noqa: PLW0108  made below
+    api, auditor = _api(engine, given, operator, admission, setup, table.start_soon)
+    router = Router(api, settings.door.socket, settings.door.stream)
+    cold = ColdLane(router, table.adopt, settings.cold)
+    door = Door(router, cold.leave, settings.door.http)
+    make_machine: MakeMachine = door.machine
+    if certificates is not None:
+        make_machine = TlsDoor(certificates, door.machine, cold.leave, settings.tls.handshake_s).machine
+    return _Parts(table, cold, api, auditor, lag, make_machine)
+
+
+def _api(
+    engine: Engine,
+    given: _Given,
+    operator: Operator,
+    admission: Admission,
+    setup: Setup,
+    start_soon: Callable[[Callable[[], Awaitable[None]]], None],
+) -> tuple[Api, Auditor]:
+    """What transports share, and who keeps its audit log."""
+    live = given.live
+    jwt = JwtAuthority(live.current.jwt, engine.now_ms)
+    live.subscribe(lambda replaced: jwt.replace(replaced.jwt))
+    resolve = first_of(given.authenticate, jwt.resolve_jwt)
+    auth = Authenticator(engine.store, engine.now_ms, start_soon, resolve, lambda: live.current.identity)
+    accounts = Accounts.over(engine, auth, start_soon, lambda: live.current.identity, setup)
+    auditor = Auditor(
+        engine.store.audit, lambda: engine.store.health().ready, engine.now_ms, lambda: live.current.audit
+    )
+    watch = Watch(engine.now_ms, auditor)
+    if given.configuration is not None:
+        given.configuration.tell(watch.reloaded)
+    api = Api(
+        engine,
+        auth,
+        ROUTES,
+        live,
+        start_soon,
+        operator=operator,
+        jwt=jwt,
+        watch=watch,
+        accounts=accounts,
+        configuration=given.configuration,
+        admission=admission,
+        people=given.people or AccountPeople(engine.store.accounts),
+    )
+    return api, auditor
+
+
+async def _leave(engine: Engine, settings: ServeSettings, parts: _Parts) -> None:
+    """The end of a server that was told to stop."""
+    parts.api.leaving.announced = True
+    if settings.notice_s:
+        _log.info("leaving", notice_s=settings.notice_s)
+        await trio.sleep(settings.notice_s)
+    await drain(engine, parts.table, parts.cold.drain, settings.drain_s, parts.cold.answers)
+    await parts.auditor.flush(_FLUSH_S)
 
 
 def _wordless(table: TableSettings) -> TableSettings:
