@@ -20,7 +20,8 @@ def offered(home, monkeypatch, incomplete: str, **params: str) -> list[str]:
             monkeypatch.setenv(name, value)
     context = click.Context(post)
     context.params.update(params)
-    return [item.value for item in complete_rooms(context, post.params[-2], incomplete)]
+    [conversation] = [param for param in post.params if param.name == "conversation"]
+    return [item.value for item in complete_rooms(context, conversation, incomplete)]
 
 
 @pytest.mark.server

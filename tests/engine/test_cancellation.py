@@ -63,7 +63,7 @@ class Run:
                     crashes += 1
                     self.replies.append(poison(engine, name=name))
                 self.replies.append(post(engine, "pushed", name=name))
-                self.replies.append(query(engine, self.chance.choice(QUERIES), name=name))
+                self.replies.append(query(engine, self.chance.choice([*QUERIES.values()]), name=name))
                 outlet = Outlet()
                 outlet.room_for = self.chance.choice([None, 1])
                 self.outlets.append(outlet)

@@ -63,9 +63,9 @@ async def test_a_crash_answers_everything_that_was_in_hand(autojump_clock: MockC
     """A poisoned command among others: each of them is answered exactly once, and the next ones work."""
     async with world(FaultyStore()) as engine:
         await post(engine, "first").wait()
-        before = [post(engine, "a"), *(query(engine, make) for make in QUERIES)]
+        before = [post(engine, "a"), *(query(engine, make) for make in QUERIES.values())]
         bad = poison(engine)
-        after = [post(engine, "b"), *(query(engine, make) for make in QUERIES)]
+        after = [post(engine, "b"), *(query(engine, make) for make in QUERIES.values())]
         for replies in [*before, bad, *after]:
             await replies.wait()
         assert isinstance(bad.answer, Overloaded)
@@ -105,7 +105,7 @@ async def test_posts_that_land_just_before_a_crash_are_acked(autojump_clock: Moc
         flying = post(engine, "flying")
         await until(lambda: store.statistics().in_flight)
         for _ in range(50):  # each lets others run
-            query(engine, QUERIES[5])
+            query(engine, QUERIES["typing"])
         bad = poison(engine)
         release.set()
         with trio.fail_after(60):
@@ -178,7 +178,7 @@ async def test_deadlines_are_watched_while_no_actor_lives(autojump_clock: MockCl
         await until(lambda: store.statistics().in_flight)
         await poison(engine).wait()
         began = trio.current_time()
-        waiting = [post(engine, "late", timeout_s=3.0), query(engine, QUERIES[0])]
+        waiting = [post(engine, "late", timeout_s=3.0), query(engine, QUERIES["describe"])]
         assert isinstance(await flying.wait(), OutcomeUnknown)
         for replies in waiting:
             assert isinstance(await replies.wait(), Overloaded)
@@ -295,7 +295,7 @@ async def test_a_reply_that_raises_costs_nobody_else_an_answer(autojump_clock: M
             where, command = compose_post(engine.settings.conversation, ADA, ROOM, draft, engine.stamp(), Broken())
             engine.send(where, command)
         second = post(engine, "second")
-        query(engine, lambda _: QUERIES[0](replies))
+        query(engine, lambda _: QUERIES["describe"](replies))
         release.set()
         assert isinstance(await first.wait(), Ack)
         assert isinstance(await second.wait(), Ack)
@@ -356,7 +356,7 @@ async def test_reads_and_live_subscriptions_go_on_while_the_store_is_away(autoju
         store.away = True
         assert [message.text for message in (await engine.conversation(ROOM).history()).messages] == ["a"]
         assert (await engine.conversation(ROOM).describe()).offset == 1
-        assert await query(engine, QUERIES[5]).wait() is None
+        assert await query(engine, QUERIES["typing"]).wait() is None
         assert outlet.signals == ["typing"]
         for _ in range(20):
             with pytest.raises(StoreUnavailable):
@@ -409,7 +409,7 @@ async def test_a_subscriber_that_may_no_longer_read_is_cut_off(autojump_clock: M
         assert theirs.offsets == [1]
         assert theirs.cut == ["not_found"]
         assert isinstance(await join(engine, subscriber_of(Outlet(), "c3", BOB)).wait(), NotFound)
-        for make in QUERIES:
+        for make in QUERIES.values():
             replies = Replies()
             command = make(replies)
             command.principal = BOB
@@ -437,7 +437,7 @@ async def test_an_archived_conversation_can_be_read_only(autojump_clock: MockClo
         room = engine.conversation(ROOM)
         await room.update(archived=True)
         assert isinstance(await post(engine, "a").wait(), Conflict)
-        assert isinstance(await query(engine, QUERIES[5]).wait(), Conflict)
+        assert isinstance(await query(engine, QUERIES["typing"]).wait(), Conflict)
         assert (await room.describe()).archived
         await room.update(archived=False)
         assert isinstance(await post(engine, "a").wait(), Ack)
@@ -571,7 +571,7 @@ async def test_any_mix_of_crashes_and_faults_answers_everything_once(seed: int, 
                     crashes += 1
                     sent.append(poison(engine))
                 elif dice < 0.2:
-                    sent.append(query(engine, chance.choice(QUERIES)))
+                    sent.append(query(engine, chance.choice([*QUERIES.values()])))
                 else:
                     key = chance.choice([None, f"k{chance.randrange(20)}"])
                     sent.append(post(engine, key or f"t{number}", key=key, timeout_s=chance.choice([0.05, 5.0])))

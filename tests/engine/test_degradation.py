@@ -145,7 +145,7 @@ async def test_a_change_that_lands_after_a_crash_is_answered_with_what_it_made(a
         one, two = [await replies.wait() for replies in answers]
         assert (one.title, one.offset) == ("one", 2)
         assert isinstance(two, Overloaded)
-        assert (await query(engine, QUERIES[0]).wait()) == one
+        assert (await query(engine, QUERIES["describe"]).wait()) == one
 
 
 # -- reads and signals without a store -----------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ async def test_what_is_in_memory_goes_on_while_the_store_is_away(autojump_clock:
         store.go_away()
         await trio.sleep(600)
         assert not engine.health().ready
-        for make in QUERIES:
+        for make in QUERIES.values():
             assert not isinstance(await query(engine, make).wait(), Exception)
         page = await query(engine, lambda reply: History(reply, ADA, 2, None, None, 2)).wait()
         assert [message.offset for message in page.messages] == [3, 4]
@@ -187,7 +187,7 @@ async def test_what_is_not_in_memory_is_refused_while_the_store_is_away(autojump
             query(engine, lambda reply: History(reply, ADA, 1, None, None, 2)),
             query(engine, lambda reply: Replay(reply, ADA, Since(1), 2, reverse=False)),
             query(engine, lambda reply: Replay(reply, ADA, Since(4), 2, reverse=True)),
-            query(engine, QUERIES[0], name="elsewhere"),
+            query(engine, QUERIES["describe"], name="elsewhere"),
         ]
         for replies in asked:
             assert isinstance(await replies.wait(), StoreUnavailable)

@@ -115,7 +115,7 @@ async def test_drain_tells_readers_and_refuses_posts(autojump_clock: MockClock) 
         await join(engine, subscriber_of(outlet, "c1")).wait()
         release = store.backend.hold()
         accepted = [post(engine, "a"), post(engine, "b")]
-        asked = query(engine, QUERIES[0])
+        asked = query(engine, QUERIES["describe"])
         engine.drain()
         engine.drain()
         await until(lambda: outlet.signals == ["server.draining"])
@@ -146,7 +146,7 @@ async def test_settled_waits_for_what_is_still_in_a_mailbox(autojump_clock: Mock
         await engine.settled()
         assert isinstance(replies.answer, Ack)
         page = Replies()
-        engine.send(ROOM, QUERIES[2](page))
+        engine.send(ROOM, QUERIES["from start"](page))
         await engine.settled()
         assert page.answers
 
@@ -169,7 +169,12 @@ async def test_leaving_while_the_store_hangs_answers_everybody(autojump_clock: M
         await join(engine, subscriber_of(outlet, "c1")).wait()
         replies = [post(engine, str(number), timeout_s=100.0) for number in range(5)]
         await until(lambda: store.statistics().in_flight)
-        replies += [post(engine, "late", timeout_s=100.0), query(engine, QUERIES[0]), poison(engine), post(engine, "x")]
+        replies += [
+            post(engine, "late", timeout_s=100.0),
+            query(engine, QUERIES["describe"]),
+            poison(engine),
+            post(engine, "x"),
+        ]
     assert trio.current_time() - began < 10.0
     assert all(reply.answers for reply in replies)
     assert not any(isinstance(reply.answer, Ack) for reply in replies)

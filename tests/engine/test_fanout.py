@@ -239,7 +239,7 @@ async def test_a_broken_outlet_ends_its_own_subscription_only(autojump_clock: Mo
         readers[1].outlet.on_push = fail
         await fill(engine, 2)
         readers[2].outlet.on_push = fail
-        await query(engine, QUERIES[5]).wait()
+        await query(engine, QUERIES["typing"]).wait()
         readers[3].outlet.blocked = True
         await fill(engine, 1)
         readers[3].outlet.on_push = fail
@@ -289,7 +289,7 @@ async def test_a_format_that_cannot_encode_a_signal_goes_without(autojump_clock:
     """Ephemeral events are promised to nobody: the subscription goes on, the others see the signal."""
     async with world(FaultyStore()) as engine:
         well, picky = await add(engine, "well"), await add_picky(engine, "picky", "typing")
-        assert await query(engine, QUERIES[5]).wait() is None
+        assert await query(engine, QUERIES["typing"]).wait() is None
         await fill(engine, 1)
         await until(lambda: well.outlet.offsets == picky.outlet.offsets == [1])
         assert (well.outlet.signals, picky.outlet.signals) == (["typing"], [])
@@ -363,14 +363,14 @@ async def test_ephemeral_events_reach_those_at_the_head(autojump_clock: MockCloc
         here, busy, paging = [await add(engine, f"c{number}") for number in range(3)]
         busy.outlet.blocked = True
         paging.subscriber.stage = Stage.PAGING
-        await query(engine, QUERIES[5]).wait()
+        await query(engine, QUERIES["typing"]).wait()
         paging.subscriber.stage = Stage.LIVE
         busy.outlet.free(busy.subscriber)
         behind = busy
         behind.outlet.blocked = True
         await fill(engine, 1)
         await trio.sleep(2.0)  # sooner it would not be shown again
-        await query(engine, QUERIES[5]).wait()
+        await query(engine, QUERIES["typing"]).wait()
         behind.outlet.free(behind.subscriber)
         assert here.outlet.signals == ["typing", "typing"]
         assert busy.outlet.signals == []

@@ -313,5 +313,5 @@ async def test_cancelling_a_subscribe_leaves_nobody_behind(autojump_clock: MockC
                 async with engine.conversation(ROOM).subscribe():
                     await trio.sleep_forever()
             store.read_s = 0.0
-            await query(engine, QUERIES[0]).wait()
+            await query(engine, QUERIES["describe"]).wait()
             assert (await engine.conversation(ROOM).presence()).clients == 0

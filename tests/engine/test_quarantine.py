@@ -100,7 +100,7 @@ async def test_after_poison_commands_everything_but_writing_works(autojump_clock
             await post(engine, text).wait()
         await quarantine(engine)
         assert isinstance(await post(engine, "e").wait(), ConversationQuarantined)
-        assert isinstance(await query(engine, QUERIES[5]).wait(), ConversationQuarantined)
+        assert isinstance(await query(engine, QUERIES["typing"]).wait(), ConversationQuarantined)
         assert isinstance(await poison(engine).wait(), ConversationQuarantined)
         room = engine.conversation(ROOM)
         with pytest.raises(ConversationQuarantined) as caught:
@@ -109,11 +109,11 @@ async def test_after_poison_commands_everything_but_writing_works(autojump_clock
         assert (await room.describe()).offset == 4
         assert [message.text for message in (await room.history()).messages] == ["a", "b", "c", "d"]
         assert [message.text for message in (await room.history(before=3)).messages] == ["a", "b"]
-        replayed = await query(engine, QUERIES[3]).wait()
+        replayed = await query(engine, QUERIES["replay"]).wait()
         assert isinstance(replayed, Replayed)
         assert [event.offset for event in replayed.events] == [1, 2, 3, 4]
         assert [(await attach(engine, f"new{since}", since))[0].offsets for since in (0, 3)] == [[1, 2, 3, 4], [4]]
-        assert isinstance(roster := await query(engine, QUERIES[6]).wait(), Roster)
+        assert isinstance(roster := await query(engine, QUERIES["roster"]).wait(), Roster)
         assert roster.clients == 3
         async with room.subscribe(since=2) as events:
             assert [(await anext(events)).offset for _ in range(2)] == [3, 4]
@@ -183,7 +183,7 @@ async def test_an_event_that_cannot_be_loaded_hides_no_other(autojump_clock: Moc
         assert [message.text for message in (await room.history()).messages] == ["a", "b", "c"]
         await attach(engine, "live")
         assert isinstance(await join(engine, subscriber_of(Outlet(), "past"), 0).wait(), EngineBroken)
-        assert isinstance(await query(engine, QUERIES[3]).wait(), EngineBroken)
+        assert isinstance(await query(engine, QUERIES["replay"]).wait(), EngineBroken)
         assert (outlet.offsets, outlet.cut) == ([1, 2, 3], [])
         assert engine.quarantined()[0].readable
         assert engine.release(ROOM)
@@ -215,7 +215,7 @@ async def test_a_conversation_that_cannot_be_loaded_refuses_everything(autojump_
         outlet, _ = await attach(engine, "old")
         store.load_errors.extend(RuntimeError("no such column 'body'") for _ in range(100))
         await poison(engine).wait()
-        waiting = [post(engine, "a"), query(engine, QUERIES[0])]
+        waiting = [post(engine, "a"), query(engine, QUERIES["describe"])]
         assert all([isinstance(await replies.wait(), ConversationQuarantined) for replies in waiting])
         assert outlet.cut == ["quarantined"]
         (known,) = engine.quarantined()
@@ -223,7 +223,7 @@ async def test_a_conversation_that_cannot_be_loaded_refuses_everything(autojump_
         assert known.reason.startswith("RuntimeError: no such column '...' (")
         loads = store.loads
         await trio.sleep(600)
-        for make in QUERIES:
+        for make in QUERIES.values():
             with pytest.raises(ConversationQuarantined):
                 query(engine, make)
         assert store.loads == loads < 15
@@ -249,11 +249,11 @@ async def test_a_question_that_crashes_the_keeper_is_refused_alone(autojump_cloc
         outlet, _ = await attach(engine, "old")
         await quarantine(engine)
         crashes = engine.statistics().crashes
-        before = query(engine, QUERIES[0])
+        before = query(engine, QUERIES["describe"])
         bad = query(engine, lambda reply: Presence(reply, ADA, cast("int", "many")))
         faulty = Faulty(Outlet(), subscriber_of(Outlet(), "x").format, ADA, "faulty")
         bad_join = join(engine, faulty, 1)
-        after = query(engine, QUERIES[0])
+        after = query(engine, QUERIES["describe"])
         assert isinstance(await bad.wait(), ConversationQuarantined)
         assert isinstance(await before.wait(), Record)
         assert isinstance(await after.wait(), Record)
@@ -316,7 +316,7 @@ async def crash_but_one(engine: Engine) -> None:
     """As many crashes as are borne."""
     for _ in range(5):
         assert isinstance(await poison(engine).wait(), Overloaded)
-        assert isinstance(await query(engine, QUERIES[0]).wait(), Record)
+        assert isinstance(await query(engine, QUERIES["describe"]).wait(), Record)
 
 
 async def test_a_keeper_waits_for_a_store_that_is_away(autojump_clock: MockClock) -> None:
@@ -330,7 +330,7 @@ async def test_a_keeper_waits_for_a_store_that_is_away(autojump_clock: MockClock
         store.away = True
         await poison(engine).wait()
         for _ in range(5):
-            assert isinstance(await query(engine, QUERIES[0]).wait(), StoreUnavailable)
+            assert isinstance(await query(engine, QUERIES["describe"]).wait(), StoreUnavailable)
             await trio.sleep(1)
         outlet.blocked = False
         store.away = False
@@ -398,7 +398,7 @@ async def test_release_makes_it_writable_under_its_subscribers(autojump_clock: M
         outlet, _ = await attach(engine, "old")
         await quarantine(engine)
         late, _ = await attach(engine, "new")
-        waiting = query(engine, QUERIES[0])
+        waiting = query(engine, QUERIES["describe"])
         assert engine.release(ROOM)
         acked = post(engine, "a")
         assert isinstance(await acked.wait(), Ack)
@@ -475,7 +475,7 @@ async def test_leaving_the_engine_with_a_quarantine(autojump_clock: MockClock) -
     async with world(FaultyStore()) as engine:
         outlet, _ = await attach(engine, "old")
         await quarantine(engine)
-        asked = [query(engine, QUERIES[0]) for _ in range(50)]
+        asked = [query(engine, QUERIES["describe"]) for _ in range(50)]
         assert engine.release(ROOM)
     assert all(len(replies.answers) == 1 for replies in asked)
     assert outlet.cut == ["closed"]
@@ -496,7 +496,7 @@ async def test_any_mix_of_crashes_faults_and_releases(seed: int, autojump_clock:
                 if dice < 0.2:
                     sent.append(poison(engine))
                 elif dice < 0.35:
-                    sent.append(query(engine, chance.choice(QUERIES)))
+                    sent.append(query(engine, chance.choice([*QUERIES.values()])))
                 elif dice < 0.4:
                     sent.append(query(engine, lambda reply: Presence(reply, ADA, cast("int", "many"))))
                 elif dice < 0.43:

@@ -103,18 +103,19 @@ def poison(engine: Engine, *, name: str = ROOM) -> Replies:
     return replies
 
 
-QUERIES: tuple[Callable[[Replies], Command], ...] = (
-    lambda reply: Describe(reply, ADA),
-    lambda reply: History(reply, ADA, None, None, None, 10),
-    lambda reply: History(reply, ADA, 0, None, None, 10),
-    lambda reply: Replay(reply, ADA, None, 10, reverse=False),
-    lambda reply: Replay(reply, ADA, None, 10, reverse=True),
-    lambda reply: Signal(reply, ADA, "typing", 0, None),
-    lambda reply: Presence(reply, ADA, 10),
-)
+Query = Callable[[Replies], Command]
+QUERIES: dict[str, Query] = {
+    "describe": lambda reply: Describe(reply, ADA),
+    "newest": lambda reply: History(reply, ADA, None, None, None, 10),
+    "from start": lambda reply: History(reply, ADA, 0, None, None, 10),
+    "replay": lambda reply: Replay(reply, ADA, None, 10, reverse=False),
+    "replay backwards": lambda reply: Replay(reply, ADA, None, 10, reverse=True),
+    "typing": lambda reply: Signal(reply, ADA, "typing", 0, None),
+    "roster": lambda reply: Presence(reply, ADA, 10),
+}
 
 
-def query(engine: Engine, make: Callable[[Replies], Command], *, name: str = ROOM) -> Replies:
+def query(engine: Engine, make: Query, *, name: str = ROOM) -> Replies:
     """Send a question."""
     replies = Replies()
     engine.send(ConversationId(name), make(replies))
