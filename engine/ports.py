@@ -40,15 +40,7 @@ class StoreHealth:
 
 
 class Store(Protocol):
-    """A durable store with its storage actor. All methods belong to the one trio thread.
-
-    Attributes:
-        audit: keeps who changed what of the server.
-        limits: keeps the rates that admins have set.
-    """
-
-    audit: AuditStore
-    limits: LimitStore
+    """A durable store with its storage actor. All methods belong to the one trio thread."""
 
     @property
     def invites(self) -> InviteStore:
@@ -58,6 +50,16 @@ class Store(Protocol):
     @property
     def accounts(self) -> AccountStore:
         """Users and their tokens."""
+        ...
+
+    @property
+    def audit(self) -> AuditStore:
+        """Who changed what of the server."""
+        ...
+
+    @property
+    def limits(self) -> LimitStore:
+        """The rates that admins have set."""
         ...
 
     def actor(self) -> ChildSpec[Any]:

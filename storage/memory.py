@@ -18,7 +18,9 @@ from ..engine.core.kinds import Visibility
 from ..engine.core.messages import Event, Message, Record
 from ..engine.core.outcomes import event_of, record_after
 from .accounts.memory import MemoryAccounts
+from .audit import MemoryAudit
 from .invites import MemoryInvites
+from .limits import MemoryLimits
 from .store import DRAIN_S, WriterStore
 
 
@@ -47,6 +49,8 @@ class MemoryBackend:
         self._logs: dict[str, _Log] = {}
         self.accounts = MemoryAccounts()
         self.invites = MemoryInvites()
+        self.audit = MemoryAudit()
+        self.limits = MemoryLimits()
 
     async def revive(self) -> None:
         """Nothing to mend."""

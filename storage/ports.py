@@ -7,12 +7,14 @@ is used by one writer. `engine/ports.py` says what both together promise.
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..engine.audit import AuditStore
 from ..engine.core.batch import Repeat, Result, Row
 from ..engine.core.errors import EngineBroken, EngineError, StoreError, StoreUnavailable
 from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.identity.ports import AccountStore
 from ..engine.invite_store import InviteStore
+from ..engine.limit_store import LimitStore
 
 
 class RowsRefused(Exception):
@@ -52,6 +54,16 @@ class Reads(Protocol):
     @property
     def invites(self) -> InviteStore:
         """Invites into conversations."""
+        ...
+
+    @property
+    def audit(self) -> AuditStore:
+        """The audit log."""
+        ...
+
+    @property
+    def limits(self) -> LimitStore:
+        """The rates that admins have set."""
         ...
 
     async def load(self, conversation: ConversationId) -> Record | None:

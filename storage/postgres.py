@@ -24,7 +24,6 @@ from ..engine.core.errors import NotFound, OutcomeUnknown, StoreFenced, StoreUna
 from ..engine.log import get_logger
 from ..engine.ports import StoreHealth
 from . import sql
-from .audit import PostgresAudit
 from .body import decode_actor, encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
 from .migrate import migrate, packaged
@@ -266,8 +265,7 @@ class PostgresStore(WriterStore):
             backend = PostgresBackend(driver, where, lock_wait_s=lock_wait_s)
             try:
                 await backend.start()
-                audit = PostgresAudit(backend._pool)
-                store = cls(backend, settings or WriterSettings(), drain_s=drain_s, audit=audit, limits=backend.limits)
+                store = cls(backend, settings or WriterSettings(), drain_s=drain_s)
                 store._notice = notice
                 try:
                     yield store

@@ -11,6 +11,7 @@ from ..engine.core.members import Members
 from ..engine.core.messages import Event, Message, Record
 from . import sql
 from .accounts.postgres import PostgresAccounts
+from .audit import PostgresAudit
 from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
 from .invites import PostgresInvites
@@ -28,6 +29,8 @@ class PostgresReads:
     Attributes:
         accounts: users and their tokens, over the same pool.
         invites: into conversations, over the same pool.
+        audit: the audit log, over the same pool.
+        limits: the rates that admins have set, over the same pool.
     """
 
     term: int | None = None
@@ -36,8 +39,9 @@ class PostgresReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.accounts = PostgresAccounts(pool)
-        self.limits = PostgresLimits(pool)
         self.invites = PostgresInvites(pool)
+        self.audit = PostgresAudit(pool)
+        self.limits = PostgresLimits(pool)
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""

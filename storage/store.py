@@ -17,8 +17,6 @@ from ..engine.identity.ports import AccountStore
 from ..engine.invite_store import InviteStore
 from ..engine.limit_store import LimitStore
 from ..engine.ports import StoreHealth
-from .audit import MemoryAudit
-from .limits import MemoryLimits
 from .ports import Backend
 from .writer import Writer, WriterStatistics
 
@@ -33,27 +31,13 @@ class WriterStore:
         backend: where rows are kept.
         settings: bounds and pace of the writer.
         drain_s: how long stopping the actor may take, seconds.
-        audit: keeps the audit log; in memory where the backend's keeper brings none.
-        limits: where the rates are kept that admins set; by default they last as long as this store.
 
     Attributes:
-        audit: the audit log.
-        limits: the rates that admins have set.
         reads: questions about conversations and their logs so far; what the tails answer does not come here.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        settings: WriterSettings,
-        *,
-        drain_s: float = DRAIN_S,
-        audit: AuditStore | None = None,
-        limits: LimitStore | None = None,
-    ) -> None:
+    def __init__(self, backend: Backend, settings: WriterSettings, *, drain_s: float = DRAIN_S) -> None:
         self.reads = 0
-        self.audit: AuditStore = audit or MemoryAudit()
-        self.limits: LimitStore = limits or MemoryLimits()
         self._backend = backend
         self._writer = Writer(backend, settings, drain_s=drain_s)
 
@@ -66,6 +50,16 @@ class WriterStore:
     def invites(self) -> InviteStore:
         """Invites into conversations."""
         return self._backend.invites
+
+    @property
+    def audit(self) -> AuditStore:
+        """The audit log."""
+        return self._backend.audit
+
+    @property
+    def limits(self) -> LimitStore:
+        """The rates that admins have set."""
+        return self._backend.limits
 
     def actor(self) -> ChildSpec[None]:
         """The storage actor."""

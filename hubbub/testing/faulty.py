@@ -208,7 +208,8 @@ class FaultyStore(WriterStore):
         self.backend = FaultyBackend(script)
         self.backend.invites = MemoryInvites(self._read)
         self.backend.accounts = MemoryAccounts(self._read)
-        super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s, limits=_FaultyLimits(self._read))
+        self.backend.limits = _FaultyLimits(self._read)
+        super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s)
         self.away = False
         self.read_s = 0.0
         self.load_errors: list[Exception] = []
