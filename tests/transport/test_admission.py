@@ -26,9 +26,9 @@ from hubbub.transport.live import GUESTS_WELCOME, Live, LiveSettings
 from hubbub.transport.routes import Matched
 from hubbub.transport.sse import EventStream, StreamSettings
 
+from .centrifugal_client import SUBSCRIBE, Client, connected
 from .fakes import FakeConnection
 from .house import House, head_of, house
-from .test_centrifugal import SUBSCRIBE, Client, connected
 from .world import serving
 
 BEHIND_A_PROXY = ProxySettings(trusted=("127.0.0.0/8",))

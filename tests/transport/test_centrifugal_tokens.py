@@ -14,8 +14,8 @@ from trio.testing import MockClock
 from hubbub.engine import Draft, Visibility
 from hubbub.transport.jwt_settings import JwtSettings
 
+from .centrifugal_client import Client
 from .house import Closed, House, commands, house, quarantine
-from .test_centrifugal import Client
 from .tokens import SECRET, hs256
 
 JWT = JwtSettings(hmac_secrets=(SECRET,), refresh_grace_s=20.0)

@@ -12,7 +12,7 @@ from hubbub.engine import Author, Role, Visibility
 from hubbub.engine.core.compose import LATEST_MS
 from hubbub.transport.member_calls import MUTE_S
 
-from .test_centrifugal import Client
+from .centrifugal_client import Client
 from .town import Town, body, person, town
 
 DEN = "/api/v1/conversations/den"

@@ -9,8 +9,8 @@ from hubbub.engine.core.principals import ServerRole
 from hubbub.engine.identity.records import UserChange
 from hubbub.transport.identity.tokens import Issued
 
+from ..centrifugal_client import Client
 from ..house import Closed, House, commands, house
-from ..test_centrifugal import Client
 from ..test_sse import Reader
 
 
