@@ -23,7 +23,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{part}"
         for part in (
             *("opening", "accounts", "audit", "commits", "reads", "members"),
-            *("stopping", "durable", "backend", "identities", "invites"),
+            *("stopping", "durable", "backend", "identities", "invites", "tokens", "opening_accounts"),
         )
     )
 )

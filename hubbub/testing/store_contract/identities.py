@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from itertools import count
 from typing import Any
 
@@ -15,7 +13,7 @@ from ...engine import Conflict, EngineError, NotFound
 from ...engine.identity.external import ExternalIdentity
 from ...engine.identity.ports import AccountStore
 from ...engine.identity.records import User, UserChange
-from .accounts import NOW_MS, token, user
+from .opening_accounts import NOW_MS, OpensAccounts, token, user
 
 _numbers = count(1)
 
@@ -38,20 +36,8 @@ def newcomer(name: str) -> User:
     return user(name, password_hash=None)
 
 
-@pytest.mark.trio
-class IdentityStoreContract:
+class IdentityStoreContract(OpensAccounts):
     """Subclass it, define `open_accounts`, and pytest runs it."""
-
-    def open_accounts(self) -> AbstractAsyncContextManager[AccountStore]:
-        """Open an empty store of accounts; for the subclass to define."""
-        raise NotImplementedError("a contract suite needs open_accounts")
-
-    @pytest.fixture
-    async def accounts(self, request: pytest.FixtureRequest) -> AsyncIterator[AccountStore]:
-        """The store under test."""
-        suite: IdentityStoreContract = request.instance
-        async with suite.open_accounts() as store:
-            yield store
 
     async def test_an_account_that_an_identity_opens(self, accounts: AccountStore) -> None:
         """Made in one step, which may be repeated; it has no password."""
