@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from .database import Place, UpkeepError, exit_codes, place_of, place_options, reach
+from .restored import credential_options, restored_json, restored_lines
+
+if TYPE_CHECKING:
+    from .storage.upkeep import Restored
 
 if TYPE_CHECKING:
     from .storage.upkeep import Contents
@@ -47,22 +51,35 @@ def backup(config_file: Path | None, data: Path | None, database_url: str | None
 @click.command()
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, on one line.")
+@credential_options
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, exists=True))
-def restore(config_file: Path | None, data: Path | None, database_url: str | None, as_json: bool, file: Path) -> None:
+def restore(
+    config_file: Path | None,
+    data: Path | None,
+    database_url: str | None,
+    as_json: bool,
+    keep_sessions: bool,
+    revoke_keys: bool,
+    file: Path,
+) -> None:
     """Load FILE, which `hubbub backup` wrote, into an empty database: one that does not exist yet, or holds no rooms.
 
     The schema is brought up to date, and every conversation gets a new epoch, as with `hubbub migrate --restored`: a client that
-    knows more than the backup is told so, and starts anew.
+    knows more than the backup is told so, and starts anew. All sessions end, because those revoked since the backup would be
+    good again; people log in again, and guests come as others. API keys stay, and are named.
 
     \b
     Examples:
       hubbub restore hubbub-2026-11-21.dump --data /var/lib/hubbub-new
+      hubbub restore hubbub-2026-11-21.dump --data /var/lib/hubbub-new --revoke-keys
     """
     place = place_of(config_file, data=data, database_url=database_url)
     with exit_codes(), _progress() as said:
-        conversations = _run_restore(place, file.absolute(), said)
-        text = f"restored {conversations:,} conversations, each with a new epoch"
-        click.echo(json.dumps({"conversations": conversations}) if as_json else text)
+        done = _run_restore(place, file.absolute(), said, keep_sessions=keep_sessions, revoke_keys=revoke_keys)
+        if as_json:
+            click.echo(json.dumps({"conversations": done.conversations, **restored_json(done)}))
+        else:
+            click.echo("\n".join([f"restored {file}", *restored_lines(done, keep_sessions=keep_sessions)]))
 
 
 def _as_json(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
@@ -96,13 +113,15 @@ def _run_backup(place: Place, file: Path, said: Callable[[str], None]) -> tuple[
     return trio.run(run)
 
 
-def _run_restore(place: Place, file: Path, said: Callable[[str], None]) -> int:
+def _run_restore(
+    place: Place, file: Path, said: Callable[[str], None], *, keep_sessions: bool, revoke_keys: bool
+) -> Restored:
     import trio
 
     from .storage.dump import find_programs, load
     from .storage.upkeep import Upkeep
 
-    async def run() -> int:
+    async def run() -> Restored:
         async with reach(place, alone=True, make=True) as reached, Upkeep.open(reached.where) as upkeep:
             await upkeep.take_lock(wait_s=_LOCK_WAIT_S)
             if await upkeep.has_rooms():
@@ -111,7 +130,7 @@ def _run_restore(place: Place, file: Path, said: Callable[[str], None]) -> int:
                 )
             await load(reached.where, reached.bin_dir or await find_programs(reached.major), file, said)
             await upkeep.migrate()
-            return await upkeep.renew_epochs()
+            return await upkeep.restored(keep_sessions=keep_sessions, revoke_keys=revoke_keys)
 
     return trio.run(run)
 

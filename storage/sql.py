@@ -147,6 +147,15 @@ select count(*) from renewed
 """
 """For a database that came out of a backup. Its term, too: a server that still writes for the lost one may have any since."""
 
+END_TOKENS_OF_KIND: Final = "with ended as (delete from tokens where kind = $1 returning 1) select count(*) from ended"
+
+KEYS_IN_FORCE: Final = """
+select t.id, coalesce(u.username, u.name), t.label, t.scopes, count(*) over ()
+from tokens t join users u on u.id = t.user_id
+where t.kind = 'key' and (t.expires_at is null or t.expires_at > now()) and u.disabled_at is null
+order by 2, t.created_at, t.id limit $1
+"""
+
 END_OLD_SESSION: Final = """
 select pg_terminate_backend(a.pid) from pg_stat_activity a
 where a.pid = $1 and a.application_name = $2 and a.datname = current_database()

@@ -28,6 +28,8 @@ _NAME: Final = "hubbub upkeep"
 _POLL_S: Final = 0.05
 
 _SETTINGS: Final = "select name, setting from pg_settings where name = any($1)"
+SHOWN_KEYS: Final = 100
+"""API keys named after a restore."""
 _WATCHED: Final = (
     "server_version",
     "server_version_num",
@@ -90,6 +92,41 @@ class Contents:
     name: str
     size_bytes: int
     rows: Mapping[str, int]
+
+
+@attrs.frozen
+class KeyFacts:
+    """An API key as an operator sees it; nothing of its secret.
+
+    Attributes:
+        id: of the key.
+        user: the user name of whose it is.
+        label: what its owner calls it.
+        scopes: what it is good for.
+    """
+
+    id: str
+    user: str
+    label: str
+    scopes: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Restored:
+    """What was done to a database that came out of a backup, and what is left to look at.
+
+    Attributes:
+        conversations: those whose epoch was renewed.
+        ended_sessions, ended_keys: how many.
+        keys: API keys that are good as they were at the backup, `SHOWN_KEYS` of them at most.
+        keys_in_force: how many there are.
+    """
+
+    conversations: int
+    ended_sessions: int
+    ended_keys: int
+    keys: tuple[KeyFacts, ...]
+    keys_in_force: int
 
 
 class Upkeep:
@@ -183,11 +220,34 @@ class Upkeep:
         """Bring the schema up to date; call `take_lock` first. Raises as `migrate.migrate` does."""
         return await migrate(self._session, packaged())
 
-    async def renew_epochs(self) -> int:
-        """Give every conversation's log a new name, since it is not the log that clients have followed; gives how many.
+    async def restored(self, *, keep_sessions: bool = False, revoke_keys: bool = False) -> Restored:
+        """Make a database that came out of a backup fit for clients that have seen more than it; all of it or nothing.
 
-        A client that knows more than the backup would otherwise resume at an offset that means another message by now. The term
-        is moved ahead, too: a server that was never told of the restore cannot write any more. Call `take_lock` first.
+        Every conversation's log gets a new name, since it is not the log that clients have followed: a client that knows more
+        than the backup would otherwise resume at an offset that means another message by now. The term is moved ahead, too: a
+        server that was never told of the restore cannot write any more. And what was revoked since the backup would open again:
+        all sessions end. Call `take_lock` and `migrate` first.
+
+        Args:
+            keep_sessions: leave sessions as they were at the backup.
+            revoke_keys: end all API keys as well.
         """
-        rows = await self._session.fetch(sql.RENEW_EPOCHS, timeout_s=_RENEW_S)
+        ended_keys = ended_sessions = 0
+        async with self._session.transaction(timeout_s=_RENEW_S):
+            [(conversations,)] = await self._session.fetch(sql.RENEW_EPOCHS, timeout_s=_RENEW_S)
+            if not keep_sessions:
+                ended_sessions = await self._end("session")
+            if revoke_keys:
+                ended_keys = await self._end("key")
+        rows = await self._session.fetch(sql.KEYS_IN_FORCE, SHOWN_KEYS, timeout_s=_QUERY_S)
+        return Restored(
+            conversations=conversations,
+            ended_sessions=ended_sessions,
+            ended_keys=ended_keys,
+            keys=tuple(KeyFacts(key, user, label, tuple(scopes)) for key, user, label, scopes, _ in rows),
+            keys_in_force=rows[0][4] if rows else 0,
+        )
+
+    async def _end(self, kind: str) -> int:
+        rows = await self._session.fetch(sql.END_TOKENS_OF_KIND, kind, timeout_s=_RENEW_S)
         return int(rows[0][0])

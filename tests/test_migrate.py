@@ -29,10 +29,11 @@ def epoch(url: str) -> str:
 
 
 def test_wrong_usage() -> None:
-    """Exit code 2: a URL of another form, which is not repeated; changing and not changing at once."""
+    """Exit code 2: a URL of another form, which is not repeated; changing and not changing at once; half a restore."""
     strange = run("migrate", "--database-url", "mysql://root:secret@h/db")
     assert (strange.exit_code, "secret" in strange.output) == (2, False)
     assert run("migrate", "--status", "--restored").exit_code == 2
+    assert run("migrate", "--keep-sessions").exit_code == 2
 
 
 def test_no_database_is_made_by_looking(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -72,8 +73,8 @@ async def _backup_under_load(server: Server) -> None:
     assert head == 201
     assert server.stop() == 0
     (server.home / "data").rename(server.home / "lost")
-    told = await asyncio.to_thread(command, "restore", "--data", server.home / "data", file)
-    assert "each with a new epoch" in told
+    told = await asyncio.to_thread(command, "restore", "--keep-sessions", "--data", server.home / "data", file)
+    assert "conversations with a new epoch: " in told
     (server.home / "data" / FILE_NAME).write_text((server.home / "lost" / FILE_NAME).read_text())
     await asyncio.to_thread(server.start)
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as http:
@@ -116,13 +117,17 @@ async def _client_that_knows_more(server: Server) -> None:
             assert server.stop() == 0
             (server.home / "data").rename(server.home / "lost")
             copy.rename(server.home / "data")
-            await asyncio.to_thread(command, "migrate", "--restored", "--data", server.home / "data")
+            await asyncio.to_thread(_restored_by_hand, server.home / "data")
             await asyncio.to_thread(server.start)
             await until(lambda: journal.resets == 1, 30.0, "the reader is told")
             assert journal.resumed == 0
             acked = await who.post(ROOM, "after", "text of after")
             assert acked.offset == 6
             await until(lambda: journal.seen[-1].id == acked.id, 30.0, "the reader sees what is new")
+
+
+def _restored_by_hand(data: Path) -> None:
+    command("migrate", "--restored", "--keep-sessions", "--data", data)
 
 
 async def _post_on_more(who: Guest, journal: Journal) -> None:
@@ -137,6 +142,37 @@ def _own_as(source: Path, target: Path) -> None:
     for path in [source, *source.rglob("*")]:
         status = path.lstat()
         os.chown(target / path.relative_to(source), status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def test_who_was_logged_out_since_the_backup_is_not_let_in_again(server: Server) -> None:
+    """Sessions of the backup are over, those that were revoked since and the others; API keys are named, or end when asked."""
+    file = server.home / "hubbub.dump"
+    operator = {"authorization": f"Bearer {(server.home / 'data' / FILE_NAME).read_text().strip()}"}
+    ada = {"username": "ada", "password": "correct horse battery"}
+    with httpx.Client(base_url=server.url, trust_env=False) as http:
+        http.post("/api/v1/admin/users", json={**ada, "role": "member"}, headers=operator).raise_for_status()
+        one, other = (
+            {"authorization": f"Bearer {http.post('/api/v1/auth/login', json=ada).json()['token']}"} for _ in range(2)
+        )
+        key = http.post("/api/v1/auth/keys", json={"label": "stolen"}, headers=one).json()["key"]
+        command("backup", "--data", server.home / "data", file)
+        assert http.post("/api/v1/auth/logout", headers=other).status_code == 204
+    assert server.stop() == 0
+    (server.home / "data").rename(server.home / "lost")
+    told = json.loads(command("restore", "--json", "--revoke-keys", "--data", server.home / "tried", file))
+    assert (told["ended_sessions"], told["ended_keys"], told["keys"]) == (2, 1, [])
+    printed = command("restore", "--data", server.home / "data", file)
+    assert "sessions ended: 2" in printed
+    assert "  ada  read write  stolen" in printed
+    server.start()
+    with httpx.Client(base_url=server.url, trust_env=False) as http:
+        http.cookies.clear()
+        statuses = [
+            http.get("/api/v1/auth/me", headers=shown).status_code
+            for shown in (one, other, {"authorization": f"Bearer {key}"})
+        ]
+        assert statuses == [401, 401, 200]
+        assert http.post("/api/v1/auth/login", json=ada).status_code == 200
 
 
 def test_what_is_not_empty_is_not_overwritten(server: Server) -> None:

@@ -78,7 +78,8 @@ async def test_epochs_and_the_term_are_renewed(postgres: PostgresServer, databas
             await store.create(one)
     async with Upkeep.open(url) as upkeep:
         await upkeep.take_lock(wait_s=1)
-        assert await upkeep.renew_epochs() == 2
+        done = await upkeep.restored()
+    assert (done.conversations, done.ended_sessions, done.ended_keys, done.keys_in_force) == (2, 0, 0, 0)
     async with PostgresStore.open(url) as store:
         found = [await store.load(one.id) for one in ones]
     epochs = {one.epoch for one in found if one is not None}
@@ -86,6 +87,36 @@ async def test_epochs_and_the_term_are_renewed(postgres: PostgresServer, databas
     assert not epochs & {one.epoch for one in ones}
     assert all(len(epoch) == 8 and int(epoch, 16) >= 0 for epoch in epochs)
     assert int(postgres.sql(database, "select term from server")) > 1 << 20
+
+
+SOMEBODY = """
+insert into users (id, username, name, role, created_at) values ('u1', 'ada', 'Ada', 'admin', now());
+insert into tokens (id, user_id, kind, digest, former_until, label, scopes, created_at, last_used_at, expires_at)
+select kind || n, 'u1', kind, sha256((kind || n)::bytea), now(), 'of ' || n, array['read'], now(), now(),
+    now() + n * interval '1 day'
+from unnest(array['session', 'key']) kind, generate_series(-1, 2) n where n <> 0
+"""
+"""Three sessions and three keys, one of each over."""
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [({}, {"key"}), ({"keep_sessions": True}, {"session", "key"}), ({"revoke_keys": True}, set())],
+)
+async def test_a_restore_ends_what_may_have_been_revoked(
+    postgres: PostgresServer, database: str, options: dict[str, bool], left: set[str]
+) -> None:
+    """Sessions unless they are to be kept, keys where that is said; keys that are left and not over are named."""
+    url = postgres.url(database)
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.migrate()
+        postgres.sql(database, SOMEBODY)
+        done = await upkeep.restored(**options)
+    kinds = postgres.sql(database, "select coalesce(string_agg(distinct kind, ' '), '') from tokens")
+    assert set(kinds.split()) == left
+    assert (done.ended_sessions, done.ended_keys) == (0 if "session" in left else 3, 0 if "key" in left else 3)
+    assert [key.id for key in done.keys] == (["key1", "key2"] if "key" in left else [])
+    assert done.keys_in_force == len(done.keys)
 
 
 async def test_a_newer_schema_is_refused(postgres: PostgresServer, database: str) -> None:
