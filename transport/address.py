@@ -4,8 +4,9 @@ The peer of the socket is the client, unless it is a proxy that the operator has
 has named, is read from its right end: each proxy appends whom it heard from, so every entry is the word of the one after it, and
 the first that is no proxy of ours is the client. What stands left of it the client may have made up.
 
-A client is keyed by its IPv4 address or its IPv6 network of 64 bits, which is what one household gets: whoever has one has 2^64
-addresses. Left out: the PROXY protocol, and the scheme and host that a proxy forwards.
+A client is keyed by its IPv4 address or its IPv6 network of 64 bits, which is one link: whoever has one has 2^64 addresses. Many
+have more of them, a household often 256 and whoever asks a provider 65,536 (RFC 6177): `site_of` tells the network of 48 bits
+around them. Left out: the PROXY protocol, and the scheme and host that a proxy forwards.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _HEADERS: Final = ("x-forwarded-for", "forwarded")
 _MAX_HOPS: Final = 16
 _MAX_CHARS: Final = 1024  # read from the right end: what a client puts on the left costs us nothing
 _REMEMBERED: Final = 4096
+_SITE_BITS: Final = 48
 
 
 def _are_networks(instance: object, attribute: attrs.Attribute[tuple[str, ...]], networks: tuple[str, ...]) -> None:
@@ -122,6 +124,12 @@ def key_of(address: Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def site_of(key: str) -> str:
+    """The IPv6 network of 48 bits around the key of an IPv6 client; no key of a client looks like it."""
+    return str(ipaddress.IPv6Network(key).supernet(new_prefix=_SITE_BITS))
 
 
 def parse(text: str) -> Address | None:

@@ -21,7 +21,7 @@ import trio
 
 from ..engine.core.buckets import SECOND_NS
 from ..engine.core.errors import LimitExceeded, Overloaded, Retry
-from .address import Addresses
+from .address import Addresses, site_of
 from .http_message import RequestHead
 from .limit_settings import Action
 from .limits import Limits, Ruling
@@ -44,12 +44,13 @@ class TooManyOpen(LimitExceeded):
 
 
 class Tally:
-    """What is open, by address."""
+    """What is open, by address and by IPv6 site."""
 
-    __slots__ = ("_open", "refused")
+    __slots__ = ("_open", "_sites", "refused")
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
+        self._sites: dict[str, int] = {}
         self.refused = 0
 
     def __len__(self) -> int:
@@ -59,31 +60,43 @@ class Tally:
         """How many an address has open."""
         return self._open.get(address, 0)
 
-    def take(self, address: str | None, bound: int | None = None) -> bool:
+    def take(self, address: str | None, bound: int | None = None, site_factor: int = 1) -> bool:
         """Count one more, or refuse it.
 
         Args:
             address: None for whom nothing is counted.
             bound: how many there may be; None for what must not be refused.
+            site_factor: how many times that an IPv6 site may have.
         """
         if address is None:
             return True
+        site = site_of(address) if ":" in address else None
         count = self._open.get(address, 0)
-        if bound is not None and count >= bound:
+        if bound is not None and (
+            count >= bound or (site is not None and self._sites.get(site, 0) >= bound * site_factor)
+        ):
             self.refused += 1
             return False
         self._open[address] = count + 1
+        if site is not None:
+            self._sites[site] = self._sites.get(site, 0) + 1
         return True
 
     def give_back(self, address: str | None) -> None:
         """One that was taken is no longer open."""
         if address is None:
             return
-        count = self._open[address] - 1
-        if count:
-            self._open[address] = count
-        else:
-            del self._open[address]
+        _less(self._open, address)
+        if ":" in address:
+            _less(self._sites, site_of(address))
+
+
+def _less(counts: dict[str, int], key: str) -> None:
+    count = counts[key] - 1
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]
 
 
 class Admission:
@@ -122,7 +135,7 @@ class Admission:
         """Count a socket that was accepted, or refuse it; see `ports.Gate`."""
         address = self.addresses.of_peer(peer)
         bound = None if always else self._settings.connections_per_address
-        taken = self.sockets.take(address, bound)
+        taken = self.sockets.take(address, bound, self._settings.site_factor)
         return taken, address if taken else None
 
     def give_back_socket(self, counted: str) -> None:
@@ -161,13 +174,14 @@ class Admission:
             ruling = self.limits.decide(action, address)
             if ruling is not None and (refusal := ruling.refusal) is not None:
                 raise refusal
-        if not self.streams.take(address, self._settings.connections_per_address):
+        settings = self._settings
+        if not self.streams.take(address, settings.connections_per_address, settings.site_factor):
             raise TooManyOpen("this address has too many connections open")
         return Visit(self, address)
 
     def is_strange(self, address: str | None) -> bool:
         """Count a stranger; False when its address has too many of them."""
-        return self.strangers.take(address, self._settings.strangers_per_address)
+        return self.strangers.take(address, self._settings.strangers_per_address, self._settings.site_factor)
 
 
 class Visit:

@@ -28,6 +28,7 @@ from .http_route import Respond
 from .identity.accounts import Accounts
 from .identity.federation import Federation
 from .jwt import JwtAuthority
+from .limits import is_refusal
 from .live import Live, LiveSettings
 from .manners import Manners
 from .oidc_login import OidcLogin
@@ -192,15 +193,19 @@ class Api:
         """Count a request whose sender is known, and carry it out or refuse it. The answer tells what is left of the limit."""
         admission = self.admission
         caller = None if found is None else found.principal.id
-        ruling = admission.limits.decide(matched.route.action, address, caller, matched.params.get("id", ""))
+        about, limits = matched.params.get("id", ""), admission.limits
+        ruling = limits.decide(matched.route.action, address, caller, about)
         if ruling is not None and (reached := ruling.refusal) is not None:
             seen(problem_of(reached))
             return
         quota = None if ruling is None else ruling.quota()
+        charge = limits.charged(matched.route.action, about)
         admission.in_flight += 1
 
         def answer(response: Response) -> None:
             admission.in_flight -= 1
+            if charge is not None and is_refusal(response.status):
+                charge.give_back(limits.clock_ns())
             seen(msgspec.structs.replace(response, quota=quota) if response.quota is None else response)
 
         self._carry_out(matched, request, found, settings, seen, answer)

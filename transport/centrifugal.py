@@ -286,7 +286,7 @@ class CentrifugalConnection(CredentialHolder):
                     self._count(ACTIONS.get(name, Action.WRITE), request)
                     verb(self, command.id, request)
                 except EngineError as error:
-                    self.answer(self.refusal(command.id, error))
+                    self.answer(self.refusal(command.id, error, self.charge))
                 return
         self.say(self.refusal(command.id, UnknownMethod("no such command")))
 
@@ -296,6 +296,7 @@ class CentrifugalConnection(CredentialHolder):
         Raises:
             RateLimited.
         """
+        self.charge = None
         refusal = self._meter.take()
         if refusal is not None:
             raise refusal
@@ -314,6 +315,7 @@ class CentrifugalConnection(CredentialHolder):
         )
         if ruling is not None and (refusal := ruling.refusal) is not None:
             raise refusal
+        self.charge = limits.charged(action, conversation)
 
     # -- connect ----------------------------------------------------------------------------------------------------------
 

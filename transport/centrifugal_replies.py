@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..engine import EngineError
+from ..engine.core.errors import WIRE
 from . import centrifugal_wire as wire
 from .api import Api
 from .centrifugal_framing import Framing
 from .centrifugal_settings import SocketSettings
+from .limits import Charge, is_refusal
 from .meters import Transport
 from .ports import Connection
 
@@ -32,11 +34,12 @@ class Replies:
 
     Attributes:
         transport: what it is called in figures and logs.
+        charge: what the command that is being handled has used of its conversation's limit.
     """
 
     transport: ClassVar[Transport]
 
-    __slots__ = ("_conn", "_corked", "_framing", "_handling", "_owed", "_wrap", "api", "format", "settings")
+    __slots__ = ("_conn", "_corked", "_framing", "_handling", "_owed", "_wrap", "api", "charge", "format", "settings")
 
     def __init__(self, conn: Connection, api: Api, settings: SocketSettings, framing: Framing) -> None:
         self._conn = conn
@@ -48,6 +51,7 @@ class Replies:
         self._corked: list[bytes] | None = None  # replies that wait for others, to leave together
         self._handling = False  # commands, in this moment
         self._owed = 0  # commands without their reply
+        self.charge: Charge | None = None
 
     @property
     def _full(self) -> bool:
@@ -71,17 +75,21 @@ class Replies:
         self._owed -= 1
         self.say(reply)
 
-    def refusal(self, command_id: int, error: EngineError) -> bytes:
-        """The reply to a command that is refused."""
+    def refusal(self, command_id: int, error: EngineError, charge: Charge | None = None) -> bytes:
+        """The reply to a command that is refused; what it was charged for its conversation is given back."""
+        if charge is not None and is_refusal(WIRE[error.code].status):
+            charge.give_back(self.api.admission.limits.clock_ns())
         self.api.watch.meters.refused(self.transport, error.code)
         return wire.error_reply(command_id, error)
 
     def replying(self, command_id: int, kind: bytes, make: Callable[[Any], bytes]) -> Callable[[Any], None]:
         """A command's reply that answers the peer: an error, else what `make` makes of the answer."""
 
+        charge = self.charge
+
         def done(answer: Any) -> None:
             if isinstance(answer, EngineError):
-                self.answer(self.refusal(command_id, answer))
+                self.answer(self.refusal(command_id, answer, charge))
             else:
                 self.answer(wire.reply(command_id, kind, make(answer)))
 

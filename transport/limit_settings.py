@@ -119,6 +119,14 @@ class LimitSettings:
             "help": "makes every rate and burst so many times larger: for load tests, which then pay for limits, too"
         },
     )
+    site_factor: int = attrs.field(
+        default=16,
+        validator=[instance_of(int), ge(1), le(65_536)],
+        metadata={
+            "help": "what an IPv6 network of 48 bits gets of everything counted by address, in times of what one of its 65,536 "
+            "networks of 64 bits gets"
+        },
+    )
     max_buckets: int = attrs.field(
         default=20_000,
         validator=[ge(1), le(10_000_000)],

@@ -7,6 +7,9 @@ admin may set any of them for good: those are kept in the database and stand abo
 Invariants:
 - A request that one profile refuses uses up none of the others.
 - Nothing is counted by a path or by any other text of unbounded length or number: buckets are bounded (`engine.core.buckets`).
+- What counts by address counts by IPv6 site, too: whoever has a /48 has 65,536 addresses as limits see them, and gets
+  `site_factor` times what one gets. IPv4 pays nothing for that.
+- A post that is refused for good uses up nothing of what its conversation has for all.
 - What is changed, by configuration or by an admin, holds for the next request; buckets keep what they have given.
 - Whoever has no address (`address.py`) and no credential is not limited.
 
@@ -21,14 +24,16 @@ from typing import Final
 import attrs
 import msgspec
 
-from ..engine.core.buckets import MAX_RATE, SECOND_NS, Buckets, Denied, Verdict
+from ..engine.core.buckets import MAX_RATE, SECOND_NS, Buckets, Denied, Limit, Verdict
 from ..engine.core.errors import RateLimited
 from ..engine.log import get_logger
+from .address import site_of
 from .http_message import Quota
 from .limit_settings import PROFILES, RULES, Action, Counted, LimitSettings, Profile
 
 _log = get_logger("hubbub.transport.limits")
 
+_NEVER_BY_ADDRESS: Final = (Counted.CONVERSATION, Counted.CONNECTION)
 _MAX_ID_CHARS: Final = 128  # of a conversation; longer ones are refused anyway, and must not become keys
 
 
@@ -105,6 +110,29 @@ class _Counter:
     refused: int = 0
 
 
+def is_refusal(status: int) -> bool:
+    """Whether an answer says for certain that nothing becomes of the request."""
+    return 400 <= status < 500
+
+
+@attrs.frozen
+class Charge:
+    """What a post has used of its conversation's limit, to be given back when nothing becomes of it.
+
+    Others post meanwhile, and the bucket refills. Until the time at which it would have been full it was never full, so what is
+    given back by then is exactly what was taken; later there is nothing left to give back.
+    """
+
+    _buckets: Buckets
+    _conversation: str
+    _full_at_ns: int
+
+    def give_back(self, now_ns: int) -> None:
+        """The post was refused."""
+        if now_ns < self._full_at_ns:
+            self._buckets.give_back(self._conversation)
+
+
 class CommandMeter:
     """Counts the commands of one connection."""
 
@@ -147,7 +175,14 @@ class Limits:
             name: _Counter(name, counted, Buckets(profile.limit(1), settings.max_buckets))
             for (name, counted), profile in zip(PROFILES.items(), settings.profiles().values(), strict=True)
         }
+        self._sites = {
+            name: _Counter(name, counter.counted, Buckets(counter.buckets.limit, settings.max_buckets))
+            for name, counter in self._counters.items()
+            if counter.counted not in _NEVER_BY_ADDRESS
+        }
         self._rules: dict[Action, tuple[_Counter, ...]] = {}
+        self._site_rules: dict[Action, tuple[_Counter, ...]] = {}
+        self._shared: dict[Action, _Counter | None] = {}
         self.refused_commands = 0
         self._compile()
 
@@ -186,7 +221,7 @@ class Limits:
                 is_set=name in self._set,
                 buckets=len(counter.buckets),
                 crowded=counter.buckets.statistics().crowded,
-                refused=self.refused_commands if counter.counted is Counted.CONNECTION else counter.refused,
+                refused=self._refused_by(counter),
             )
             for (name, configured), counter in zip(
                 self._settings.profiles().items(), self._counters.values(), strict=True
@@ -223,41 +258,88 @@ class Limits:
             if isinstance(verdict, Denied):
                 counter.refused += 1
                 _give_back(rules[: rules.index(counter)], address, caller, conversation)
-                nearest = counter, verdict
-                break
+                return Ruling(counter.name, counter.buckets.limit.burst, verdict)
             if verdict.remaining < least and counter.counted is not _CONVERSATION:  # what others do there is not told
                 nearest, least = (counter, verdict), verdict.remaining
+        if address is not None and ":" in address:
+            refusal = self._refusal_of_site(action, site_of(address), caller, now_ns)
+            if refusal is not None:
+                _give_back(rules, address, caller, conversation)
+                return refusal
         if nearest is None:
             return None
         counter, verdict = nearest
         return Ruling(counter.name, counter.buckets.limit.burst, verdict)
 
+    def _refusal_of_site(self, action: Action, site: str, caller: str | None, now_ns: int) -> Ruling | None:
+        """Count what is counted by address for all of a site, too, or refuse it. What is left to the site is not told: others
+        use it."""
+        rules = self._site_rules[action]
+        for taken, counter in enumerate(rules):
+            key = _site_key(counter.counted, site, caller)
+            if key is None:
+                continue
+            verdict = counter.buckets.take(key, now_ns)
+            if isinstance(verdict, Denied):
+                counter.refused += 1
+                _give_back_to_site(rules[:taken], site, caller)
+                return Ruling(counter.name, counter.buckets.limit.burst, verdict)
+        return None
+
+    def charged(self, action: Action, conversation: str) -> Charge | None:
+        """What the request that `decide` has just let through has used of its conversation's limit; None where nothing."""
+        counter = self._shared[action]
+        if counter is None or not 0 < len(conversation) <= _MAX_ID_CHARS:
+            return None
+        return Charge(counter.buckets, conversation, counter.buckets.full_at_ns(conversation))
+
     def give_back(self, action: Action, address: str | None, caller: str | None = None) -> None:
         """Undo a `decide` of a moment ago that let a request through: it has turned out not to count."""
         _give_back(self._rules[action], address, caller, "")
+        if address is not None and ":" in address:
+            _give_back_to_site(self._site_rules[action], site_of(address), caller)
+
+    def _refused_by(self, counter: _Counter) -> int:
+        if counter.counted is Counted.CONNECTION:
+            return self.refused_commands
+        site = self._sites.get(counter.name)
+        return counter.refused + (0 if site is None else site.refused)
 
     def _compile(self) -> None:
         """Put settings and what admins have set in force."""
         settings = self._settings
-        active: dict[str, _Counter] = {}
+        active: set[str] = set()
         for name, configured in settings.profiles().items():
-            profile, counter = self._set.get(name, configured), self._counters[name]
-            limit = profile.limit(settings.factor)
-            if limit != counter.buckets.limit:
-                counter.buckets.change(limit, self.clock_ns())
-            counter.buckets.max_buckets = settings.max_buckets
+            profile = self._set.get(name, configured)
+            self._adapt(self._counters[name], profile.limit(settings.factor))
+            if name in self._sites:
+                self._adapt(self._sites[name], profile.limit(settings.factor * settings.site_factor))
             if settings.on and profile.on:
-                active[name] = counter
-        self._rules = {
-            action: tuple(active[each] for each in names if each in active) for action, names in RULES.items()
-        }
+                active.add(name)
+        for action, names in RULES.items():
+            rules = tuple(self._counters[each] for each in names if each in active)
+            self._rules[action] = rules
+            self._site_rules[action] = tuple(self._sites[each.name] for each in rules if each.name in self._sites)
+            self._shared[action] = next((each for each in rules if each.counted is _CONVERSATION), None)
         self.meters_commands = "command" in active
         self.command = self._counters["command"].buckets.limit
+
+    def _adapt(self, counter: _Counter, limit: Limit) -> None:
+        if limit != counter.buckets.limit:
+            counter.buckets.change(limit, self.clock_ns())
+        counter.buckets.max_buckets = self._settings.max_buckets
 
 
 def _give_back(counters: Iterable[_Counter], address: str | None, caller: str | None, conversation: str) -> None:
     for counter in counters:
         paid = _key(counter.counted, address, caller, conversation)
+        if paid is not None:
+            counter.buckets.give_back(paid)
+
+
+def _give_back_to_site(counters: Iterable[_Counter], site: str, caller: str | None) -> None:
+    for counter in counters:
+        paid = _site_key(counter.counted, site, caller)
         if paid is not None:
             counter.buckets.give_back(paid)
 
@@ -280,3 +362,12 @@ def _key(counted: Counted, address: str | None, caller: str | None, conversation
     if counted is _ACCOUNT:
         return None if caller is None else (caller, address)
     return "", address
+
+
+def _site_key(counted: Counted, site: str, caller: str | None) -> str | tuple[str, str] | None:
+    """What a request is counted by for all of its site, None where it is not counted by address."""
+    if counted is _ADDRESS:
+        return site
+    if counted is _ACCOUNT:
+        return None if caller is None else (caller, site)
+    return None if caller is not None else ("", site)

@@ -172,6 +172,12 @@ class Buckets:
         else:
             self._shared[hash(key) % SHARED] -= owed_ns
 
+    def full_at_ns(self, key: Hashable) -> int:
+        """When the bucket of a key, or the one that it shares, will be full if nothing else comes; a time that has passed, such
+        as 0, for one that is."""
+        full_at_ns = self._full_at.get(key)
+        return self._shared[hash(key) % SHARED] if full_at_ns is None else full_at_ns
+
     def change(self, limit: Limit, now_ns: int) -> None:
         """Take another limit: who has used three requests has used three of the new burst. Costs time for each bucket."""
         old, self.limit = self.limit, limit

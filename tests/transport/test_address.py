@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.transport.address import Addresses, ProxySettings, key_of, parse
+from hubbub.transport.address import Addresses, ProxySettings, key_of, parse, site_of
 
 from .house import head_of
 
@@ -134,3 +134,9 @@ def test_settings_that_cannot_be_meant_are_refused(fields: dict[str, object]) ->
     """A network has no host bits; a name is no network; only headers that name every hop can be checked."""
     with pytest.raises(ValueError, match=next(iter(fields))):
         ProxySettings(**fields)  # type: ignore[arg-type]
+
+
+def test_a_site_is_the_48_around_a_key() -> None:
+    """It is written unlike any key of a client, and IPv4 has none."""
+    assert site_of(key_of(ipaddress.IPv6Address("2001:db8:1:2:3::4"))) == "2001:db8:1::/48"
+    assert site_of("2001:db8:1:ffff::/64") == site_of("2001:db8:1::/64") != site_of("2001:db8:2::/64")

@@ -116,6 +116,19 @@ def test_whoever_has_no_address_is_not_counted() -> None:
     assert len(tally) == 0
 
 
+def test_what_an_ipv6_site_has_open_is_bounded() -> None:
+    """So many times what one of its networks may have; what is closed makes room, and nothing is remembered of it."""
+    tally = Tally()
+    networks = [f"2001:db8:1:{number:x}::/64" for number in range(4)]
+    assert [tally.take(each, 1, 3) for each in networks] == [True, True, True, False]
+    assert tally.take("2001:db8:2::/64", 1, 3)
+    tally.give_back(networks[0])
+    assert [tally.take(networks[3], 1, 3), tally.take(networks[0], 1, 3)] == [True, False]
+    for each in (*networks[1:], "2001:db8:2::/64"):
+        tally.give_back(each)
+    assert (len(tally), tally._sites, tally.refused) == (0, {}, 2)
+
+
 def enter(there: Admission, *headers: str) -> Visit:
     return there.enter("127.0.0.1", head_of("GET", "/connection/websocket", *headers))
 
@@ -301,6 +314,25 @@ def test_a_method_is_counted_as_its_rest_call_is() -> None:
     for method, (verb, path) in REST_OF.items():
         found = METHOD_ACTIONS.get(method, Action.WRITE)
         assert found is actions[verb, "/api/v1/conversations/{id}" + path], method
+
+
+async def test_strangers_use_up_nothing_of_a_private_conversation(autojump_clock: MockClock) -> None:
+    """Posts that are refused, by REST, by `publish` and by rpc, leave its limit to those who may post; theirs count."""
+    async with house() as there:
+        ada = attrs.evolve(there, token=(await there.api.accounts.tokens.issue_guest("Ada")).token)
+        assert (await ada.call("POST", "/api/v1/conversations", {"id": "den"})).status == 201
+        configure(there, conversation=Profile(rate=1, period_s=600, burst=3))
+        path, text = "/api/v1/conversations/den/messages", {"text": "hi"}
+        client = await connected(there)
+        for number in range(3):
+            assert (await there.call("POST", path, text)).status == 404
+            said = await client.ask(
+                {"id": 3 * number + 2, "publish": {"channel": "den", "data": text}},
+                {"id": 3 * number + 3, "rpc": {"method": "post", "data": {"conversation": "den", **text}}},
+                {"id": 3 * number + 4, "rpc": {"method": "post", "data": {"conversation": "den", "text": 7}}},
+            )
+            assert sorted(reply["error"]["code"] for reply in said) == [102, 102, 107]
+        assert [(await ada.call("POST", path, text)).status for _ in range(4)] == [201, 201, 201, 429]
 
 
 # -- WebSockets and event streams -------------------------------------------------------------------------------------

@@ -1,14 +1,17 @@
 """Limits: which action is counted on which profiles, by whom, and how they are changed."""
 
+from ipaddress import IPv6Address
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.engine.core.buckets import MAX_RATE, SECOND_NS, Allowed, Denied
+from hubbub.transport.address import key_of
 from hubbub.transport.http_message import Quota
 from hubbub.transport.limit_settings import PROFILES, Action, Counted, LimitSettings, Profile
-from hubbub.transport.limits import CommandMeter, Limits, Ruling
+from hubbub.transport.limits import Charge, CommandMeter, Limits, Ruling
 
 ONE = Profile(rate=1, period_s=10, burst=1)
 WIDE = Profile(rate=1000, burst=1000)
@@ -255,3 +258,120 @@ def test_profiles_have_bounds(fields: dict[str, object]) -> None:
     """What cannot be meant is refused in the name of its field."""
     with pytest.raises((ValueError, TypeError), match=next(iter(fields))):
         Profile(**({"rate": 1, "burst": 1} | fields))  # type: ignore[arg-type]
+
+
+# -- IPv6 sites -------------------------------------------------------------------------------------------------------
+
+
+def network(number: int, site: int = 1) -> str:
+    """The key of a client in one of the networks of a site."""
+    return key_of(IPv6Address((0x20010DB8 << 96) + (site << 80) + (number << 64)))
+
+
+@pytest.mark.parametrize(
+    ("action", "caller", "burst"), [(Action.LOGIN, None, 10), (Action.GUEST, None, 30), (Action.GUESS, "ada", 10)]
+)
+def test_whoever_has_a_48_gets_so_many_times_one_address_and_no_more(
+    action: Action, caller: str | None, burst: int
+) -> None:
+    """Each of 65,536 networks is within its own limit; the site is refused, with what it may; its neighbour is not."""
+    there = Limits(LimitSettings(site_factor=4), Clock())
+    rulings = [there.decide(action, network(number), caller) for number in range(5 * burst)]
+    assert [passes(ruling) for ruling in rulings] == [True] * 4 * burst + [False] * burst
+    last = rulings[-1]
+    assert last is not None
+    assert last.limit == 4 * burst
+    assert passes(there.decide(action, network(0, site=2), caller))
+    assert passes(there.decide(action, "203.0.113.7", caller))
+
+
+def test_what_a_site_is_refused_its_networks_have_not_used_up() -> None:
+    """As everywhere: a refusal by one limit is not counted by another."""
+    there, clock = limits(guest=Profile(rate=1, period_s=10, burst=2), site_factor=1)
+    assert [passes(there.decide(Action.GUEST, network(number))) for number in (0, 0, 1, 1, 1)] == [True] * 2 + [
+        False
+    ] * 3
+    clock.now_ns = 20 * SECOND_NS
+    assert [passes(there.decide(Action.GUEST, network(1))) for _ in range(2)] == [True, True]
+    [status] = [each for each in there.status() if each.name == "guest"]
+    assert (status.refused, status.buckets) == (3, 2)
+
+
+def test_a_right_password_uses_up_nothing_of_its_site() -> None:
+    """What is given back is given back to both."""
+    there, _ = limits(password=ONE, site_factor=1)
+    for _ in range(3):
+        assert passes(there.decide(Action.GUESS, network(0), "ada"))
+        there.give_back(Action.GUESS, network(0), "ada")
+    assert passes(there.decide(Action.GUESS, network(1), "ada"))
+
+
+def test_callers_are_not_counted_by_site() -> None:
+    """Who has shown a credential is counted by that; without one it is the address."""
+    there, _ = limits(read=ONE, site_factor=1)
+    assert [passes(there.decide(Action.READ, network(0), caller)) for caller in ("ada", "bob", None)] == [True] * 3
+    assert not passes(there.decide(Action.READ, network(1)))
+
+
+def test_sites_are_bounded_in_memory_and_follow_the_settings() -> None:
+    """A table no larger than that of the addresses; another factor holds for the next request."""
+    there, _ = limits(guest=ONE, max_buckets=100, site_factor=1)
+    for site in range(1000):
+        there.decide(Action.GUEST, network(0, site))
+    assert len(there._sites["guest"].buckets) == 100
+    few, _ = limits(guest=ONE, site_factor=1)
+    assert [passes(few.decide(Action.GUEST, network(number))) for number in (0, 1)] == [True, False]
+    few.apply(LimitSettings(guest=ONE, site_factor=2))
+    assert [passes(few.decide(Action.GUEST, network(number))) for number in (1, 2)] == [True, False]
+
+
+# -- posts that are refused -------------------------------------------------------------------------------------------
+
+
+def test_a_post_that_is_refused_is_given_back_to_its_conversation_once() -> None:
+    """Somebody who may not post uses up nothing of what the others have; what was accepted stays counted."""
+    there, _ = limits(conversation=Profile(rate=1, period_s=10, burst=2))
+    assert passes(there.decide(Action.POST, "a", "ada", "x"))
+    for _ in range(5):
+        assert passes(there.decide(Action.POST, "a", "eve", "x"))
+        charge = there.charged(Action.POST, "x")
+        assert charge is not None
+        charge.give_back(there.clock_ns())
+    assert passes(there.decide(Action.POST, "a", "ada", "x"))
+    assert not passes(there.decide(Action.POST, "a", "ada", "x"))
+
+
+def test_only_what_counts_by_conversation_is_charged() -> None:
+    """No reads, nothing without a conversation or with a name that is too long, nothing while the limit is off."""
+    there, _ = limits(conversation=ONE)
+    assert there.charged(Action.READ, "x") is None
+    assert there.charged(Action.POST, "") is None
+    assert there.charged(Action.POST, "x" * 129) is None
+    assert Limits(LimitSettings(), Clock()).charged(Action.POST, "x") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 0, 1, 11]), st.booleans()), max_size=12), st.integers(0, 13))
+def test_giving_back_lets_nobody_exceed_the_limit(posts: list[tuple[int, bool]], late_s: int) -> None:
+    """However late refusals are known, accepted posts stay within burst and rate."""
+    there, clock = limits(conversation=Profile(rate=1, period_s=10, burst=2))
+    accepted: list[int] = []
+    waiting: list[tuple[int, Charge]] = []
+    now_s = 0
+    for pause_s, is_refused in posts:
+        now_s += pause_s
+        for at_s, charge in [each for each in waiting if each[0] <= now_s]:
+            clock.now_ns = max(clock.now_ns, at_s * SECOND_NS)
+            charge.give_back(clock.now_ns)
+        waiting = [each for each in waiting if each[0] > now_s]
+        clock.now_ns = now_s * SECOND_NS
+        if not passes(there.decide(Action.POST, None, "ada", "x")):
+            continue
+        charge = there.charged(Action.POST, "x")
+        assert charge is not None
+        if is_refused:
+            waiting.append((now_s + late_s, charge))
+        else:
+            accepted.append(now_s)
+    for first, begin_s in enumerate(accepted):
+        for last, end_s in enumerate(accepted[first:], first):
+            assert last - first + 1 <= 2 + (end_s - begin_s) / 10
