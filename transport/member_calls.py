@@ -68,7 +68,10 @@ class Ask:
         Raises:
             InvalidCommand: it is missing.
         """
-        return codec.require_text(self.fields, "user")
+        user_id = codec.require_text(self.fields, "user")
+        if not 1 <= len(user_id) <= USER_ID_CHARS:
+            raise InvalidCommand(f"'user' is an id of 1 to {USER_ID_CHARS} characters")
+        return user_id
 
     async def record(self, verb: Verb) -> Record:
         """The conversation, for one who is allowed the verb there."""

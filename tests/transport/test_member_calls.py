@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from hubbub.engine import Author, Role, Visibility
 from hubbub.engine.core.compose import LATEST_MS
 from hubbub.transport.member_calls import MUTE_S
+from hubbub.transport.openapi.parameters import USER_ID_CHARS
 
 from .centrifugal_client import Client
 from .town import Town, body, person, town
@@ -174,6 +175,14 @@ async def test_a_ban(there: Town) -> None:
         assert (await status(there, who, "GET", "/bans")) == (403 if who == "bob" else 404)
     assert (await status(there, "max", "PUT", "/bans/ada")) == 403
     assert (await status(there, "max", "PUT", "/bans/max")) == 409
+
+
+@pytest.mark.parametrize(("method", "end"), [("PUT", "bans/{}"), ("DELETE", "bans/{}"), ("DELETE", "members/{}/mute")])
+async def test_nobody_has_an_id_that_long(there: Town, method: str, end: str) -> None:
+    """What an owner bans or mutes by an id that nobody knows is as long as ids are, or it would be kept at any length."""
+    long = "x" * USER_ID_CHARS
+    assert (await status(there, "ada", method, "/" + end.format(long))) in (200, 204)
+    assert (await status(there, "ada", method, "/" + end.format(long + "x"))) == 400
 
 
 async def test_direct_conversations(there: Town) -> None:
