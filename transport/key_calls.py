@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -64,7 +65,7 @@ def make_key(api: Api, call: Call, respond: Respond) -> None:
     if names is not None and not isinstance(names, list):
         raise InvalidCommand("'scopes' must be a list")
     scopes = rules.scopes(_DEFAULT_SCOPES if names is None else names, within=credential.principal.scopes)
-    life_s = _seconds(fields.get("expires_in_s"), "expires_in_s", 60, _MAX_LIFE_S)
+    life_s = _seconds(fields, "expires_in_s", 60, _MAX_LIFE_S)
     ends = None if life_s is None else api.engine.now_ms() + life_s * 1000
 
     async def make() -> Response:
@@ -81,7 +82,7 @@ def rotate_key(api: Api, call: Call, respond: Respond) -> None:
     """
     credential, key_id = own(call), call.params["id"]
     fields = call.body() if call.request.body else {}
-    overlap_s = _seconds(fields.get("overlap_s"), "overlap_s", 0, _MAX_OVERLAP_S) or 0
+    overlap_s = _seconds(fields, "overlap_s", 0, _MAX_OVERLAP_S) or 0
 
     async def rotate() -> Response:
         issued = await api.accounts.rotate_key(credential, key_id, overlap_ms=overlap_s * 1000)
@@ -107,10 +108,9 @@ async def _shown(api: Api, status: int, issued: Issued) -> Response:
     return json_response(status, codec.encode_json({**key_json(record), "key": issued.token}))
 
 
-def _seconds(value: object, name: str, least: int, most: int) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+def _seconds(fields: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
+    value = codec.get_int(fields, name)
+    if value is not None and not least <= value <= most:
         raise InvalidCommand(f"{name!r} must be a whole number from {least} to {most}")
     return value
 

@@ -1,9 +1,12 @@
-"""The calls of keys: when one was last used, which an owner reads before revoking those that nobody needs."""
+"""The calls of one's own API keys: the bounds of what they say, and when a key was last used."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import attrs
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -35,3 +38,28 @@ async def test_a_key_that_was_never_used_says_so(autojump_clock: MockClock) -> N
         used = await last_used(there)
         assert used is not None
         assert used > made["created_at"]
+
+
+@pytest.mark.parametrize(
+    ("expires_in_s", "overlap_s", "statuses"),
+    [
+        (60, 0, (201, 200)),
+        (60.0, 76.0, (201, 200)),
+        (None, None, (201, 200)),
+        (59, 604_801, (400, 400)),
+        (60.5, 0.5, (400, 400)),
+        (True, False, (400, 400)),
+        ("60", "0", (400, 400)),
+        (1e300, 1e300, (400, 400)),
+    ],
+)
+async def test_times_are_whole_seconds_however_they_are_written(
+    expires_in_s: Any, overlap_s: Any, statuses: tuple[int, int], autojump_clock: MockClock
+) -> None:
+    """A number without a fraction is whole, as in JSON Schema; nothing else is, and it has bounds."""
+    async with house() as there:
+        ada = attrs.evolve(there, token=(await there.log_in()).token)
+        key = json.loads((await ada.call("POST", KEYS, {})).body)["id"]
+        made = await ada.call("POST", KEYS, {"expires_in_s": expires_in_s})
+        rotated = await ada.call("POST", f"{KEYS}/{key}/rotate", {"overlap_s": overlap_s})
+        assert (made.status, rotated.status) == statuses
