@@ -14,7 +14,7 @@ help:
 	@echo "make test    install what is needed and run lint, types, import contracts and tests"
 	@echo "make browser install what the browser and Node.js tests need (Debian's chromium, the npm SDK) and run them"
 	@echo "make proxies install Debian's nginx and Caddy and run the tests of a server behind them"
-	@echo "make fuzz    send the real server generated requests, by everybody who may come (schemathesis; about a minute)"
+	@echo "make fuzz    send the real server generated requests, by everybody who may come (schemathesis; about two minutes)"
 	@echo "make peers   install what hubbub bench peers compares with: Python and npm packages"
 	@echo "make simulate  simulate the engine under faults, SEEDS=1000 of them; a seed that fails is shrunk and can be replayed"
 	@echo "make mutate    break the engine on purpose, one promise at a time; every mutant must be caught (about 20 minutes)"
