@@ -1,5 +1,6 @@
 """The chat engine: conversations as supervised actors over a durable store. Knows nothing of Postgres, HTTP or sockets."""
 
+from ._blocks import Blocks
 from ._engine import Engine
 from ._handles import Conversation, Subscription
 from ._invites import Invites, MadeInvite, Offer
@@ -7,6 +8,7 @@ from ._membership import Membership
 from ._quarantine import QuarantinedConversation
 from ._statistics import EngineStatistics, RoomStatistics
 from .core.authors import Author
+from .core.blocks import Block
 from .core.commands import Roster
 from .core.config import ConversationSettings, EngineSettings, WriterSettings
 from .core.cursor import Cursor
@@ -48,6 +50,8 @@ __all__ = [
     "SYSTEM",
     "Ack",
     "Author",
+    "Block",
+    "Blocks",
     "ClientError",
     "Conflict",
     "Conversation",

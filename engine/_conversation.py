@@ -7,6 +7,7 @@ It never waits for a subscriber or for a commit. The only waits are loading (bef
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import attrs
 import trio
 
 from ..actors import Actor, ActorDied, summary_of
@@ -16,7 +17,7 @@ from ._reads import Reads
 from ._room import Nudge, Room
 from ._step import Step
 from .core.batch import Batch, Row
-from .core.commands import Command, Describe, History, Join, Presence, Replay, Signal, Submit
+from .core.commands import Command, Describe, History, Join, NoteBlock, Presence, Replay, Signal, Submit
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine, Doubted, Pending
 from .core.errors import (
@@ -29,6 +30,7 @@ from .core.errors import (
     StoreError,
     StoreUnavailable,
 )
+from .core.kinds import ConversationKind
 from .core.messages import Ack, Event, Record
 from .core.permissions import Verb, check
 from .core.recovery import FromPages
@@ -38,7 +40,7 @@ from .log import CONVERSATION, get_logger
 from .ports import Store
 from .tracing import BatchTrace
 
-Query = Join | Describe | History | Replay | Signal | Presence
+Query = Join | Describe | History | Replay | Signal | Presence | NoteBlock
 
 _log = get_logger("hubbub.engine._conversation")
 
@@ -131,6 +133,8 @@ class ConversationActor(Actor[Command | Nudge]):
                 self._absent = NotFound(_NO_SUCH)
                 return
             tail = await self._load_tail(record)
+            if record.kind is ConversationKind.DIRECT:
+                record = await self._with_blockers(record)
         except StoreError as error:
             # The store being away is no fault of this conversation: no crash, no quarantine; it tries again when asked.
             self._absent = error
@@ -138,6 +142,12 @@ class ConversationActor(Actor[Command | Nudge]):
             return
         room.machine = ConversationMachine(record, tail, self._settings.conversation)
         room.cut_hidden(record)  # a change of visibility may have landed while no actor ran
+
+    async def _with_blockers(self, record: Record) -> Record:
+        two = record.members.belonging
+        if len(two) != 2:  # the embedding program, which no rule restrains, has removed somebody
+            return record
+        return attrs.evolve(record, blockers=await self._store.blocks.between(*two))
 
     async def _load_tail(self, record: Record) -> Tail:
         bounds = self._settings.conversation
@@ -308,6 +318,10 @@ class ConversationActor(Actor[Command | Nudge]):
                 tell(command, None)
             case Presence():
                 tell(command, room.roster(command.limit))
+            case NoteBlock():
+                for pending, answer in machine.note_block(command.blocker, stands=command.stands):
+                    self._answer(pending, answer)
+                tell(command, None)
 
     def _join(self, machine: ConversationMachine, command: Join) -> None:
         room, subscriber, tail = self._room, command.subscriber, machine.tail

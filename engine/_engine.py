@@ -20,6 +20,7 @@ import trio
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
 from ..actors import Slot as ActorSlot
 from ._answers import log_failure, refuse
+from ._blocks import Blocks
 from ._conversation import ConversationActor, on_crash
 from ._handles import Conversation
 from ._invites import Invites
@@ -30,6 +31,7 @@ from ._reads import Reads
 from ._room import Nudge, Room
 from ._statistics import ROOMS_SHOWN, EngineStatistics, statistics_of
 from .core.authors import Author, as_author
+from .core.blocks import check_contact
 from .core.commands import Command
 from .core.compose import Stamp, compose_record
 from .core.config import EngineSettings
@@ -81,6 +83,7 @@ class Engine:
         self._rooms: dict[ConversationId, Room] = {}
         self._meters = Meters(clock, tracer)
         self._quarantines = Quarantines(wall)
+        self.blocks = Blocks(self)
         self.invites = Invites(self)
         self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
         self._draining = False
@@ -192,9 +195,12 @@ class Engine:
         return self.conversation(record.id)
 
     async def direct(self, one: Author | str, other: Author | str) -> Conversation:
-        """The direct conversation of two users, made if it is not there yet; the same whoever asks. Raises as `create`."""
-        fields = {"kind": ConversationKind.DIRECT.value}
-        record = await self.create_record(fields, Principal(as_author(one)), other=as_author(other), exist_ok=True)
+        """The direct conversation of two users, made if it is not there yet; the same whoever asks. Raises as `create`.
+
+        The embedding program makes it, whoever blocks whom (`Engine.blocks` knows); nobody blocked speaks in it all the same.
+        """
+        fields, maker = {"kind": ConversationKind.DIRECT.value}, Principal(as_author(one), all_powerful=True)
+        record = await self.create_record(fields, maker, other=as_author(other), exist_ok=True)
         return self.conversation(record.id)
 
     async def create_record(
@@ -210,6 +216,9 @@ class Engine:
 
         Args:
             other: with whom, for a direct conversation.
+
+        Raises:
+            Forbidden: one of the two of a direct conversation blocks the other, and they have none yet.
         """
         record = compose_record(
             fields,
@@ -223,6 +232,8 @@ class Engine:
         )
         if self._draining:
             raise EngineClosed
+        if other is not None and not owner.all_powerful:
+            await self._check_begin(owner, other, record)
         try:
             await self.store.create(record)
         except Conflict:
@@ -231,6 +242,11 @@ class Engine:
                 raise
             return existing
         return record
+
+    async def _check_begin(self, owner: Principal, other: Author, record: Record) -> None:
+        blockers = await self.blocks.between(owner.id, other.id)
+        if blockers and await self.store.load(record.id) is None:
+            check_contact(owner.id, blockers, "you may not begin a direct conversation with this person")
 
     async def conversations(
         self, principal: Principal = SYSTEM, *, after: str | None = None, limit: int = 50
@@ -325,6 +341,10 @@ class Engine:
                 self._room(conversation).nudge()
                 return True
         return False
+
+    def is_live(self, conversation: ConversationId) -> bool:
+        """Whether it may be in memory, or on its way there; one that is not is read from the store before it does anything."""
+        return conversation in self._rooms
 
     def tail_of(self, conversation: ConversationId) -> Tail | None:
         """The events in memory of a live conversation; for reading only."""

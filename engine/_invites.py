@@ -148,7 +148,7 @@ class Invites:
 
         Raises:
             NotFound: no such invite.
-            Forbidden: it is bound to somebody else, or `by` is banned there.
+            Forbidden: it is bound to somebody else, `by` is banned there, or has blocked who made it.
             NoLongerValid: it is used, revoked or over.
             Conflict: `by` is a member already.
         """
@@ -159,6 +159,8 @@ class Invites:
         if invite.bound_to is not None and invite.bound_to not in await names(by):
             raise Forbidden("the invite is for another account")
         check_open(invite, by.id, self._engine.now_ms())
+        if by.id in await self._engine.blocks.between(by.id, invite.made_by.id):
+            raise Forbidden("you have blocked who made the invite: end the block first")
         record = await self._engine.conversation(invite.conversation).describe()
         check_entry(invite, record, by.id)
         return Offer(invite, record)

@@ -49,8 +49,14 @@ class Membership:
         return (await self.all()).get(user_id)
 
     async def put(self, user: Author | str, role: Role = Role.MEMBER, *, by: Principal = SYSTEM) -> Members:
-        """Make somebody a member, or give a member another role."""
-        return await self._change(MemberChange(user=as_author(user), action=MemberAction.PUT, role=role), by)
+        """Make somebody a member, or give a member another role.
+
+        Raises:
+            Forbidden: also where one of `user` and `by` blocks the other, and `user` is no member yet.
+        """
+        user = as_author(user)
+        blockers = frozenset() if by.all_powerful else await self._engine.blocks.between(by.id, user.id)
+        return await self._change(MemberChange(user=user, action=MemberAction.PUT, role=role, blockers=blockers), by)
 
     async def join(self, principal: Principal) -> Members:
         """Have a principal join a public conversation."""

@@ -17,6 +17,7 @@ import attrs
 
 from ..actors import ChildSpec
 from .audit import AuditStore
+from .block_store import BlockStore
 from .core.batch import Batch, Repeat
 from .core.ids import ConversationId
 from .core.messages import Event, Message, Record
@@ -60,6 +61,11 @@ class Store(Protocol):
     @property
     def limits(self) -> LimitStore:
         """The rates that admins have set."""
+        ...
+
+    @property
+    def blocks(self) -> BlockStore:
+        """Who blocks whom."""
         ...
 
     def actor(self) -> ChildSpec[Any]:

@@ -9,6 +9,7 @@ from ..engine.core.batch import Committed, Rejected, Repeat, Result, Row
 from ..engine.core.members import after as members_after
 from .accounts.memory import MemoryAccounts
 from .audit import MemoryAudit
+from .blocks import MemoryBlocks
 from .body import decode_actor, decode_event, decode_members, encode_actor, encode_body, encode_members
 from .invites import MemoryInvites
 from .limits import MemoryLimits
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryAccounts",
     "MemoryAudit",
     "MemoryBackend",
+    "MemoryBlocks",
     "MemoryInvites",
     "MemoryLimits",
     "MemoryStore",

@@ -19,6 +19,7 @@ from ..engine.core.messages import Event, Message, Record
 from ..engine.core.outcomes import event_of, record_after
 from .accounts.memory import MemoryAccounts
 from .audit import MemoryAudit
+from .blocks import MemoryBlocks
 from .invites import MemoryInvites
 from .limits import MemoryLimits
 from .store import DRAIN_S, WriterStore
@@ -51,6 +52,7 @@ class MemoryBackend:
         self.invites = MemoryInvites()
         self.audit = MemoryAudit()
         self.limits = MemoryLimits()
+        self.blocks = MemoryBlocks()
 
     async def revive(self) -> None:
         """Nothing to mend."""

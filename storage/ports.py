@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..engine.audit import AuditStore
+from ..engine.block_store import BlockStore
 from ..engine.core.batch import Repeat, Result, Row
 from ..engine.core.errors import EngineBroken, EngineError, StoreError, StoreUnavailable
 from ..engine.core.ids import ConversationId
@@ -64,6 +65,11 @@ class Reads(Protocol):
     @property
     def limits(self) -> LimitStore:
         """The rates that admins have set."""
+        ...
+
+    @property
+    def blocks(self) -> BlockStore:
+        """Who blocks whom."""
         ...
 
     async def load(self, conversation: ConversationId) -> Record | None:

@@ -12,6 +12,7 @@ from ..engine.core.messages import Event, Message, Record
 from . import sql
 from .accounts.postgres import PostgresAccounts
 from .audit import PostgresAudit
+from .blocks import PostgresBlocks
 from .body import decode_actor, decode_event, decode_members, encode_members
 from .driver import Pool, Values
 from .invites import PostgresInvites
@@ -31,6 +32,7 @@ class PostgresReads:
         invites: into conversations, over the same pool.
         audit: the audit log, over the same pool.
         limits: the rates that admins have set, over the same pool.
+        blocks: who blocks whom, over the same pool.
     """
 
     term: int | None = None
@@ -42,6 +44,7 @@ class PostgresReads:
         self.invites = PostgresInvites(pool)
         self.audit = PostgresAudit(pool)
         self.limits = PostgresLimits(pool)
+        self.blocks = PostgresBlocks(pool)
 
     async def load(self, conversation: ConversationId) -> Record | None:
         """The conversation and its head, or None."""

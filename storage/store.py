@@ -9,6 +9,7 @@ import trio
 
 from ..actors import ChildSpec
 from ..engine.audit import AuditStore
+from ..engine.block_store import BlockStore
 from ..engine.core.batch import Batch, Repeat
 from ..engine.core.config import WriterSettings
 from ..engine.core.ids import ConversationId
@@ -60,6 +61,11 @@ class WriterStore:
     def limits(self) -> LimitStore:
         """The rates that admins have set."""
         return self._backend.limits
+
+    @property
+    def blocks(self) -> BlockStore:
+        """Who blocks whom."""
+        return self._backend.blocks
 
     def actor(self) -> ChildSpec[None]:
         """The storage actor."""

@@ -29,6 +29,8 @@ admin-key   a key of an admin, without the scope `admin`
 read-key    a key of an owner of the conversation (of the other one, in a direct one), with the scope `read` alone
 granted     is not in the conversation, but has a token that opens it for reading
 operator    shows the operator's token
+blocked     is one of the two in a direct conversation, whom the other one has blocked
+blocker     is one of the two in a direct conversation, who has blocked the other one
 """
 
 # -- in a conversation --------------------------------------------------------------------------------------------------
@@ -68,6 +70,17 @@ leave         401 401   404      404    404    409       404   404    404   404 
 bring-in      401 401   404      404    404    403       404   404    404   404   404       404      403     403      401
 moderate      401 401   404      404    404    403       404   404    404   404   404       404      403     403      401
 change        401 401   404      404    404    403       404   404    404   404   404       404      403     403      401
+"""
+
+BLOCKED: Final = """
+           nobody bad stranger admin blocked blocker
+read          401 401      404   404      ok      ok
+speak         401 401      404   404     403     403
+join          401 401      404   404     409     409
+leave         401 401      404   404     409     409
+bring-in      401 401      404   404     403     403
+moderate      401 401      404   404     403     403
+change        401 401      404   404     403     403
 """
 
 ANNOUNCEMENT: Final = """
@@ -135,7 +148,7 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
     "look": {"GET /api/v1/invites/{token}": None},
     "accept": {"POST /api/v1/invites/{token}/accept": {}},
 }
-"""What a line of the four tables stands for, with the body, or the data, that is sent. `{user}` is a viewer there, or the other
+"""What a line of the five tables stands for, with the body, or the data, that is sent. `{user}` is a viewer there, or the other
 one of the two; `outlaw` is banned; `{token}` is an invite into the conversation, and `{invite}` its id."""
 
 # -- elsewhere ----------------------------------------------------------------------------------------------------------
@@ -174,6 +187,12 @@ DELETE /api/v1/auth/identities/{id}       401 401   403      404   404       404
 GET /api/v1/users/{username}              401 401   403      404   404       404      404      401
 GET /api/v1/conversations                 401 401    ok       ok    ok        ok       ok      401
 POST /api/v1/conversations                401 401    ok       ok    ok        ok      403      401
+GET /api/v1/blocks                        401 401    ok       ok    ok        ok      403      401
+PUT /api/v1/blocks/{user}                 401 401    ok       ok    ok        ok      403      401
+DELETE /api/v1/blocks/{user}              401 401    ok       ok    ok        ok      403      401
+rpc blocks                                401 401    ok       ok    ok        ok      403      401
+rpc block                                 401 401    ok       ok    ok        ok      403      401
+rpc unblock                               401 401    ok       ok    ok        ok      403      401
 GET /metrics                              401 401   403      403    ok       403      403       ok
 GET /api/v1/admin/tree                    401 401   403      403    ok       403      403       ok
 GET /api/v1/admin/rooms                   401 401   403      403    ok       403      403       ok
@@ -216,6 +235,9 @@ BODIES: Final[dict[str, Any]] = {
     "PATCH /api/v1/admin/users/{id}": {"disabled": True},
     "POST /api/v1/auth/guest": {"name": "Gus"},
     "POST /api/v1/conversations": {"kind": "direct", "with": "somebody"},
+    "rpc blocks": {},
+    "rpc block": {"user": "{user}"},
+    "rpc unblock": {"user": "{user}"},
     "PUT /api/v1/admin/config": {},
     "PUT /api/v1/admin/limits/{name}": {"rate": 1000, "period_s": 1, "burst": 2000},
     "POST /emulation": {"session": "{session}", "data": "{}"},
@@ -273,7 +295,7 @@ def read_block(block: str) -> dict[str, dict[str, str]]:
 def cells() -> list[Cell]:
     """All cells of all tables."""
     found: list[Cell] = []
-    blocks = {"public": PUBLIC, "private": PRIVATE, "direct": DIRECT, "announcement": ANNOUNCEMENT}
+    blocks = {"public": PUBLIC, "private": PRIVATE, "direct": DIRECT, "blocked": BLOCKED, "announcement": ANNOUNCEMENT}
     for kind, block in blocks.items():
         for row, people in read_block(block).items():
             for call, body in CALLS[row].items():

@@ -1,17 +1,21 @@
-"""The RPC methods on members: the operations of `member_calls`, for clients of the Centrifugal protocol.
+"""The RPC methods on members and blocks, for clients of the Centrifugal protocol: the operations of `member_calls` and
+`block_calls`.
 
 Those that change somebody else leave a row in the audit log, as their routes do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..engine import EngineError
+from ..engine import EngineError, Principal
 from ..engine.core import codec
 from ..engine.core.codec import JsonObject
+from . import block_calls
 from . import member_calls as calls
+from .api import Api
 from .member_calls import Ask, Operation
 
 if TYPE_CHECKING:
@@ -56,6 +60,21 @@ def _control(name: str, operation: Operation) -> Method:
     return method
 
 
+def _own(operation: Callable[[Api, Principal, Mapping[str, Any]], Awaitable[bytes]]) -> Method:
+    """A method on what is one's own and in no conversation."""
+
+    def method(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
+        principal = peer.session.require()
+        refusal = block_calls.may_block(principal)
+        if refusal is not None:
+            raise refusal
+        done = peer.replying(command_id, b"rpc", lambda found: b'{"data":%b}' % (found or b"{}"))
+        peer.api.eventually(lambda: operation(peer.api, principal, data), done)
+
+    method.__doc__ = operation.__doc__
+    return method
+
+
 MEMBER_METHODS: Final[dict[str, Method]] = {
     "members": _method(calls.list_members),
     "bans": _method(calls.list_bans),
@@ -66,4 +85,7 @@ MEMBER_METHODS: Final[dict[str, Method]] = {
     "mute": _control("mute", calls.mute),
     "ban": _control("ban", calls.ban),
     "unban": _control("unban", calls.unban),
+    "blocks": _own(block_calls.list_of),
+    "block": _own(block_calls.block),
+    "unblock": _own(block_calls.unblock),
 }

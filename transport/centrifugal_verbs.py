@@ -221,5 +221,6 @@ METHOD_ACTIONS: dict[str, Action] = {
     "typing": Action.WRITE,
     "members": Action.READ,
     "bans": Action.READ,
+    "blocks": Action.READ,
     "join": Action.JOIN,
 }

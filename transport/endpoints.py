@@ -5,6 +5,7 @@ from __future__ import annotations
 from .account_calls import ACCOUNT_ROUTES
 from .admin import ADMIN_ROUTES
 from .audit_calls import AUDIT_ROUTES
+from .block_calls import BLOCK_ROUTES
 from .centrifugal_http import EMULATION_ROUTES
 from .config_calls import CONFIG_ROUTES
 from .conversation_calls import CONVERSATION_ROUTES
@@ -32,6 +33,7 @@ ROUTES = Routes(
         *CONVERSATION_ROUTES,
         *MEMBER_ROUTES,
         *INVITE_ROUTES,
+        *BLOCK_ROUTES,
         *EMULATION_ROUTES,
         *ADMIN_ROUTES,
         *FIGURE_ROUTES,

@@ -63,19 +63,24 @@ class Ask:
         return attrs.evolve(self.api.engine.conversation(self.conversation).members, request_id=self.request_id)
 
     def user(self) -> str:
-        """The id of the user whom it is about.
-
-        Raises:
-            InvalidCommand: it is missing.
-        """
-        user_id = codec.require_text(self.fields, "user")
-        if not 1 <= len(user_id) <= USER_ID_CHARS:
-            raise InvalidCommand(f"'user' is an id of 1 to {USER_ID_CHARS} characters")
-        return user_id
+        """The id of the user whom it is about; raises as `user_id_of`."""
+        return user_id_of(self.fields)
 
     async def record(self, verb: Verb) -> Record:
         """The conversation, for one who is allowed the verb there."""
         return await self.api.engine.conversation(self.conversation).describe(by=self.principal, verb=verb)
+
+
+def user_id_of(fields: Mapping[str, Any]) -> str:
+    """The id of the user whom a call is about.
+
+    Raises:
+        InvalidCommand: it is missing, or longer than ids are.
+    """
+    user_id = codec.require_text(fields, "user")
+    if not 1 <= len(user_id) <= USER_ID_CHARS:
+        raise InvalidCommand(f"'user' is an id of 1 to {USER_ID_CHARS} characters")
+    return user_id
 
 
 Operation = Callable[[Ask], Awaitable[bytes]]

@@ -168,4 +168,12 @@ class Presence(Request[Roster]):
     limit: int
 
 
-Command = Submit | Join | Describe | History | Replay | Signal | Presence
+@attrs.define(eq=False)
+class NoteBlock(Request[None]):
+    """Take note, in a direct conversation, that one of the two has blocked the other, or has ended that; the store has it."""
+
+    blocker: str
+    stands: bool
+
+
+Command = Submit | Join | Describe | History | Replay | Signal | Presence | NoteBlock

@@ -284,6 +284,13 @@ class ConversationMachine:
         self._drop([pending for pending, _ in refused])
         return refused
 
+    def note_block(self, blocker: str, *, stands: bool) -> list[tuple[Pending, EngineError | Doubted]]:
+        """One of the two of a direct conversation has blocked the other, or has ended it. Returns who may not post any more."""
+        others = self.record.blockers - {blocker}
+        self.record = attrs.evolve(self.record, blockers=others | {blocker} if stands else others)
+        self._described = None
+        return self._refuse_waiting()
+
     def _settle_one(self, pending: Pending, result: Result) -> Ack | Record | EngineError:
         match result:
             case Rejected(error):

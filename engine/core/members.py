@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from .authors import Author
+from .blocks import Blockers, check_contact
 from .errors import Conflict, Forbidden, LimitExceeded, NoLongerValid, NotFound
 from .kinds import EventType
 
@@ -101,6 +102,7 @@ class MemberChange:
         role: of `PUT` and `JOIN`.
         until_ms: of `MUTE`, milliseconds since the epoch.
         invited_by: of `JOIN`, who must be in an office here that gives this role; None where nobody's office counts.
+        blockers: of `PUT`, those of the user and who asks who block the other: neither brings the other in.
     """
 
     user: Author
@@ -108,6 +110,7 @@ class MemberChange:
     role: Role = Role.MEMBER
     until_ms: int = 0
     invited_by: str | None = None
+    blockers: Blockers = frozenset()
 
 
 Members = Mapping[str, Member]
@@ -180,7 +183,7 @@ def decide_member(
         at_ms: now, milliseconds since the epoch.
 
     Raises:
-        Forbidden: the other's rank, or the role asked for, is out of reach.
+        Forbidden: the other's rank, or the role asked for, is out of reach, or one of the two has blocked the other.
         Conflict: it would leave no owner, or the person is banned.
         NotFound: no such member.
         LimitExceeded: the conversation is full.
@@ -190,6 +193,8 @@ def decide_member(
     itself = by_id == change.user.id
     if known is not None and not itself and known.role.rank >= rank and rank < Role.OWNER.rank:
         raise Forbidden("this person's role here is not below your own")
+    if known is None or not known.belongs:
+        check_contact(by_id, change.blockers, "you may not bring this person in")
     match change.action:
         case MemberAction.PUT | MemberAction.JOIN:
             return _put(members, known, change, itself=itself, rank=rank, at_ms=at_ms)

@@ -7,6 +7,7 @@ import attrs
 import msgspec
 
 from .authors import Author, as_author
+from .blocks import Blockers
 from .cursor import Cursor
 from .ids import ConversationId
 from .kinds import ConversationKind, Visibility
@@ -62,6 +63,7 @@ class Record:
         slow_s: seconds between two posts of one author (moderators may always); 0 for no slow mode.
         members: by user id; empty in a list of conversations, which says nothing about them.
         request_id: of one that is to be made: by which request, to be kept beside it. A record that was read has none.
+        blockers: of a live direct conversation, those of the two who block the other. Stores keep them elsewhere (`block_store`).
     """
 
     id: ConversationId
@@ -76,6 +78,7 @@ class Record:
     slow_s: int = 0
     members: MemberTable = attrs.field(factory=MemberTable, converter=member_table, repr=False)
     request_id: str | None = attrs.field(default=None, eq=False, repr=False)
+    blockers: Blockers = attrs.field(default=frozenset(), repr=False)
 
 
 @attrs.frozen

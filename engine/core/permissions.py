@@ -8,6 +8,7 @@ members of the moment. To somebody who may not know of a conversation it does no
 from enum import StrEnum, auto
 from typing import Final
 
+from .blocks import check_contact
 from .errors import Conflict, EngineError, Forbidden, NotFound, Unauthenticated
 from .kinds import ConversationKind, Visibility
 from .members import Member, Role
@@ -192,17 +193,19 @@ def check(principal: Principal, verb: Verb, record: Record, at_ms: int = 0) -> N
     if SCOPE_OF[verb] not in principal.scopes:
         raise Forbidden(f"this credential lacks the scope {SCOPE_OF[verb].value!r}")
     if record.kind is not _ROOM:
-        _check_kind(verb, standing, record)
+        _check_kind(principal, verb, standing, record)
     if verb in _SPEAKING:
         _check_speaking(principal, record, at_ms)
 
 
-def _check_kind(verb: Verb, standing: Standing, record: Record) -> None:
+def _check_kind(principal: Principal, verb: Verb, standing: Standing, record: Record) -> None:
     if record.kind is _ANNOUNCEMENT:
         if verb in _SPEAKING and standing not in _OFFICE:
             raise Forbidden("only owners and moderators speak in an announcement")
     elif verb in _FIXED:
         raise Conflict("the two of a direct conversation are its members for ever")
+    elif verb in _SPEAKING and not principal.all_powerful:
+        check_contact(principal.author.id, record.blockers, _REFUSALS[verb])
 
 
 def _check_speaking(principal: Principal, record: Record, at_ms: int) -> None:

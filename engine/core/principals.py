@@ -32,7 +32,7 @@ class Scope(StrEnum):
     WRITE = "write"
     """Post, and signal."""
     MANAGE = "manage"
-    """Make and change conversations, their members and invites."""
+    """Make and change conversations, their members and invites, and one's own blocks."""
     ACCOUNT = "account"
     """Change one's own account, sessions and keys."""
     ADMIN = "admin"

@@ -20,6 +20,7 @@ from ..engine.core.ids import ConversationId
 from ..engine.core.messages import Event, Message, Record
 from ..engine.limit_store import LimitRecord
 from ..storage.accounts.memory import MemoryAccounts
+from ..storage.blocks import MemoryBlocks
 from ..storage.invites import MemoryInvites
 from ..storage.limits import MemoryLimits
 from ..storage.memory import MemoryBackend
@@ -209,6 +210,7 @@ class FaultyStore(WriterStore):
         self.backend.invites = MemoryInvites(self._read)
         self.backend.accounts = MemoryAccounts(self._read)
         self.backend.limits = _FaultyLimits(self._read)
+        self.backend.blocks = MemoryBlocks(self._read)
         super().__init__(self.backend, settings or WriterSettings(), drain_s=drain_s)
         self.away = False
         self.read_s = 0.0

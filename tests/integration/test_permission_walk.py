@@ -23,7 +23,7 @@ import attrs
 import pytest
 import trio
 
-from hubbub.engine import SYSTEM, Author, ConversationKind, Engine, Principal, Record, Role, Visibility
+from hubbub.engine import SYSTEM, Author, Block, ConversationKind, Engine, Principal, Record, Role, Visibility
 from hubbub.engine.core.batch import Row
 from hubbub.engine.core.commands import Submit
 from hubbub.engine.core.compose import LATEST_MS
@@ -42,7 +42,7 @@ from hubbub.transport.operator import OperatorKey
 from hubbub.transport.security_txt import SecurityTxtSettings
 from hubbub.transport.serve import ServeSettings, serve
 
-from ..permission_table import ANNOUNCEMENT, DIRECT, ELSEWHERE, PEOPLE, PRIVATE, PUBLIC, Cell, cells, told
+from ..permission_table import ANNOUNCEMENT, BLOCKED, DIRECT, ELSEWHERE, PEOPLE, PRIVATE, PUBLIC, Cell, cells, told
 from ..transport.configuration import Written
 from ..transport.town import Directory
 from .hostile import UPGRADE, Answer, Closed, Peer, Socket, request
@@ -56,6 +56,11 @@ ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "moderator": Role.MODERAT
 SERVER_ROLES = {"guest": ServerRole.GUEST, "admin": ServerRole.ADMIN, "admin-key": ServerRole.ADMIN}
 SCOPES = {"admin-key": ALL_SCOPES - {Scope.ADMIN}, "read-key": frozenset({Scope.READ})}
 CONTACT = SecurityTxtSettings(contact=("mailto:a@example.org",), expires=datetime(2100, 1, 1, tzinfo=UTC))
+KINDS = {
+    "direct": ConversationKind.DIRECT,
+    "blocked": ConversationKind.DIRECT,
+    "announcement": ConversationKind.ANNOUNCEMENT,
+}
 CELLS = cells()
 
 
@@ -89,8 +94,9 @@ def record_of(cell: Cell) -> Record:
     members.append(Member(author("user"), Role.VIEWER, 1))
     members.append(Member(author("muted"), Role.MEMBER, 1, muted_until_ms=LATEST_MS))
     members += [Member(author(who), Role.MEMBER, 0, banned=True) for who in ("banned", "outlaw")]
-    if cell.kind == "direct":
-        members = [Member(author(who), Role.MEMBER, 1) for who in ("member", "read-key")]
+    if cell.kind in {"direct", "blocked"}:
+        one = cell.who if cell.who in {"blocked", "blocker"} else "read-key"
+        members = [Member(author(who), Role.MEMBER, 1) for who in ("member", one)]
     name = conversation_of(cell)
     return Record(
         id=name,
@@ -100,7 +106,7 @@ def record_of(cell: Cell) -> Record:
         epoch="e",
         offset=0,
         created_at_ms=1,
-        kind=ConversationKind(cell.kind) if cell.kind in {"direct", "announcement"} else ConversationKind.ROOM,
+        kind=KINDS.get(cell.kind, ConversationKind.ROOM),
         members={member.user.id: member for member in members},
     )
 
@@ -141,6 +147,7 @@ class Walk:
                 "provider": "none",
                 "username": "nobody",
                 "who": cell.who,
+                "user": "user",
             }  # `name` of a limit
             if cell.call == "POST /emulation":
                 names["session"] = (await self._open_stream("stranger", STREAMS[1]))[1]
@@ -159,7 +166,10 @@ class Walk:
             expires_at_ms=LATEST_MS,
         )
         await self.engine.store.invites.add(invite, most=1)
-        user = "user" if cell.kind != "direct" else "read-key" if cell.who != "read-key" else "member"
+        if cell.kind == "blocked":
+            for blocker, blocked in (("member", "blocked"), ("blocker", "member")):
+                await self.engine.store.blocks.add(Block(blocker, author(blocked), 1), most=1)
+        user = "user" if cell.kind not in {"direct", "blocked"} else "read-key" if cell.who == "member" else "member"
         return {"id": record.id, "user": user, "self": cell.who, "token": token, "invite": invite.id}
 
     async def _quarantine(self) -> None:
@@ -296,7 +306,7 @@ def test_every_call_has_its_line() -> None:
 def test_people_read_the_same_table() -> None:
     """The page shows the blocks that are walked, line by line."""
     page = Path(__file__).parents[2].joinpath("docs/permissions.md").read_text()
-    for block in (PEOPLE, PUBLIC, PRIVATE, DIRECT, ANNOUNCEMENT):
+    for block in (PEOPLE, PUBLIC, PRIVATE, DIRECT, BLOCKED, ANNOUNCEMENT):
         assert block.strip("\n") in page
 
 

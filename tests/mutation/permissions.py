@@ -155,6 +155,17 @@ PERMISSIONS: Final = (
 """,
     ),
     _gone(
+        "blocks-are-not-asked",
+        "who was blocked goes on writing to who blocked them",
+        "The new conversation is refused, and the old one was forgotten.",
+        "engine/core/permissions.py",
+        """
+    elif verb in _SPEAKING and not principal.all_powerful:
+        check_contact(principal.author.id, record.blockers, _REFUSALS[verb])
+""",
+        "",
+    ),
+    _gone(
         "invites-are-listed-to-everybody",
         "strangers list a conversation's invites",
         "The list shows no tokens, so it seemed harmless.",

@@ -1,4 +1,4 @@
-"""Bodies of the calls on members and invites, as types; see `shapes`."""
+"""Bodies of the calls on members, invites and blocks, as types; see `shapes`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ class BanPage(Struct):
     """Bans by user id, and the id to ask `after` for the rest."""
 
     bans: list[Member]
+    next: UserId | None
+
+
+class Block(Struct):
+    """Somebody whom one blocks."""
+
+    user: Author
+    blocked_at: Timestamp
+
+
+class BlockPage(Struct):
+    """Blocks by user id, and the id to ask `after` for the rest."""
+
+    blocks: list[Block]
     next: UserId | None
 
 

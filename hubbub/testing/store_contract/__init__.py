@@ -10,7 +10,8 @@ Subclass a suite in a test module, say how the store is opened, and pytest runs 
 
 `StoreContract` holds what `hubbub.Store` promises, `DurableStoreContract` adds what survives the end of the program, and
 `BackendContract` is for those who write a `hubbub.storage.Backend` and leave the rest to `WriterStore`. `AccountStoreContract`,
-`IdentityStoreContract` and `InviteStoreContract` hold what `Store.accounts`, its `identities`, and `Store.invites` promise. A
+`IdentityStoreContract`, `InviteStoreContract` and `BlockStoreContract` hold what `Store.accounts`, its `identities`,
+`Store.invites` and `Store.blocks` promise. A
 subclass that needs fixtures of its own takes them in an autouse fixture and keeps what `open_store` needs on `self`.
 
 Importing `hubbub.testing` does not import this package.
@@ -23,13 +24,14 @@ pytest.register_assert_rewrite(
         f"{__name__}.{part}"
         for part in (
             *("opening", "accounts", "audit", "commits", "reads", "members"),
-            *("stopping", "durable", "backend", "identities", "invites", "tokens", "opening_accounts"),
+            *("stopping", "durable", "backend", "identities", "invites", "blocks", "tokens", "opening_accounts"),
         )
     )
 )
 
 from .accounts import AccountStoreContract  # noqa: E402  after the registration, so that failures show their values
 from .backend import BackendContract  # noqa: E402
+from .blocks import BlockStoreContract  # noqa: E402
 from .durable import DurableStoreContract, StoreContract  # noqa: E402
 from .identities import IdentityStoreContract  # noqa: E402
 from .invites import InviteStoreContract  # noqa: E402
@@ -39,6 +41,7 @@ __all__ = [
     "PLENTY",
     "AccountStoreContract",
     "BackendContract",
+    "BlockStoreContract",
     "DurableStoreContract",
     "IdentityStoreContract",
     "InviteStoreContract",

@@ -130,6 +130,22 @@ def test_a_direct_conversation_is_for_two() -> None:
         assert "".join(met(PEOPLE[who], verb, record) for verb in VERBS) == expected
 
 
+@pytest.mark.parametrize("blockers", [{"member"}, {"other"}, {"member", "other"}])
+def test_a_block_silences_both_of_a_direct_conversation(blockers: set[str]) -> None:
+    """It hides nothing, restrains no embedding program, and in any other conversation means nothing."""
+    two = {name: Member(Author(name, name), Role.MEMBER, 1) for name in ("member", "other")}
+    direct = attrs.evolve(record_of(Visibility.PRIVATE, kind=ConversationKind.DIRECT), members=two)
+    record = attrs.evolve(direct, blockers=frozenset(blockers))
+    for who in (PEOPLE["member"], person("other")):
+        assert "".join(met(who, verb, record) for verb in VERBS) == "yffccfff"
+        with pytest.raises(Forbidden) as caught:
+            check(who, Verb.POST, record)
+        assert ("block" in str(caught.value)) == (who.id in blockers)
+    assert met(PEOPLE["app"], "post", record) == "y"
+    room = attrs.evolve(record_of(Visibility.PUBLIC), blockers=frozenset(blockers))
+    assert "".join(met(PEOPLE["member"], verb, room) for verb in VERBS) == ROOMS[Visibility.PUBLIC]["member"]
+
+
 def test_a_mute_ends_by_itself() -> None:
     """The millisecond in which it ends is free."""
     check(PEOPLE["muted"], Verb.POST, record_of(Visibility.PUBLIC), 1000)
