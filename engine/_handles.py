@@ -15,9 +15,9 @@ from ._waiting import Waiting
 from .core.commands import Command, Describe, Join, Presence, Roster
 from .core.compose import check_title, compose_change, compose_post, compose_signal
 from .core.cursor import Cursor
-from .core.errors import EngineError, RecoveryFailed, StoreUnavailable, error_of
+from .core.errors import Conflict, EngineError, RecoveryFailed, StoreUnavailable, error_of
 from .core.ids import ConversationId, check_request_id
-from .core.kinds import Visibility
+from .core.kinds import ConversationKind, Visibility
 from .core.messages import Ack, ConversationChange, Draft, Event, MessagePage, Record
 from .core.permissions import Verb
 from .core.principals import SYSTEM, Principal
@@ -155,6 +155,19 @@ class Conversation:
             self.id, after=after, before=before, around=around, limit=limit, reply=waiting.reply
         )
         return await self._ask(command, waiting)
+
+    async def hide(self, *, by: Principal) -> None:
+        """Leave a direct conversation out of somebody's list until something new happens in it; it can be opened all the same.
+
+        Raises:
+            Conflict: it is no direct one; a room is left.
+            NotFound, Forbidden: `by` is none of the two.
+            OutcomeUnknown: perhaps it is hidden; call it again.
+        """
+        record = await self.describe(by=by, verb=Verb.HIDE)
+        if record.kind is not ConversationKind.DIRECT:
+            raise Conflict("only direct conversations are hidden: leave the others")
+        await self._engine.store.hide(record.id, by.id, upto=record.offset)
 
     async def presence(self, *, limit: int = 100) -> Roster:
         """Who follows the conversation now: exact counts, and at most `limit` of the clients."""

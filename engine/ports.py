@@ -134,7 +134,15 @@ class Store(Protocol):
         """
         ...
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """Leave a conversation out of one principal's list while its head is no further than this offset; the last call counts.
+
+        Raises:
+            OutcomeUnknown: it was sent, and the answer is missing; it may be called again.
+        """
+        ...
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
-        """Conversations that a principal may list (public ones and its own; every one when None), ordered by id in code
-        point order, ids greater than `after`."""
+        """Conversations that a principal may list (public ones and its own, without those that it hides; every one when None),
+        ordered by id in code point order, ids greater than `after`."""
         ...

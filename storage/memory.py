@@ -48,6 +48,7 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
+        self._hidden: dict[tuple[str, str], int] = {}  # by user and conversation: up to which offset
         self.accounts = MemoryAccounts()
         self.invites = MemoryInvites()
         self.audit = MemoryAudit()
@@ -152,15 +153,27 @@ class MemoryBackend:
             raise Conflict("the conversation exists already")
         self._logs[record.id] = _Log(attrs.evolve(record, request_id=None))
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """See `engine.ports.Store`."""
+        await trio.lowlevel.checkpoint()
+        self._hidden[user_id, conversation] = upto
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """See `engine.ports.Store`."""
         await trio.lowlevel.checkpoint()
         ids = sorted(
             log.record.id
             for log in self._logs.values()
-            if (after is None or log.record.id > after) and _lists(principal_id, log.record)
+            if (after is None or log.record.id > after) and self._lists(principal_id, log)
         )
         return [attrs.evolve(_described(self._logs[name]), members={}) for name in ids[:limit]]
+
+    def _lists(self, principal_id: str | None, log: _Log) -> bool:
+        if principal_id is None:
+            return True
+        member = log.record.members.get(principal_id)
+        opens = log.record.visibility is Visibility.PUBLIC or (member is not None and member.belongs)
+        return opens and self._hidden.get((principal_id, log.record.id), -1) < len(log.events)
 
 
 class MemoryStore(WriterStore):
@@ -177,11 +190,6 @@ class MemoryStore(WriterStore):
 
 def _described(log: _Log) -> Record:
     return attrs.evolve(log.record, offset=len(log.events))
-
-
-def _lists(principal_id: str | None, record: Record) -> bool:
-    member = None if principal_id is None else record.members.get(principal_id)
-    return principal_id is None or record.visibility is Visibility.PUBLIC or (member is not None and member.belongs)
 
 
 def _within(events: Iterable[Event], max_bytes: int) -> list[Event]:

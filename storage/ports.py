@@ -104,6 +104,10 @@ class Reads(Protocol):
         """Make a conversation."""
         ...
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """Leave a conversation out of somebody's list until its head is past an offset."""
+        ...
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
         ...

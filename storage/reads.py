@@ -111,6 +111,10 @@ class PostgresReads:
         if there.epoch != record.epoch:
             raise Conflict("the conversation exists already")
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """Leave a conversation out of somebody's list until its head is past an offset."""
+        await self._pool.write(sql.HIDE, conversation, user_id, upto)
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
         return [_record(row) for row in await self._pool.fetch(sql.LIST, principal_id, after or "", limit)]

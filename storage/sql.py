@@ -179,13 +179,16 @@ _MEMBERS: Final = """(
 
 LOAD: Final = f"{_RECORD}, {_MEMBERS} from conversations c where id = $1"
 
-LIST: Final = f"""
-{_RECORD} from conversations c
+_LIST: Final = """
+{record} from conversations c
 where id > $2 and ($1::text is null or visibility = 'public' or exists (
     select from members m where m.user_id = $1 and m.conversation = c.id and m.joined_at is not null
-))
+)) and not exists (
+    select from hidden h where h.user_id = $1 and h.conversation = c.id and h."offset" >= c.head
+)
 order by id limit $3
 """
+LIST: Final = _LIST.format(record=_RECORD)
 
 CREATE: Final = """
 with made as (
@@ -199,6 +202,11 @@ with made as (
     from made, json_array_elements($10::json) as m
 )
 select id from made
+"""
+
+HIDE: Final = """
+insert into hidden (user_id, conversation, "offset") values ($2, $1, $3)
+on conflict (user_id, conversation) do update set "offset" = excluded."offset"
 """
 
 _PAGE: Final = """

@@ -143,6 +143,10 @@ class WriterStore:
         """Make a conversation."""
         await self._backend.create(record)
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """Leave a conversation out of somebody's list until its head is past an offset."""
+        await self._backend.hide(conversation, user_id, upto=upto)
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
         self.reads += 1

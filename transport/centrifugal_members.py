@@ -82,6 +82,7 @@ MEMBER_METHODS: Final[dict[str, Method]] = {
     "member_remove": _control("member_remove", calls.remove_member),
     "join": _method(calls.join),
     "leave": _method(calls.leave),
+    "hide": _method(calls.hide),
     "mute": _control("mute", calls.mute),
     "ban": _control("ban", calls.ban),
     "unban": _control("unban", calls.unban),

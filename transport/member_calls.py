@@ -160,6 +160,12 @@ async def leave(ask: Ask) -> bytes:
     return b""
 
 
+async def hide(ask: Ask) -> bytes:
+    """Leave a direct conversation out of one's own list until it goes on."""
+    await ask.api.engine.conversation(ask.conversation).hide(by=ask.principal)
+    return b""
+
+
 async def mute(ask: Ask) -> bytes:
     """Keep somebody from speaking for some seconds, or until a time."""
     user_id, until_ms = ask.user(), _until_ms(ask)

@@ -66,6 +66,11 @@ def post_leave(api: Api, call: Call, respond: Respond) -> None:
     _carry_out(api, call, respond, calls.leave, {})
 
 
+def post_hide(api: Api, call: Call, respond: Respond) -> None:
+    """Leave a direct conversation out of one's own list, until something new happens in it. It is read and followed as before."""
+    _carry_out(api, call, respond, calls.hide, {})
+
+
 def set_mute(api: Api, call: Call, respond: Respond) -> None:
     """Keep somebody from speaking for a time. For owners and moderators."""
     _carry_out(api, call, respond, calls.mute, call.body() | {"user": call.params["user"]})
@@ -144,6 +149,15 @@ MEMBER_ROUTES: Final = (
         max_body_bytes=BODY_BYTES,
         control=False,
         doc=Doc(tag=_TAG, status=204, problems=_REMOVAL),
+    ),
+    Route(
+        method="POST",
+        path=_CONVERSATION + "/hide",
+        endpoint=post_hide,
+        scope=Scope.MANAGE,
+        max_body_bytes=BODY_BYTES,
+        control=False,
+        doc=Doc(tag=_TAG, status=204, problems=("conflict", "outcome_unknown")),
     ),
     Route(
         method="PUT",

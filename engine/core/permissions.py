@@ -66,6 +66,8 @@ class Verb(StrEnum):
     SIGNAL = "signal"
     JOIN = "join"
     LEAVE = "leave"
+    HIDE = "hide"
+    """Leave a direct conversation out of one's own list until it goes on."""
     INVITE = "invite"
     """Bring people in: make members, make and revoke invites."""
     MODERATE = "moderate"
@@ -100,6 +102,7 @@ ALLOWED: Final = {
     Verb.SIGNAL: _SPEAKERS,
     Verb.JOIN: _ALL | {Standing.VISITOR},
     Verb.LEAVE: _ALL,
+    Verb.HIDE: _ALL,
     Verb.INVITE: _OFFICE,
     Verb.MODERATE: _OFFICE,
     Verb.MANAGE: frozenset({Standing.OWNER}),
@@ -112,6 +115,7 @@ SCOPE_OF: Final = {
     Verb.SIGNAL: Scope.WRITE,
     Verb.JOIN: Scope.MANAGE,
     Verb.LEAVE: Scope.MANAGE,
+    Verb.HIDE: Scope.MANAGE,
     Verb.INVITE: Scope.MANAGE,
     Verb.MODERATE: Scope.MANAGE,
     Verb.MANAGE: Scope.MANAGE,
@@ -126,6 +130,7 @@ _REFUSALS: Final = {
     Verb.SIGNAL: "you may not post here",
     Verb.JOIN: "you may not join",
     Verb.LEAVE: "you are no member",
+    Verb.HIDE: "you are no member",
     Verb.INVITE: "only owners and moderators bring people in",
     Verb.MODERATE: "only owners and moderators may do this",
     Verb.MANAGE: "only an owner may change a conversation",

@@ -282,6 +282,11 @@ class FaultyStore(WriterStore):
         await self._read()
         await super().create(record)
 
+    async def hide(self, conversation: ConversationId, user_id: str, *, upto: int) -> None:
+        """Leave a conversation out of somebody's list; while the store is away nothing is hidden."""
+        await self._read()
+        await super().hide(conversation, user_id, upto=upto)
+
     async def list_conversations(self, principal_id: str | None, *, after: str | None, limit: int) -> list[Record]:
         """Conversations that a principal may list."""
         await self._read()

@@ -8,3 +8,11 @@ create table blocks (
     created_at timestamptz(3) not null,
     primary key (blocker, user_id)
 );
+
+-- Direct conversations that somebody does not want to see in the list until they go on: while the head is no further than this.
+create table hidden (
+    user_id      text collate "C" not null,
+    conversation text collate "C" not null,
+    "offset"     bigint not null,
+    primary key (user_id, conversation)
+);

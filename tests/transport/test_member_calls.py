@@ -310,3 +310,25 @@ async def test_a_guest_joins_and_leaves(there: Town) -> None:
     await there.room("hall", PUBLIC)
     there.has(person("Gus"))
     assert (await there.call("gus", "POST", "/api/v1/conversations/hall/join")).status == 200
+
+
+async def test_a_direct_conversation_is_hidden_until_it_goes_on(there: Town) -> None:
+    """From one's own list only, over REST and RPC; a room is not hidden, and nobody hides what is others'."""
+    pair = body(await there.call("bob", "POST", "/api/v1/conversations", {"kind": "direct", "with": "ada"}))["id"]
+    path = f"/api/v1/conversations/{pair}"
+
+    async def listed(who: str) -> bool:
+        page = body(await there.call(who, "GET", "/api/v1/conversations"))["conversations"]
+        return pair in {row["id"] for row in page}
+
+    hidden = await there.call("bob", "POST", path + "/hide")
+    assert (hidden.status, await listed("bob"), await listed("ada")) == (204, False, True)
+    assert (await there.call("bob", "GET", path)).status == 200
+    assert (await there.call("ada", "POST", path + "/messages", {"text": "hi"})).status == 201
+    assert await listed("bob")
+    bob = await client(there, "bob")
+    assert await bob.rpc("hide", conversation=pair) == {}
+    assert not await listed("bob")
+    assert await bob.error("hide", conversation="nobody-home") == 102
+    assert (await status(there, "bob", "POST", "/hide")) == 409
+    assert (await there.call("eve", "POST", path + "/hide")).status == 404

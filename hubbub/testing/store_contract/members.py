@@ -64,6 +64,24 @@ class MemberContract:
         assert room.members[BOB.id] == other.members[BOB.id] == _BOB
         assert (room.slow_s, other.slow_s) == (0, 30)
 
+    async def test_a_hidden_conversation_comes_back_with_what_is_new(self, store: Store) -> None:
+        """It is missing in one person's list alone, until the head is past where it was hidden; hiding again counts anew."""
+        for name in (ROOM, OTHER):
+            await store.create(record(name))
+
+        async def listed(who: str | None = BOB.id) -> set[str]:
+            return {each.id for each in await store.list_conversations(who, after=None, limit=10)}
+
+        await commit(store, message())
+        for upto, seen in ((1, {OTHER}), (0, {ROOM, OTHER}), (1, {OTHER}), (1, {OTHER})):
+            await store.hide(ROOM, BOB.id, upto=upto)
+            assert await listed() == seen
+        assert await listed("eve") == await listed(None) == {ROOM, OTHER}
+        await commit(store, message())
+        assert await listed() == {ROOM, OTHER}
+        await store.hide(ROOM, BOB.id, upto=2)
+        assert await listed() == {OTHER}
+
     async def test_private_conversations_are_listed_to_members(self, store: Store) -> None:
         """To those who belong, and no longer when they do not; a mute or a ban is no membership."""
         await store.create(record(visibility=Visibility.PRIVATE))

@@ -40,36 +40,36 @@ MEMBERS = {
     "banned": Member(Author("banned", "b"), Role.MEMBER, 0, banned=True),
     "muted": Member(Author("muted", "m"), Role.MEMBER, 1, muted_until_ms=1000),
 }
-VERBS = ("read", "post", "signal", "join", "leave", "invite", "moderate", "manage")
+VERBS = ("read", "post", "signal", "join", "leave", "hide", "invite", "moderate", "manage")
 # y passes; f, n, c: Forbidden, NotFound, Conflict
 ROOMS = {
     Visibility.PUBLIC: {
-        "owner": "yyyyyyyy",
-        "moderator": "yyyyyyyf",
-        "member": "yyyyyfff",
-        "viewer": "yffyyfff",
-        "banned": "ffffffff",
-        "muted": "yffyyfff",
-        "stranger": "yyyyffff",
-        "guest": "yyyyffff",
-        "granted": "yyyyffff",
-        "admin": "yyyyyyyy",
-        "unscoped": "yyyyffff",
-        "app": "yyyyyyyy",
+        "owner": "yyyyyyyyy",
+        "moderator": "yyyyyyyyf",
+        "member": "yyyyyyfff",
+        "viewer": "yffyyyfff",
+        "banned": "fffffffff",
+        "muted": "yffyyyfff",
+        "stranger": "yyyyfffff",
+        "guest": "yyyyfffff",
+        "granted": "yyyyfffff",
+        "admin": "yyyyyyyyy",
+        "unscoped": "yyyyfffff",
+        "app": "yyyyyyyyy",
     },
     Visibility.PRIVATE: {
-        "owner": "yyyyyyyy",
-        "moderator": "yyyyyyyf",
-        "member": "yyyyyfff",
-        "viewer": "yffyyfff",
-        "banned": "nnnnnnnn",
-        "muted": "yffyyfff",
-        "stranger": "nnnnnnnn",
-        "guest": "nnnnnnnn",
-        "granted": "yfffffff",
-        "admin": "yyyyyyyy",
-        "unscoped": "nnnnnnnn",
-        "app": "yyyyyyyy",
+        "owner": "yyyyyyyyy",
+        "moderator": "yyyyyyyyf",
+        "member": "yyyyyyfff",
+        "viewer": "yffyyyfff",
+        "banned": "nnnnnnnnn",
+        "muted": "yffyyyfff",
+        "stranger": "nnnnnnnnn",
+        "guest": "nnnnnnnnn",
+        "granted": "yffffffff",
+        "admin": "yyyyyyyyy",
+        "unscoped": "nnnnnnnnn",
+        "app": "yyyyyyyyy",
     },
 }
 MET = {"f": Forbidden, "n": NotFound, "c": Conflict}
@@ -124,9 +124,9 @@ def test_a_direct_conversation_is_for_two() -> None:
     """Not even an admin reads it, and nobody joins, leaves or is brought in."""
     two = {name: Member(Author(name, name), Role.MEMBER, 1) for name in ("member", "other")}
     record = attrs.evolve(record_of(Visibility.PRIVATE, kind=ConversationKind.DIRECT), members=two)
-    assert [met(PEOPLE["member"], verb, record) for verb in VERBS] == list("yyyccfff")
+    assert [met(PEOPLE["member"], verb, record) for verb in VERBS] == list("yyyccyfff")
     for who in ("stranger", "admin", "granted", "guest"):
-        expected = "yfffffff" if who == "granted" else "nnnnnnnn"
+        expected = "yffffffff" if who == "granted" else "nnnnnnnnn"
         assert "".join(met(PEOPLE[who], verb, record) for verb in VERBS) == expected
 
 
@@ -137,7 +137,7 @@ def test_a_block_silences_both_of_a_direct_conversation(blockers: set[str]) -> N
     direct = attrs.evolve(record_of(Visibility.PRIVATE, kind=ConversationKind.DIRECT), members=two)
     record = attrs.evolve(direct, blockers=frozenset(blockers))
     for who in (PEOPLE["member"], person("other")):
-        assert "".join(met(who, verb, record) for verb in VERBS) == "yffccfff"
+        assert "".join(met(who, verb, record) for verb in VERBS) == "yffccyfff"
         with pytest.raises(Forbidden) as caught:
             check(who, Verb.POST, record)
         assert ("block" in str(caught.value)) == (who.id in blockers)
@@ -176,7 +176,7 @@ def test_no_owner_makes_an_admin_less(row: str, visibility: Visibility) -> None:
     record = record_of(visibility)
     admin = person(row, role=ServerRole.ADMIN)
     muted = row == "muted"
-    assert "".join(met(admin, verb, record) for verb in VERBS) == ("yffyyyyy" if muted else "yyyyyyyy")
+    assert "".join(met(admin, verb, record) for verb in VERBS) == ("yffyyyyyy" if muted else "yyyyyyyyy")
     assert rank_of(admin, record) == 4
     key = person(row, role=ServerRole.ADMIN, scopes=ALL_SCOPES - {Scope.ADMIN})
     assert "".join(met(key, verb, record) for verb in VERBS) == ROOMS[visibility][row]

@@ -161,6 +161,7 @@ CALLS = [
     Ask("POST", "/api/v1/conversations/lobby/join"),
     Ask("POST", "/api/v1/conversations/lobby/leave", 204),
     Ask("POST", DEN + "/leave", 409),
+    Ask("POST", DEN + "/hide", 409),  # its 204: test_member_calls
     Ask("POST", DEN + "/invites", 201, {"role": "viewer", "ttl_s": 60, "bound_to": "bob"}),
     Ask("POST", DEN + "/invites", 422, {"ttl_s": 1}),
     Ask("GET", DEN + "/invites?limit=5"),
