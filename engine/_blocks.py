@@ -14,10 +14,11 @@ import trio
 
 from ._waiting import Waiting
 from .core.authors import Author, as_author
-from .core.blocks import MAX_BLOCKS, Block, Blockers
+from .core.blocks import MAX_BLOCKS, Block, Blockers, check_contact
 from .core.commands import NoteBlock
 from .core.compose import check_author, direct_id
 from .core.errors import Conflict, ConversationQuarantined, LimitExceeded, NotFound
+from .core.messages import Record
 from .core.principals import SYSTEM, Principal
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ class Blocks:
     async def between(self, one: str, other: str) -> Blockers:
         """The ids of those of two people who block the other; for programs that let people meet elsewhere."""
         return await self._engine.store.blocks.between(one, other)
+
+    async def check_begin(self, by: Principal, other: Author, record: Record) -> None:
+        """Let pass who makes a direct conversation with another, or finds the one that they have.
+
+        Args:
+            record: as it would be made.
+
+        Raises:
+            Forbidden: one of the two blocks the other, and they have none.
+        """
+        blockers = await self.between(by.id, other.id)
+        if blockers and await self._engine.store.load(record.id) is None:
+            check_contact(by.id, blockers, "you may not begin a direct conversation with this person")
 
     def _turn(self, blocker: str) -> trio.Lock:
         return self._turns.setdefault(blocker, trio.Lock())

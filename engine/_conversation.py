@@ -13,8 +13,9 @@ import trio
 from ..actors import Actor, ActorDied, summary_of
 from ._answers import refuse, tell
 from ._fanout import resume_all, run_pass
+from ._following import Nudge
 from ._reads import Reads
-from ._room import Nudge, Room
+from ._room import Room
 from ._step import Step
 from .core.batch import Batch, Row
 from .core.commands import Command, Describe, History, Join, NoteBlock, Presence, Replay, Signal, Submit
@@ -22,6 +23,7 @@ from .core.config import EngineSettings
 from .core.conversation import ConversationMachine, Doubted, Pending
 from .core.errors import (
     Conflict,
+    ConversationQuarantined,
     EngineBroken,
     EngineClosed,
     EngineError,
@@ -346,6 +348,14 @@ class ConversationActor(Actor[Command | Nudge]):
             room.resume(subscriber)
         else:
             room.cut(subscriber, EngineBroken())  # it may not know that it joined, nor where it stands
+
+
+def on_quarantine(room: Room, refused: list[Command | Nudge]) -> None:
+    """Not even a keeper can serve `room`: whoever waits is refused, and nobody follows it any more."""
+    for command in refused:
+        if not isinstance(command, Nudge):
+            refuse(command, room.refusal_to(command, ConversationQuarantined()))
+    room.cut_all(ConversationQuarantined())
 
 
 def on_crash(room: Room, error: Exception, lost: list[Command | Nudge]) -> None:

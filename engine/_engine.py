@@ -19,38 +19,32 @@ import trio
 
 from ..actors import ChildSpec, Node, Registry, RegistryFull, RestartIntensity, Supervisor
 from ..actors import Slot as ActorSlot
-from ._answers import log_failure, refuse
 from ._blocks import Blocks
-from ._conversation import ConversationActor, on_crash
+from ._conversation import ConversationActor, on_crash, on_quarantine
+from ._following import Nudge
 from ._handles import Conversation
+from ._housekeeping import Housekeeping
 from ._invites import Invites
 from ._keeper import Keeper
 from ._meters import Meters
 from ._quarantine import QuarantinedConversation, Quarantines
+from ._read_tasks import ReadTasks
 from ._reads import Reads
-from ._room import Nudge, Room
+from ._room import Room
 from ._statistics import ROOMS_SHOWN, EngineStatistics, statistics_of
 from .core.authors import Author, as_author
-from .core.blocks import check_contact
 from .core.commands import Command
 from .core.compose import Stamp, compose_record
 from .core.config import EngineSettings
-from .core.errors import Conflict, ConversationQuarantined, EngineClosed, Overloaded
+from .core.errors import Conflict, EngineClosed, Overloaded
 from .core.ids import ConversationId, check_request_id, conversation_id, uuid7
-from .core.kinds import ConversationKind, EventType, Visibility
-from .core.messages import Event, Record
+from .core.kinds import ConversationKind, Visibility
+from .core.messages import Record
 from .core.principals import SYSTEM, Principal
 from .core.session import SessionSettings
 from .core.tail import Tail
-from .log import get_logger
 from .ports import Store, StoreHealth
 from .tracing import PostTracer
-
-_log = get_logger("hubbub.engine._engine")
-
-_SWEEP_S = 5.0
-_ROOMS_SHOWN = 100
-_UNHEARD_DRAIN_S = 1.0  # for commits that nobody waits for any more
 
 
 def wall_ms() -> int:
@@ -85,10 +79,10 @@ class Engine:
         self._quarantines = Quarantines(wall)
         self.blocks = Blocks(self)
         self.invites = Invites(self)
-        self._owing: dict[Room, None] = {}  # not a set: rooms are tended in an order that a simulation can repeat
+        self._housekeeping = Housekeeping(self._rooms, store, settings, clock)
         self._draining = False
         self._drain_by = float("inf")
-        self._read_nursery: trio.Nursery | None = None
+        self._read_tasks = ReadTasks()
         self._reads = Reads(store, settings, self._spawn)
         self._registry: Registry[ConversationId, Command | Nudge] = Registry(
             self._make_actor,
@@ -106,8 +100,8 @@ class Engine:
             "engine",
             children=[
                 store.actor(),
-                ChildSpec("reads", self._run_reads),
-                ChildSpec("housekeeping", self._keep_house),
+                ChildSpec("reads", self._read_tasks.run),
+                ChildSpec("housekeeping", self._housekeeping.run),
                 ChildSpec("conversations", lambda: self._registry),
             ],
         )
@@ -147,9 +141,9 @@ class Engine:
                     yield engine
                 finally:
                     engine.drain()
-                    engine._end_subscriptions()
+                    engine._housekeeping.end_subscriptions()
         finally:
-            engine._end_subscriptions()  # of those whose join was still waiting
+            engine._housekeeping.end_subscriptions()  # of those whose join was still waiting
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -233,7 +227,7 @@ class Engine:
         if self._draining:
             raise EngineClosed
         if other is not None and not owner.all_powerful:
-            await self._check_begin(owner, other, record)
+            await self.blocks.check_begin(owner, other, record)
         try:
             await self.store.create(record)
         except Conflict:
@@ -242,11 +236,6 @@ class Engine:
                 raise
             return existing
         return record
-
-    async def _check_begin(self, owner: Principal, other: Author, record: Record) -> None:
-        blockers = await self.blocks.between(owner.id, other.id)
-        if blockers and await self.store.load(record.id) is None:
-            check_contact(owner.id, blockers, "you may not begin a direct conversation with this person")
 
     async def conversations(
         self, principal: Principal = SYSTEM, *, after: str | None = None, limit: int = 50
@@ -295,16 +284,7 @@ class Engine:
         within_s = self.settings.drain_s if within_s is None else within_s
         self._drain_by = self._clock() + within_s
         self.store.drain(within_s)
-        for room in list(self._rooms.values()):
-            room.drain(within_s)
-            if room.clients:
-                event = Event(EventType.SERVER_DRAINING, room.id, None, self._wall(), SYSTEM.author)
-                room.announce(event, self._clock())
-
-    def _end_subscriptions(self) -> None:
-        for room in list(self._rooms.values()):
-            room.say_all()
-            room.cut_all(EngineClosed())
+        self._housekeeping.drain(within_s, self._wall())
 
     @property
     def draining(self) -> bool:
@@ -313,10 +293,7 @@ class Engine:
 
     async def settled(self) -> None:
         """Wait until no conversation owes an answer."""
-        while any(  # noqa: ASYNC110  happens once, at shutdown; the state is spread over the actors
-            self._reads.owing or room.owing for room in self._rooms.values()
-        ):
-            await trio.sleep(self.settings.tick_s / 10)
+        await self._housekeeping.wait_settled(self._reads)
 
     def quarantined(self) -> tuple[QuarantinedConversation, ...]:
         """The conversations in quarantine, longest first; at most 1,000 (`EngineStatistics.quarantined` counts all)."""
@@ -397,19 +374,28 @@ class Engine:
     ) -> None:
         room = self._room(slot.key)
         on_crash(room, error, lost)
-        self._owe(room)
-
-    def _owe(self, room: Room) -> None:
-        self._owing[room] = None
+        self._housekeeping.owe(room)
 
     def _make_actor(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> ConversationActor:
         return ConversationActor(
-            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owe, self._drain_left_s
+            self._room(slot.key),
+            self.store,
+            self._reads,
+            self.settings,
+            self._clock,
+            self._housekeeping.owe,
+            self._drain_left_s,
         )
 
     def _make_keeper(self, slot: ActorSlot[ConversationId, Command | Nudge]) -> Keeper:
         return Keeper(
-            self._room(slot.key), self.store, self._reads, self.settings, self._clock, self._owe, self._drain_left_s
+            self._room(slot.key),
+            self.store,
+            self._reads,
+            self.settings,
+            self._clock,
+            self._housekeeping.owe,
+            self._drain_left_s,
         )
 
     def _drain_left_s(self) -> float:
@@ -420,66 +406,8 @@ class Engine:
     ) -> None:
         self._quarantines.note(slot, reason)
         self._meters.quarantines += 1
-        if slot.served:
-            return
-        room = self._room(slot.key)
-        for command in refused:
-            if not isinstance(command, Nudge):
-                refuse(command, room.refusal_to(command, ConversationQuarantined()))
-        room.cut_all(ConversationQuarantined())
+        if not slot.served:
+            on_quarantine(self._room(slot.key), refused)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        if self._read_nursery is None:
-            raise EngineClosed
-        self._read_nursery.start_soon(self._guarded, work)
-
-    @staticmethod
-    async def _guarded(work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001  a bug in one read must not end the others
-            log_failure("a read failed", error)  # whoever waited for it has been answered
-
-    async def _run_reads(self, *, task_status: trio.TaskStatus[None]) -> None:
-        async with trio.open_nursery() as nursery:
-            self._read_nursery = nursery
-            task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                self._read_nursery = None
-
-    async def _keep_house(self, *, task_status: trio.TaskStatus[None]) -> None:
-        task_status.started()
-        try:
-            await self._tend_rooms()
-        finally:  # the conversations have stopped, the storage actor has not
-            if self._draining and not any(room.owing_posters for room in self._rooms.values()):
-                self.store.drain(_UNHEARD_DRAIN_S)
-
-    async def _tend_rooms(self) -> None:
-        sweep_at = self._clock() + _SWEEP_S
-        while True:
-            await trio.sleep(self.settings.tick_s)
-            now = self._clock()
-            for room in [room for room in self._owing if not room.tend(now)]:
-                self._owing.pop(room, None)
-            if self._clock() >= sweep_at:
-                sweep_at = self._clock() + _SWEEP_S
-                self._sweep()
-
-    def _sweep(self) -> None:
-        for room in [room for room in self._rooms.values() if room.disposable]:
-            del self._rooms[room.id]
-        tails = [room.tail for room in self._rooms.values() if room.tail is not None]
-        for tail in tails:
-            tail.forget_page()  # a storm of returning readers is over within seconds
-        excess = sum(tail.size_bytes for tail in tails) - self.settings.tails_bytes
-        if excess <= 0:
-            return
-        # The rooms stand in the order of their making; among those, the ones without readers are the quiet ones.
-        for room in sorted(self._rooms.values(), key=lambda room: len(room.clients)):
-            if excess <= 0:
-                break
-            if room.tail is not None:
-                excess -= room.tail.trim(1 + len(room.tail) // 8, room.tail.max_bytes // 8)
+        self._read_tasks.spawn(work)

@@ -19,7 +19,7 @@ import trio
 
 from ._answers import log_failure, refuse
 from ._conversation import ConversationActor
-from ._room import Nudge
+from ._following import Nudge
 from ._step import Step
 from .core.commands import Command, Join, Signal, Submit
 from .core.conversation import ConversationMachine, Doubted

@@ -13,8 +13,8 @@ from typing import TypeVar
 import trio
 
 from ._answers import Owed, answer_with, refuse, tell
+from ._following import Following
 from ._keys import KeyLookUps
-from ._room import Room
 from .core.commands import History, Join, Replay, Replayed
 from .core.config import EngineSettings
 from .core.conversation import ConversationMachine
@@ -75,7 +75,7 @@ class Reads:
 
     # -- history ----------------------------------------------------------------------------------------------------
 
-    def history(self, room: Room, machine: ConversationMachine, command: History) -> None:
+    def history(self, room: Following, machine: ConversationMachine, command: History) -> None:
         """Answer from the tail when it holds the whole page, else from the store."""
         page = self._newest_page(machine, command) if command.newest else _fitted_from_tail(machine, command)
         if page is not None:
@@ -95,7 +95,7 @@ class Reads:
                 self._newest.keep(record.id, record.epoch, head, limit, page, size_bytes)
         return page
 
-    def replay(self, room: Room, machine: ConversationMachine, command: Replay) -> None:
+    def replay(self, room: Following, machine: ConversationMachine, command: Replay) -> None:
         """Answer with a page of the log, from the tail or from the store."""
         since = command.since
         decision = machine.recover(since)
@@ -128,7 +128,7 @@ class Reads:
             self._history_reads -= 1
             refuse(command, EngineClosed())  # no answer yet: this task was cancelled
 
-    async def _replayed(self, room: Room, record: Record, command: Replay, after: int, limit: int) -> Replayed:
+    async def _replayed(self, room: Following, record: Record, command: Replay, after: int, limit: int) -> Replayed:
         most = self._settings.page_bytes
         self.pages_read += 1
         if command.reverse:  # a page is cut at the end that is farthest from where it was asked
@@ -138,10 +138,10 @@ class Reads:
             events = await self._store.events(room.id, after=after, limit=limit, max_bytes=most)
         return Replayed(record, _ordered(events, command))
 
-    async def _fitted_page(self, room: Room, head: int, command: History) -> MessagePage:
+    async def _fitted_page(self, room: Following, head: int, command: History) -> MessagePage:
         return fitted(await self._page(room, head, command), command)
 
-    async def _page(self, room: Room, head: int, command: History) -> MessagePage:
+    async def _page(self, room: Following, head: int, command: History) -> MessagePage:
         after, before, limit = command.after, command.before, command.limit
         if command.around is not None:
             offset = await self._store.message_offset(room.id, command.around)
@@ -158,7 +158,7 @@ class Reads:
         return page_of(found, older=full, newer=before is not None, head=head, before=before)
 
     async def _messages(
-        self, room: Room, after: int | None, before: int, limit: int, max_bytes: int
+        self, room: Following, after: int | None, before: int, limit: int, max_bytes: int
     ) -> tuple[list[Message], bool]:
         """Messages from the store, and whether there may be more of them."""
         self.pages_read += 1
@@ -168,7 +168,7 @@ class Reads:
 
     # -- subscribers behind the tail ----------------------------------------------------------------------------------
 
-    def start_paging(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision) -> None:
+    def start_paging(self, room: Following, subscriber: Subscriber, join: Join, decision: Decision) -> None:
         """A subscriber joined with a cursor older than the tail: its answer carries the first page."""
         if len(self._pagers) >= self._settings.paging_subscribers:
             refuse(join, Overloaded("too many subscribers are catching up"))
@@ -183,7 +183,7 @@ class Reads:
         subscriber.stage = Stage.PAGING
         self._pagers[subscriber] = trio.Event()
 
-    def start_pager(self, room: Room, subscriber: Subscriber) -> None:
+    def start_pager(self, room: Following, subscriber: Subscriber) -> None:
         """A live subscriber fell out of the tail."""
         if subscriber in self._pagers:
             return
@@ -209,7 +209,7 @@ class Reads:
         """Pages of history are being read for somebody, or keys looked up."""
         return self._history_reads > 0 or self.keys.owing
 
-    async def _catch_up(self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
+    async def _catch_up(self, room: Following, subscriber: Subscriber, first: tuple[Join, Decision] | None) -> None:
         pinned = first is not None
         try:
             while subscriber.stage is Stage.PAGING:
@@ -241,7 +241,7 @@ class Reads:
         room.resume(subscriber)
 
     async def _entries(
-        self, room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None
+        self, room: Following, subscriber: Subscriber, first: tuple[Join, Decision] | None
     ) -> list[Entry] | None:
         limits, tail = self._settings, room.tail
         if tail is None:
@@ -265,7 +265,9 @@ class Reads:
             return None
         return [Entry(event) for event in events]
 
-    def _answer(self, room: Room, subscriber: Subscriber, join: Join, decision: Decision, entries: list[Entry]) -> None:
+    def _answer(
+        self, room: Following, subscriber: Subscriber, join: Join, decision: Decision, entries: list[Entry]
+    ) -> None:
         machine = room.machine
         if machine is None or join.answered:  # answered already: its actor died in the batch that began this
             raise Overloaded("the conversation restarted")
@@ -283,7 +285,7 @@ class Reads:
             await event.wait()
 
 
-def _give_up(room: Room, subscriber: Subscriber, first: tuple[Join, Decision] | None, error: EngineError) -> None:
+def _give_up(room: Following, subscriber: Subscriber, first: tuple[Join, Decision] | None, error: EngineError) -> None:
     """Catching up failed: the join is refused, or the subscription is ended."""
     if first is None:
         room.cut(subscriber, error)

@@ -10,8 +10,9 @@ import trio
 from ...actors import Mailbox
 from ...engine._conversation import ConversationActor
 from ...engine._fanout import run_pass
+from ...engine._following import NUDGE, Following
 from ...engine._meters import Meters
-from ...engine._room import NUDGE, Room
+from ...engine._room import Room
 from ...engine.core.batch import Batch, Committed
 from ...engine.core.commands import Command, Join, Submit
 from ...engine.core.config import ConversationSettings, EngineSettings
@@ -64,7 +65,7 @@ class _Store:
 class _NoReads:
     """Pages are not read here."""
 
-    def start_pager(self, room: Room, subscriber: Subscriber) -> None:
+    def start_pager(self, room: Following, subscriber: Subscriber) -> None:
         """Not reached."""
         raise NotImplementedError
 

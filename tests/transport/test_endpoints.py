@@ -215,7 +215,7 @@ async def test_presence_and_typing(autojump_clock: MockClock, monkeypatch: pytes
     async with house() as there:
         async with there.engine.conversation("lobby").subscribe():
             with monkeypatch.context() as patched:
-                patched.setattr("hubbub.engine._room.islice", _nobody)
+                patched.setattr("hubbub.engine._following.islice", _nobody)
                 assert body(await there.call("GET", ROOM + "/presence"))["clients"] == 1
             assert (await there.call("POST", ROOM + "/typing")).status == 204
         assert body(await there.call("GET", ROOM + "/presence")) == {"clients": 0, "users": 0}
