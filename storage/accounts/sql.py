@@ -119,7 +119,10 @@ with gone as (
     where id = $1 and (role <> 'admin' or disabled_at is not null or {_OTHER_ADMIN})
     returning id
 ), ended as (delete from tokens where user_id in (select id from gone)),
-    unlinked as (delete from identities where user_id in (select id from gone))
+    unlinked as (delete from identities where user_id in (select id from gone)),
+    unblocked as (delete from blocks where blocker in (select id from gone)),
+    unnamed as (update blocks set name = $2 where user_id in (select id from gone)),
+    shown as (delete from hidden where user_id in (select id from gone))
 select count(*) from gone
 """
 
@@ -171,10 +174,14 @@ delete from tokens where id = any(array(select id from tokens where expires_at <
 """
 
 PRUNE_GUESTS: Final = f"""
-delete from users where id = any(array(
-    select id from users u where role = 'guest' and deleted_at is null and created_at < {at(1)}
-        and not exists (select 1 from tokens where user_id = u.id) limit $2
-))
+with gone as (
+    delete from users where id = any(array(
+        select id from users u where role = 'guest' and deleted_at is null and created_at < {at(1)}
+            and not exists (select 1 from tokens where user_id = u.id) limit $2
+    )) returning id
+), unblocked as (delete from blocks where blocker in (select id from gone)),
+    shown as (delete from hidden where user_id in (select id from gone))
+select count(*) from gone
 """
 
 _INVITATION: Final = f"""

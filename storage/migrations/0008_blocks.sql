@@ -8,6 +8,7 @@ create table blocks (
     created_at timestamptz(3) not null,
     primary key (blocker, user_id)
 );
+create index blocks_by_user on blocks (user_id);
 
 -- Direct conversations that somebody does not want to see in the list until they go on: while the head is no further than this.
 create table hidden (

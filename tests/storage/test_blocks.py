@@ -9,8 +9,13 @@ import pytest
 
 from hubbub.engine import Author, Draft, Engine, Forbidden, Principal
 from hubbub.engine.block_store import BlockStore
+from hubbub.engine.core.ids import ConversationId
+from hubbub.engine.core.principals import ServerRole
+from hubbub.engine.identity.records import User
 from hubbub.storage import MemoryBlocks, PostgresStore
+from hubbub.testing.rows import AT_MS, record
 from hubbub.testing.store_contract import BlockStoreContract
+from hubbub.testing.store_contract.blocks import block
 
 from .postgres_server import PostgresServer
 
@@ -39,6 +44,24 @@ class TestPostgresBlocks(BlockStoreContract):
         """The test's own database."""
         async with PostgresStore.open(self.url) as store:
             yield store.blocks
+
+
+@pytest.mark.postgres
+async def test_a_deleted_account_leaves_no_blocks(postgres: PostgresServer, database: str) -> None:
+    """Whom it blocked, and what it hid, is forgotten; who blocked it goes on blocking an id without its name."""
+    async with PostgresStore.open(postgres.url(database)) as store:
+        ada = User(id="ada", name="Ada Lovelace", role=ServerRole.MEMBER, created_at_ms=AT_MS, username="ada")
+        await store.accounts.add_user(ada, now_ms=AT_MS)
+        await store.create(record("room"))
+        for one in (block("ada", "bob"), block("bob", "ada"), block("bob", "eve")):
+            await store.blocks.add(one, most=9)
+        await store.hide(ConversationId("room"), "ada", upto=0)
+        await store.accounts.delete_user("ada", now_ms=AT_MS)
+        assert await store.blocks.list_of("ada", after=None, limit=9) == []
+        [gone, eve] = await store.blocks.list_of("bob", after=None, limit=9)
+        assert (gone.user.id, eve.user.name) == ("ada", "Eve")
+        assert "ada" not in gone.user.name.lower()
+        assert len(await store.list_conversations("ada", after=None, limit=9)) == 1
 
 
 @pytest.mark.postgres
