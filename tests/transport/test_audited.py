@@ -20,7 +20,7 @@ from hubbub.transport.auditor import OTHERS_ROWS
 from hubbub.transport.centrifugal_verbs import METHODS
 from hubbub.transport.endpoints import ROUTES
 from hubbub.transport.identity.settings import SignUp
-from hubbub.transport.member_calls import MEMBER_ROUTES
+from hubbub.transport.member_routes import MEMBER_ROUTES
 
 from .house import PASSWORD, House, head_of, house
 from .oidc_rig import rig
@@ -38,10 +38,16 @@ TALK: Final = {
     "POST /api/v1/conversations/{id}/join",
     "POST /api/v1/conversations/{id}/leave",
     "POST /api/v1/invites/{token}/accept",
+    "POST /api/v1/conversations/{id}/hide",
+    "PUT /api/v1/blocks/{user}",
+    "DELETE /api/v1/blocks/{user}",
     "POST /emulation",
 }
-"""Ordinary talk, coming and going: no row."""
-TALK_METHODS: Final = {"post", "history", "conversation", "typing", "members", "bans", "join", "leave"}
+"""Ordinary talk, coming and going, and whom one wants nothing of, which is nobody else's business: no row."""
+TALK_METHODS: Final = {
+    *("post", "history", "conversation", "typing", "members", "bans", "join", "leave"),
+    *("hide", "blocks", "block", "unblock"),
+}
 READS_THAT_CHANGE: Final = {"GET /api/v1/auth/oidc/{provider}/callback"}
 
 
