@@ -30,6 +30,8 @@ MAX_RATE: Final = 1_000_000
 """Bound of a limit's rate and burst."""
 MAX_PERIOD_S: Final = 7 * 86_400
 _LOOKS: Final = 3  # buckets examined for each new key: more than one, so that full ones go faster than keys come
+_ROOMY: Final = 8_192
+"""Up to so many, buckets are kept though they are full: a key that comes back finds its own, which costs a third of a new one."""
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -196,7 +198,8 @@ class Buckets:
 
     def _take_new(self, key: Hashable, now_ns: int, cost: int) -> Verdict:
         """Judge a key that has no bucket: it is full, or it shares one."""
-        self._forget_full(now_ns)
+        if len(self._full_at) >= min(_ROOMY, self.max_buckets):
+            self._forget_full(now_ns)
         slot = hash(key) % SHARED
         verdict = self.limit.decide(self._shared[slot], now_ns, cost)
         full_at_ns = now_ns + verdict.reset_ns

@@ -218,14 +218,18 @@ def test_a_key_that_came_while_the_table_was_full_has_no_fresh_bucket_afterwards
 
 
 def test_full_buckets_are_forgotten_as_new_keys_come() -> None:
-    """A table that had a rush shrinks to who is there now."""
-    buckets = Buckets(Limit(rate=1, period_ns=SECOND_NS, burst=1), 10_000)
-    for number in range(5_000):
+    """A table that had a rush shrinks to what is cheap to keep, where who comes back finds the own bucket."""
+    buckets = Buckets(Limit(rate=1, period_ns=SECOND_NS, burst=1), 20_000)
+    for number in range(12_000):
         buckets.take(f"early {number}", 0)
-    for number in range(2_600):
+    assert len(buckets) == 12_000
+    for number in range(4_000):
         buckets.take(f"late {number}", 10 * SECOND_NS)
-    assert len(buckets) == 2_600
+    assert 8_192 - 3 < len(buckets) <= 8_192
     assert buckets.statistics().crowded == 0
+    for number in range(9_000):
+        buckets.take(f"last {number}", 20 * SECOND_NS)
+    assert len(buckets) == 9_000
 
 
 def test_keys_that_share_a_bucket_share_its_limit() -> None:
