@@ -297,21 +297,25 @@ class CentrifugalConnection(CredentialHolder):
             RateLimited.
         """
         self.charge = None
-        refusal = self._meter.take()
+        now_ns = self.api.admission.limits.clock_ns()
+        refusal = self._meter.take(now_ns)
         if refusal is not None:
             raise refusal
         if action is not Action.FREE:
-            self.limit(action, getattr(request, "channel", ""))
+            self.limit(action, getattr(request, "channel", ""), now_ns)
 
-    def limit(self, action: Action, conversation: str) -> None:
+    def limit(self, action: Action, conversation: str, now_ns: int | None = None) -> None:
         """Count what is asked by its caller and its conversation.
+
+        Args:
+            now_ns: as for `Limits.decide`.
 
         Raises:
             RateLimited.
         """
         visit, limits = self._visit, self.api.admission.limits
         ruling = limits.decide(
-            action, None if visit is None else visit.address, self.session.require().id, conversation
+            action, None if visit is None else visit.address, self.session.require().id, conversation, now_ns
         )
         if ruling is not None and (refusal := ruling.refusal) is not None:
             raise refusal

@@ -142,12 +142,11 @@ class CommandMeter:
         self._limits = limits
         self._full_at_ns = 0
 
-    def take(self) -> LimitReached | None:
+    def take(self, now_ns: int) -> LimitReached | None:
         """Count one command, or say why it is refused."""
         limits = self._limits
         if not limits.meters_commands:
             return None
-        now_ns = limits.clock_ns()
         verdict = limits.command.decide(self._full_at_ns, now_ns)
         self._full_at_ns = now_ns + verdict.reset_ns
         if isinstance(verdict, Denied):
@@ -229,7 +228,12 @@ class Limits:
         ]
 
     def decide(
-        self, action: Action, address: str | None, caller: str | None = None, conversation: str = ""
+        self,
+        action: Action,
+        address: str | None,
+        caller: str | None = None,
+        conversation: str = "",
+        now_ns: int | None = None,
     ) -> Ruling | None:
         """Count a request, or refuse it.
 
@@ -238,6 +242,7 @@ class Limits:
             address: the client's key; None for whom limits by address do not hold.
             caller: the id of the principal, None where there is none.
             conversation: the conversation that it is about, "" for none.
+            now_ns: the time, where it has been looked at just now.
 
         Returns:
             None where nothing limits it.
@@ -247,7 +252,8 @@ class Limits:
             return None
         if len(conversation) > _MAX_ID_CHARS:
             conversation = ""
-        now_ns = self.clock_ns()
+        if now_ns is None:
+            now_ns = self.clock_ns()
         nearest: tuple[_Counter, Verdict] | None = None
         least = MAX_RATE
         for counter in rules:

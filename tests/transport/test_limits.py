@@ -171,7 +171,7 @@ def test_all_of_them_can_be_off() -> None:
     there, _ = limits(on=False, read=ONE, command=ONE)
     assert there.decide(Action.READ, "a", "ada") is None
     meter = CommandMeter(there)
-    assert [meter.take() for _ in range(3)] == [None] * 3
+    assert [meter.take(0) for _ in range(3)] == [None] * 3
 
 
 def test_a_factor_makes_all_of_them_wider_and_stays_within_bounds() -> None:
@@ -217,13 +217,13 @@ def test_commands_are_counted_by_connection() -> None:
     """Another connection of the same client has its own."""
     there, clock = limits(command=ONE)
     meter = CommandMeter(there)
-    assert meter.take() is None
-    refusal = meter.take()
+    assert meter.take(clock.now_ns) is None
+    refusal = meter.take(clock.now_ns)
     assert refusal is not None
     assert refusal.retry_after_s == 10
-    assert CommandMeter(there).take() is None
+    assert CommandMeter(there).take(clock.now_ns) is None
     clock.now_ns = 10 * SECOND_NS
-    assert meter.take() is None
+    assert meter.take(clock.now_ns) is None
     assert {each.name: each.refused for each in there.status()}["command"] == 1
 
 
