@@ -37,7 +37,7 @@ ROOM = "/api/v1/conversations/{id}"
 REST_OF = {
     "post": ("POST", ROOM + "/messages"),
     "history": ("GET", ROOM + "/messages"),
-    "conversation": ("GET", ROOM + ""),
+    "conversation": ("GET", ROOM),
     "typing": ("POST", ROOM + "/typing"),
     "members": ("GET", ROOM + "/members"),
     "bans": ("GET", ROOM + "/bans"),
