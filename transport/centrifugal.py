@@ -31,7 +31,6 @@ from .centrifugal_verbs import ACTIONS, VERBS
 from .centrifugal_wire import Disconnect
 from .http_message import RequestHead, Response
 from .limit_settings import Action
-from .limits import CommandMeter
 from .ports import Connection
 
 # How long the reply to `connect` waits for those to the subscribes that came with it: a send costs more than all else in a
@@ -60,8 +59,8 @@ class CentrifugalConnection(CredentialHolder):
         "_behind",
         "_documents",
         "_ended",
+        "_full_at_ns",
         "_head",
-        "_meter",
         "_patience",
         "_paused",
         "_waiting",
@@ -83,7 +82,7 @@ class CentrifugalConnection(CredentialHolder):
         self._waiting = True  # for an answer without which nothing else can be handled
         self._paused = self._ended = False
         self._head: RequestHead | None = head  # until it is accepted
-        self._meter = CommandMeter(api.admission.limits)
+        self._full_at_ns = 0  # of the bucket of its commands
         conn.set_deadline(settings.handshake_s)
         self._open(head)
         api.watch.meters.open[self.transport] += 1
@@ -297,10 +296,9 @@ class CentrifugalConnection(CredentialHolder):
             RateLimited.
         """
         self.charge = None
-        now_ns = self.api.admission.limits.clock_ns()
-        refusal = self._meter.take(now_ns)
-        if refusal is not None:
-            raise refusal
+        limits = self.api.admission.limits
+        now_ns = limits.clock_ns()
+        self._full_at_ns = limits.take_command(self._full_at_ns, now_ns)
         if action is not Action.FREE:
             self.limit(action, getattr(request, "channel", ""), now_ns)
 

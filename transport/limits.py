@@ -133,37 +133,12 @@ class Charge:
             self._buckets.give_back(self._conversation)
 
 
-class CommandMeter:
-    """Counts the commands of one connection."""
-
-    __slots__ = ("_full_at_ns", "_limits")
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._full_at_ns = 0
-
-    def take(self, now_ns: int) -> LimitReached | None:
-        """Count one command, or say why it is refused."""
-        limits = self._limits
-        if not limits.meters_commands:
-            return None
-        verdict = limits.command.decide(self._full_at_ns, now_ns)
-        self._full_at_ns = now_ns + verdict.reset_ns
-        if isinstance(verdict, Denied):
-            limits.refused_commands += 1
-            return LimitReached("command", limits.command.burst, verdict)
-        return None
-
-
 class Limits:
     """Decides about every request of one server.
 
     Args:
         settings: of the start.
         clock_ns: nanoseconds, never running back.
-
-    Attributes:
-        meters_commands, command, refused_commands: what every connection's `CommandMeter` goes by.
     """
 
     def __init__(self, settings: LimitSettings, clock_ns: Callable[[], int]) -> None:
@@ -182,7 +157,7 @@ class Limits:
         self._rules: dict[Action, tuple[_Counter, ...]] = {}
         self._site_rules: dict[Action, tuple[_Counter, ...]] = {}
         self._shared: dict[Action, _Counter | None] = {}
-        self.refused_commands = 0
+        self._refused_commands = 0
         self._compile()
 
     def apply(self, settings: LimitSettings) -> None:
@@ -292,6 +267,24 @@ class Limits:
                 return Ruling(counter.name, counter.buckets.limit.burst, verdict)
         return None
 
+    def take_command(self, full_at_ns: int, now_ns: int) -> int:
+        """Count a command of one connection, which keeps the state of its bucket itself.
+
+        Args:
+            full_at_ns: what the last call returned; 0 before the first.
+            now_ns: never less than at an earlier call.
+
+        Raises:
+            LimitReached: it sends too many; the state stays.
+        """
+        if self._commands is None:
+            return full_at_ns
+        verdict = self._commands.decide(full_at_ns, now_ns)
+        if isinstance(verdict, Denied):
+            self._refused_commands += 1
+            raise LimitReached("command", self._commands.burst, verdict)
+        return now_ns + verdict.reset_ns
+
     def charged(self, action: Action, conversation: str) -> Charge | None:
         """What the request that `decide` has just let through has used of its conversation's limit; None where nothing."""
         counter = self._shared[action]
@@ -307,7 +300,7 @@ class Limits:
 
     def _refused_by(self, counter: _Counter) -> int:
         if counter.counted is Counted.CONNECTION:
-            return self.refused_commands
+            return self._refused_commands
         site = self._sites.get(counter.name)
         return counter.refused + (0 if site is None else site.refused)
 
@@ -327,8 +320,7 @@ class Limits:
             self._rules[action] = rules
             self._site_rules[action] = tuple(self._sites[each.name] for each in rules if each.name in self._sites)
             self._shared[action] = next((each for each in rules if each.counted is _CONVERSATION), None)
-        self.meters_commands = "command" in active
-        self.command = self._counters["command"].buckets.limit
+        self._commands = self._counters["command"].buckets.limit if "command" in active else None
 
     def _adapt(self, counter: _Counter, limit: Limit) -> None:
         if limit != counter.buckets.limit:

@@ -11,7 +11,7 @@ from hubbub.engine.core.buckets import MAX_RATE, SECOND_NS, Allowed, Denied
 from hubbub.transport.address import key_of
 from hubbub.transport.http_message import Quota
 from hubbub.transport.limit_settings import PROFILES, Action, Counted, LimitSettings, Profile
-from hubbub.transport.limits import Charge, CommandMeter, Limits, Ruling
+from hubbub.transport.limits import Charge, LimitReached, Limits, Ruling
 
 ONE = Profile(rate=1, period_s=10, burst=1)
 WIDE = Profile(rate=1000, burst=1000)
@@ -170,8 +170,7 @@ def test_all_of_them_can_be_off() -> None:
     """One switch."""
     there, _ = limits(on=False, read=ONE, command=ONE)
     assert there.decide(Action.READ, "a", "ada") is None
-    meter = CommandMeter(there)
-    assert [meter.take(0) for _ in range(3)] == [None] * 3
+    assert [there.take_command(0, 0) for _ in range(3)] == [0] * 3
 
 
 def test_a_factor_makes_all_of_them_wider_and_stays_within_bounds() -> None:
@@ -216,14 +215,13 @@ def test_what_was_set_earlier_is_taken_over() -> None:
 def test_commands_are_counted_by_connection() -> None:
     """Another connection of the same client has its own."""
     there, clock = limits(command=ONE)
-    meter = CommandMeter(there)
-    assert meter.take(clock.now_ns) is None
-    refusal = meter.take(clock.now_ns)
-    assert refusal is not None
-    assert refusal.retry_after_s == 10
-    assert CommandMeter(there).take(clock.now_ns) is None
+    state = there.take_command(0, clock.now_ns)
+    with pytest.raises(LimitReached) as refused:
+        there.take_command(state, clock.now_ns)
+    assert refused.value.retry_after_s == 10
+    assert there.take_command(0, clock.now_ns) == state
     clock.now_ns = 10 * SECOND_NS
-    assert meter.take(clock.now_ns) is None
+    assert there.take_command(state, clock.now_ns) == 2 * state
     assert {each.name: each.refused for each in there.status()}["command"] == 1
 
 
