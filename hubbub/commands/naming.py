@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .output import Row
 
 USERS: Final = "/admin/users"
+BLOCKS: Final = "/blocks"
 _ALL: Final = Paging(most=None)
 _ID: Final = "id:"
 _UUID_AT_END: Final = re.compile(r"(?:^|-)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -31,28 +32,77 @@ async def person_id(server: Server, user: str, *, room: str | None = None) -> st
     Raises:
         TalkError: nobody is called so, or several are.
     """
-    from ..refusals import Refused, TalkError
+    from ..refusals import TalkError
 
     given = _given_id(user)
     if given is not None:
         return given
-    guest = False
-    try:
-        found = await server.ask("GET", "/users" + path_of(user.removeprefix("@")))
-        return str(found["id"])
-    except Refused as error:
-        if error.status not in (_FORBIDDEN, _NOT_FOUND):
-            raise
-        guest = error.status == _FORBIDDEN
+    found, guest = await _by_user_name(server, user)
+    if found is not None:
+        return found
     there = [] if room is None or user.startswith("@") else await _in_room(server, room)
-    matching = {row["id"]: row for row in there if user in (row["id"], row["name"])}
+    matching = _called(there, user)
     if user in matching:
         return user
     if len(matching) > 1:
-        raise TalkError(f"{user!r} is the name of {len(matching)} people there, say which: {', '.join(matching)}")
+        raise TalkError(_several(user, matching, "there"))
     if matching:
         return str(*matching)
     raise TalkError(_nobody(user, room, guest=guest))
+
+
+async def blocked_id(server: Server, user: str) -> str:
+    """The id of somebody whom one blocks.
+
+    A bare word is a user name and a name in one's list of blocks alike; where these are two people, none is taken. Somebody who
+    is not blocked is found by user name.
+
+    Raises:
+        TalkError: nobody is called so, or several are.
+    """
+    from ..refusals import TalkError
+
+    given = _given_id(user)
+    if given is not None:
+        return given
+    found, guest = await _by_user_name(server, user)
+    if user.startswith("@") and found is not None:
+        return found
+    people: list[Row] = []
+    if not user.startswith("@"):
+        await server.each_page(BLOCKS, "blocks", _ALL, people.extend)
+    blocked = [row["user"] for row in people]
+    matching = _called(blocked, user)
+    if found in {row["id"] for row in blocked}:
+        matching.add(str(found))
+    if len(matching) > 1:
+        raise TalkError(_several(user, matching, "in your list of blocks"))
+    if matching:
+        return str(*matching)
+    if found is not None:
+        return found
+    raise TalkError(f"you block nobody who is called {user!r}" if guest else _nobody(user, None, guest=False))
+
+
+async def _by_user_name(server: Server, user: str) -> tuple[str | None, bool]:
+    """The id of who signs in as `user`, if there is one; and whether a guest asks, who may not know."""
+    from ..refusals import Refused
+
+    try:
+        found = await server.ask("GET", "/users" + path_of(user.removeprefix("@")))
+    except Refused as error:
+        if error.status not in (_FORBIDDEN, _NOT_FOUND):
+            raise
+        return None, error.status == _FORBIDDEN
+    return str(found["id"]), False
+
+
+def _called(people: list[Row], user: str) -> set[str]:
+    return {row["id"] for row in people if user in (row["id"], row["name"])}
+
+
+def _several(user: str, ids: set[str], where: str) -> str:
+    return f"{user!r} is the name of {len(ids)} people {where}, say which: {', '.join(sorted(ids))}"
 
 
 def _nobody(user: str, room: str | None, *, guest: bool) -> str:

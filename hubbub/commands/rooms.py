@@ -1,4 +1,4 @@
-"""The command group `hubbub rooms`: conversations one can see, made, changed, joined and left."""
+"""The command group `hubbub rooms`: conversations one can see, made, changed, joined, left and hidden."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _title = click.option("--title", help="What people see above it.")
 
 @click.group(cls=DefaultGroup)
 def rooms() -> None:
-    """Rooms: list, make, change, join and leave them.
+    """Rooms: list, make, change, join, leave and hide them.
 
     \b
     Examples:
@@ -165,6 +165,20 @@ def leave(access: Access, as_json: bool, room: str) -> None:
         server.output.done(f"left {room}", {"left": room})
 
     carry_out(access, end, as_json=as_json)
+
+
+@rooms.command()
+@with_access(guests=True)
+@json_option
+@_room
+def hide(access: Access, as_json: bool, room: str) -> None:
+    """Leave a direct conversation out of your list until something new happens in it."""
+
+    async def put_away(server: Server) -> None:
+        await server.ask("POST", _path(room) + "/hide", body={})
+        server.output.done(f"hidden {room}", {"hidden": room})
+
+    carry_out(access, put_away, as_json=as_json)
 
 
 def _path(room: str) -> str:

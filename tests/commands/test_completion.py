@@ -1,17 +1,17 @@
-"""Tests of what a shell is offered for the name of a room."""
+"""Tests of what a shell is offered for the name of a room, and for somebody in the list of blocks."""
 
 from __future__ import annotations
 
 import click
 import pytest
 
-from hubbub.commands.completion import complete_rooms
+from hubbub.commands.completion import complete_blocked, complete_rooms
 from hubbub.commands.talk import post
 
 from .conftest import NOTHING_SAID, Place
 
 
-def offered(home, monkeypatch, incomplete: str, **params: str) -> list[str]:
+def offered(home, monkeypatch, incomplete: str, *, complete=complete_rooms, **params: str) -> list[str]:
     """The names that are offered to somebody with this home."""
     for name, value in {**NOTHING_SAID, "HOME": str(home)}.items():
         if value is None:
@@ -21,7 +21,7 @@ def offered(home, monkeypatch, incomplete: str, **params: str) -> list[str]:
     context = click.Context(post)
     context.params.update(params)
     [conversation] = [param for param in post.params if param.name == "conversation"]
-    return [item.value for item in complete_rooms(context, conversation, incomplete)]
+    return [item.value for item in complete(context, conversation, incomplete)]
 
 
 @pytest.mark.server
@@ -33,6 +33,16 @@ def test_rooms_that_begin_so_are_offered(place: Place, monkeypatch) -> None:
     assert offered(nia.home, monkeypatch, "ni") == ["niche", "night"]
     assert set(offered(nia.home, monkeypatch, "")) >= {"niche", "night", "noon"}
     assert offered(nia.home, monkeypatch, "no/such") == []
+
+
+@pytest.mark.server
+def test_who_is_blocked_is_offered_by_id(place: Place, monkeypatch) -> None:
+    """Those of one's own list that begin so."""
+    nell = place.person("nell")
+    for name in ("jwt:eve", "jwt:evan", "guest-1"):
+        nell.does("blocks", "add", f"id:{name}")
+    assert offered(nell.home, monkeypatch, "jwt:", complete=complete_blocked) == ["jwt:evan", "jwt:eve"]
+    assert offered(nell.home, monkeypatch, "no/such", complete=complete_blocked) == []
 
 
 @pytest.mark.server
