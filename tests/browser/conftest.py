@@ -5,7 +5,7 @@ Everything that is started here is stopped here, by its own handle.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -135,3 +135,31 @@ def windows(server: Server, browser: Browser) -> Iterator[Windows]:
     yield windows
     windows.close()
     assert windows.complaints == []
+
+
+Starter = Callable[..., tuple[ServerProcess, Windows]]
+
+
+@pytest.fixture
+def start(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
+    """Starts a server with settings of its own, and windows on it."""
+    opened: list[Windows] = []
+    servers: list[ServerProcess] = []
+    with data_folder() as data:
+
+        def start(*, guests: bool = True, limits: bool = False, **settings: str) -> tuple[ServerProcess, Windows]:
+            for name, value in settings.items():
+                monkeypatch.setenv("HUBBUB_" + name.upper(), value)
+            server = start_server(data, guests=guests, limits=limits)
+            servers.append(server)
+            opened.append(Windows(browser, server.url + "/"))
+            return server, opened[-1]
+
+        try:
+            yield start
+        finally:
+            for windows in opened:
+                windows.close()
+            for server in servers:
+                server.close()
+    assert [complaint for windows in opened for complaint in windows.complaints] == []

@@ -6,14 +6,13 @@ The page's rules without a browser are tested in `tests/page`, the calls in `tes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from ..serverproc import ServerProcess, data_folder, start_server, wait_until
-from .conftest import Windows
+from ..serverproc import ServerProcess, wait_until
+from .conftest import Starter
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -27,33 +26,6 @@ TRY_IT = """async ({method, path, shown}) => {
   const answer = await fetch("/api/v1/" + path, {method, headers, body: method === "GET" ? undefined : "{}"});
   return {status: answer.status, body: await answer.json().catch(() => null)};
 }"""
-
-Starter = Callable[..., tuple[ServerProcess, Windows]]
-
-
-@pytest.fixture
-def start(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
-    """Starts a server with settings of its own, and windows on it."""
-    opened: list[Windows] = []
-    servers: list[ServerProcess] = []
-    with data_folder() as data:
-
-        def start(*, guests: bool = True, limits: bool = False, **settings: str) -> tuple[ServerProcess, Windows]:
-            for name, value in settings.items():
-                monkeypatch.setenv("HUBBUB_" + name.upper(), value)
-            server = start_server(data, guests=guests, limits=limits)
-            servers.append(server)
-            opened.append(Windows(browser, server.url + "/"))
-            return server, opened[-1]
-
-        try:
-            yield start
-        finally:
-            for windows in opened:
-                windows.close()
-            for server in servers:
-                server.close()
-    assert [complaint for windows in opened for complaint in windows.complaints] == []
 
 
 def setup_link(server: ServerProcess) -> str:

@@ -89,3 +89,47 @@ test("a server without login providers has none", async () => {
   const there = createApi(async () => ({ ok: false, status: 404, json: async () => ({}) }));
   assert.deepEqual(await there.providers(), []);
 });
+
+/** Calls over a server that answers by path. */
+function over(answers) {
+  const asked = [];
+  const api = createApi(async (path) => {
+    asked.push(path.slice("/api/v1/".length));
+    const [status, body] = answers(new URL(path, "http://chat.example.org"));
+    return { ok: status < 400, status, json: async () => body };
+  });
+  return { api, asked };
+}
+
+test("the list of blocks is read to its end", async () => {
+  const { api, asked } = over(({ searchParams }) => {
+    const after = searchParams.get("after");
+    return [200, { blocks: [{ user: { id: after ? "b" : "a" } }], next: after ? null : "a" }];
+  });
+  assert.deepEqual((await api.blocks()).map(({ user }) => user.id), ["a", "b"]);
+  assert.deepEqual(asked, ["blocks?limit=100", "blocks?limit=100&after=a"]);
+});
+
+test("of the conversations that are listed by id only the direct ones are taken, and none are asked for behind them", async () => {
+  const ids = ["direct:1", "direct:2", "lobby"];
+  const { api, asked } = over(() => [200, { conversations: ids.map((id) => ({ id })), next: ids.at(-1) }]);
+  const page = await api.directs();
+  assert.deepEqual([page.conversations.map(({ id }) => id), page.next], [["direct:1", "direct:2"], null]);
+  assert.equal(asked[0], "conversations?after=direct%3A&limit=20");
+  ids.pop();
+  assert.equal((await api.directs()).next, "direct:2");
+});
+
+test("the other one of two is found, or nobody", async () => {
+  const there = [{ user: { id: "me" } }, { user: { id: "bob", name: "Bob" } }];
+  const { api } = over(() => [200, { members: there }]);
+  assert.equal((await api.partner("direct:1", "me")).name, "Bob");
+  there.pop();
+  assert.equal(await api.partner("direct:1", "me"), null);
+});
+
+test("nobody of a user name is no error, and any other refusal is one", async () => {
+  const { api } = over(({ pathname }) => (pathname.endsWith("/ghost") ? [404, {}] : [403, { detail: "guests may not" }]));
+  assert.equal(await api.person("ghost"), null);
+  await assert.rejects(api.person("ada"), /guests may not/);
+});

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import {
   durationText,
+  isSomebody,
   loginErrorText,
   programName,
   refusalText,
@@ -36,6 +37,10 @@ test("a secret is found behind the hash of either form, and nothing else is take
   for (const other of ["/", "/#", "/#invite=", "/invite", "/#invite=a/../b", "/#admin=x", "/invite#invite=x", `/#invite=${"x".repeat(101)}`]) {
     assert.equal(at(other), null, other);
   }
+});
+
+test("the server that owns a room is nobody to write to", () => {
+  assert.deepEqual([{ id: "hubbub" }, { id: "guest-1" }, { id: "jwt:hubbub" }].map(isSomebody), [false, true, true]);
 });
 
 test("a refusal by a limit says how long to wait, and any other one what the server says", () => {

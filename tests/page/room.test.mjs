@@ -133,6 +133,31 @@ test("a refused post waits at its place with the reason, and the retry sends it"
   assert.deepEqual(texts(room), ["bad"]);
 });
 
+test("a post that somebody may not make is refused in the server's words", async () => {
+  const { clock, server, room } = await entered();
+  for (const [message, said] of [
+    ["you have blocked this person: end the block first", "You have blocked this person: end the block first."],
+    ["", "The server refused this message."],
+  ]) {
+    server.refuse = { code: 103, message };
+    room.post("hello?");
+    await clock.pass(0);
+    assert.deepEqual([room.outbox.items[0].state, room.outbox.items[0].reason], ["refused", said]);
+    room.discard(room.outbox.items[0].key);
+  }
+});
+
+test("a direct conversation is called after the other one, and by its id where nobody is", async () => {
+  for (const [partner, title] of [[{ id: "bob", name: "Bob" }, "Bob"], [null, "direct:1"]]) {
+    const { clock, server, room } = await entered();
+    server.api.conversation = async () => ({ id: "direct:1", title: "", kind: "direct" });
+    server.api.partner = async (id, me) => (id === room.id && me === ME.id ? partner : assert.fail());
+    server.push({ data: { type: "conversation.updated", conversation: "lobby" } });
+    await clock.pass(0);
+    assert.equal(room.title, title);
+  }
+});
+
 test("a post that is put off is sent again by itself after a while", async () => {
   const { clock, server, room } = await entered();
   server.refuse = { code: 111, message: "too many requests", temporary: true };

@@ -64,3 +64,10 @@ test("an empty page after the window says that its end was reached", () => {
   timeline.append([], true);
   assert.equal(timeline.has_newer, false);
 });
+
+test("who wrote is told once each, whoever wrote last first, and no more than asked for", () => {
+  const timeline = new Timeline();
+  timeline.replace([message(1, "a", "ada"), message(2, "b", "bob"), message(3, "c", "ada"), message(4, "d", "eve")], false);
+  assert.deepEqual(timeline.authors(30).map(({ id }) => id), ["eve", "ada", "bob"]);
+  assert.deepEqual(timeline.authors(2).map(({ id }) => id), ["eve", "ada"]);
+});

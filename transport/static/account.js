@@ -1,5 +1,6 @@
 /**
- * The panel about oneself: name, password, sessions, API keys; for a guest, the way to an account.
+ * The panel about oneself: name, password, logins with a provider (`linked.js`), sessions, API keys, blocks, and the end of the
+ * account; for a guest, the way to an account.
  *
  * Each part asks the server when the panel opens and after each change; nothing is kept from one opening to the next, a key's
  * secret least of all.
@@ -8,7 +9,9 @@
 import { fillSignUp } from "./entrance.js";
 import { application, closable, keepFocus, newPassword, onSubmit, openDialog, say, shownOnce, sureButton } from "./form.js";
 import { programName, refusalText, sinceText } from "./identity.js";
+import { Linked } from "./linked.js";
 import { element, paintAvatar } from "./log.js";
+import { blockRows } from "./person.js";
 
 const $ = (id) => document.getElementById(id);
 const ROLES = { admin: "administers the server", member: "account", guest: "guest" };
@@ -18,6 +21,7 @@ export class AccountPanel {
   #actions;
   #user = null;
   #about = null;
+  #linked;
 
   /**
    * @param api the calls
@@ -33,6 +37,8 @@ export class AccountPanel {
     onSubmit($("upgrade-form"), (fields) => this.#upgrade(fields), lost);
     onSubmit($("password-form"), (fields) => this.#changePassword(fields), lost);
     onSubmit($("key-form"), (fields) => this.#makeKey(fields), lost);
+    onSubmit($("close-form"), (fields) => this.#close(fields), lost);
+    this.#linked = new Linked(api, (work) => this.#try($("linked-error"), work));
     $("account-other").addEventListener("click", () => actions.other());
     $("account-leave").addEventListener("click", () => this.#try($("sessions-error"), () => this.#leave()));
     $("sessions-others").addEventListener("click", () =>
@@ -43,8 +49,11 @@ export class AccountPanel {
     );
   }
 
-  /** Shows the panel for whoever is in; `about` is what the server says of itself, `invitation` what a guest came with. */
-  open(user, about, invitation = "") {
+  /**
+   * Shows the panel for whoever is in; `about` is what the server says of itself, `invitation` what a guest came with, `trouble`
+   * why linking a login came to nothing.
+   */
+  open(user, about, { invitation = "", trouble = "" } = {}) {
     this.#user = user;
     this.#about = about;
     for (const form of document.querySelectorAll("#account form")) {
@@ -55,8 +64,11 @@ export class AccountPanel {
     $("upgrade-invitation").value = invitation;
     $("password-form").querySelector(".min-chars").textContent = `At least ${about.password_min_chars} characters.`;
     this.#draw();
+    $("closing").open = false;
+    $("linked").hidden = true;
     openDialog($("account"), () => $("key-shown").replaceChildren());
     this.#refresh();
+    $("linked-error").textContent = trouble;
   }
 
   #draw() {
@@ -70,12 +82,15 @@ export class AccountPanel {
     $("account-about").textContent = user.username ? `${user.username} · ${ROLES[user.role]}` : ROLES[user.role];
     $("account-leave").textContent = is_guest ? "Leave" : "Sign out";
     $("rename-name").value = user.name;
-    $("password-username").value = user.username ?? "";
+    for (const id of ["password-username", "close-username"]) $(id).value = user.username ?? "";
   }
 
   #refresh() {
+    const guest = this.#user.role === "guest";
+    this.#try($("linked-error"), () => this.#linked.load({ guest }));
     this.#try($("sessions-error"), () => this.#loadSessions());
-    if (this.#user.role !== "guest") this.#try($("keys-error"), () => this.#loadKeys());
+    this.#try($("blocks-error"), () => this.#loadBlocks());
+    if (!guest) this.#try($("keys-error"), () => this.#loadKeys());
   }
 
   /** Carries something out; what goes wrong is said in `line`. */
@@ -121,6 +136,24 @@ export class AccountPanel {
   async #leave() {
     await this.#api.logOut();
     this.#actions.left();
+  }
+
+  async #close(fields) {
+    await this.#api.closeAccount(fields.get("password"));
+    this.#actions.left();
+  }
+
+  async #loadBlocks() {
+    const blocks = await this.#api.blocks();
+    $("blocks-note").hidden = blocks.length > 0;
+    $("blocks").replaceChildren(...blockRows(blocks, (user) => this.#unblock(user)));
+  }
+
+  #unblock(user) {
+    return this.#try($("blocks-error"), async () => {
+      await this.#api.unblock(user.id);
+      await this.#loadBlocks();
+    });
   }
 
   async #loadSessions() {

@@ -7,6 +7,10 @@
  */
 
 const TIMEOUT_MS = 15_000;
+const BLOCKS_PAGE = 100;
+const DIRECTS_PAGE = 20;
+/** What the ids of direct conversations begin with; the server gives it to no other. */
+const DIRECT = "direct:";
 
 /** A call that was refused (`status` is the HTTP status) or not answered (`status` 0). */
 export class ApiError extends Error {
@@ -101,6 +105,8 @@ export function createApi(fetch) {
     setUp: (fields) => enter(send("POST", "setup", fields)),
     upgrade: (fields) => enter(change("POST", "auth/upgrade", fields)),
     logOut: () => change("POST", "auth/logout"),
+    /** Ends the account for good; the answer clears the cookie. */
+    closeAccount: (password) => change("DELETE", "auth/me", { password }),
     rename: (name) => change("PATCH", "auth/me", { name }),
     changePassword: (present_password, password) => change("PATCH", "auth/me", { present_password, password }),
 
@@ -111,6 +117,47 @@ export function createApi(fetch) {
     makeKey: (fields) => change("POST", "auth/keys", fields),
     rotateKey: (id) => change("POST", `auth/keys/${encodeURIComponent(id)}/rotate`),
     endKey: (id) => change("DELETE", `auth/keys/${encodeURIComponent(id)}`),
+
+    identities: async () => (await get("auth/identities")).identities,
+    unlink: (id) => change("DELETE", `auth/identities/${encodeURIComponent(id)}`),
+    /** Who signs in with this name; null for nobody. */
+    async person(username) {
+      try {
+        return await get(`users/${encodeURIComponent(username)}`);
+      } catch (error) {
+        if (error.status === 404) return null;
+        throw error;
+      }
+    },
+
+    /** All of one's own blocks: the server keeps a thousand at most. */
+    async blocks() {
+      const found = [];
+      let query = { limit: BLOCKS_PAGE };
+      while (query !== null) {
+        const page = await get(`blocks?${new URLSearchParams(query)}`);
+        found.push(...page.blocks);
+        query = page.next === null ? null : { limit: BLOCKS_PAGE, after: page.next };
+      }
+      return found;
+    },
+    block: (user) => change("PUT", `blocks/${encodeURIComponent(user)}`),
+    unblock: (user) => change("DELETE", `blocks/${encodeURIComponent(user)}`),
+
+    /** The direct conversation with somebody: the one that there is, or a new one. */
+    direct: (user) => change("POST", "conversations", { kind: "direct", with: user }),
+    /** One page of one's direct conversations, by id: `{conversations, next}`. */
+    async directs(after = DIRECT) {
+      const page = await get(`conversations?${new URLSearchParams({ after, limit: DIRECTS_PAGE })}`);
+      const conversations = page.conversations.filter(({ id }) => id.startsWith(DIRECT));
+      return { conversations, next: conversations.length < page.conversations.length ? null : page.next };
+    },
+    /** With whom a direct conversation is; null where nobody else is in it. */
+    async partner(id, me) {
+      const { members } = await get(`${room(id)}/members?limit=2`);
+      return members.find(({ user }) => user.id !== me)?.user ?? null;
+    },
+    hide: (id) => change("POST", `${room(id)}/hide`),
 
     conversation: (id) => get(room(id)),
     /** One page, oldest first; `query` has `before` or `after` (exclusive offsets) and `limit`. */

@@ -12,6 +12,7 @@ import { REVOKED, secretOf, sessionEndedText } from "./identity.js";
 import { InviteDialog, takeSecret } from "./invite.js";
 import { LogView, paintAvatar } from "./log.js";
 import { MembersPanel } from "./members.js";
+import { PersonPanel } from "./person.js";
 import { Room } from "./room.js";
 import { buildRows } from "./rows.js";
 import { StatusView } from "./status.js";
@@ -21,6 +22,7 @@ import { typingLine } from "./text.js";
 const HIDDEN_DRAW_MS = 250;
 const UNSUBSCRIBED = 2000;
 const ASK_MS = 5_000;
+const AUTHORS = 30;
 const CANNOT_STORE = "Messages cannot be stored just now: the server's database is away. You can go on reading.";
 
 const $ = (id) => document.getElementById(id);
@@ -92,6 +94,7 @@ const log = new LogView($("scroller"), $("log"), {
   tail: () => !room.timeline.has_newer,
   retry: (key) => room.retry(key),
   discard: (key) => room.discard(key),
+  person: (author) => person.open(author),
 });
 const status = new StatusView(
   { box: $("status"), text: $("status-text"), said: $("status-said"), now: $("status-now") },
@@ -235,11 +238,12 @@ const account = new AccountPanel(api, {
   left: () => forget(),
   lost: () => checkSession(null),
 });
-const members = new MembersPanel(api, () => checkSession(null));
+const person = new PersonPanel(api, () => checkSession(null));
+const members = new MembersPanel(api, person, () => checkSession(null));
 const invite = new InviteDialog(api, invited, () => checkSession(null));
 
 $("me").addEventListener("click", () => account.open(room.me, entrance.about));
-$("people").addEventListener("click", () => members.open(room_id, room.me));
+$("people").addEventListener("click", () => members.open(room_id, room.me, room.timeline.authors(AUTHORS)));
 
 function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
@@ -335,7 +339,10 @@ async function begin() {
     else enter(user);
     if (secret?.kind === "signup" && user?.role === "guest") {
       await entrance.ask();
-      account.open(user, entrance.about, secret.token);
+      account.open(user, entrance.about, { invitation: secret.token });
+    } else if (user !== null && failed !== "") {
+      await entrance.ask();
+      account.open(user, entrance.about, { trouble: failed });
     }
   } catch (error) {
     if (error.status === undefined) throw error;

@@ -36,6 +36,9 @@ const LOGIN_ERRORS = new Map([
   ["account_disabled", "This account is disabled."],
 ]);
 
+/** The id under which the server itself owns rooms. */
+const SERVER = "hubbub";
+
 /** The close code of a session that was revoked. */
 export const REVOKED = 3500;
 const EXPIRED = 3005;
@@ -43,6 +46,11 @@ const ACCOUNT_CHANGED = 4002;
 
 /** Close codes that say something about who we are: look again. */
 export const ABOUT_US = new Set([REVOKED, EXPIRED, ACCOUNT_CHANGED]);
+
+/** Whether somebody can be written to and blocked: the server itself, which owns rooms that nobody has made, cannot. */
+export function isSomebody(user) {
+  return user.id !== SERVER;
+}
 
 /** A text of the server's as a sentence of its own. */
 export function sentence(text) {

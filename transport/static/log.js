@@ -5,6 +5,7 @@
  * whoever is at the newest end stays there, and for everyone else the first visible row does not move.
  */
 
+import { isSomebody } from "./identity.js";
 import { colourOf, initials, linkParts } from "./text.js";
 
 const AT_END_PX = 60;
@@ -44,7 +45,7 @@ export class LogView {
   /**
    * @param {HTMLElement} scroller what scrolls
    * @param {HTMLElement} list the log inside it
-   * @param {{moved(), tail(): boolean, retry(key), discard(key)}} actions
+   * @param {{moved(), tail(): boolean, retry(key), discard(key), person(author)}} actions
    */
   constructor(scroller, list, actions) {
     this.#scroller = scroller;
@@ -164,7 +165,7 @@ export class LogView {
       paintAvatar(avatar, row.author);
       avatar.setAttribute("aria-hidden", "true");
       made.append(avatar);
-      body.append(headOf(row));
+      body.append(this.#head(row));
     } else {
       const time = timeOf(row.at_ms, "time gutter");
       // Beside the text there is room for the figures only.
@@ -177,6 +178,26 @@ export class LogView {
     else if (row.kind === "unsent") body.append(element("div", "pending", "Not sent yet"));
     made.append(body);
     return made;
+  }
+
+  #head(row) {
+    const head = element("div", "head", "", this.#name(row));
+    const mark = row.own ? "you" : row.author.kind;
+    if (mark !== "user") head.append(element("span", "chip", mark));
+    head.append(timeOf(row.at_ms, "time"));
+    return head;
+  }
+
+  /** No stop of the Tab key, or a thousand of them would stand before the composer: the panel of people has the names, too. */
+  #name({ author, own }) {
+    if (own || !isSomebody(author)) return element("span", "name", author.name);
+    const name = element("button", "name", author.name);
+    name.type = "button";
+    name.tabIndex = -1;
+    name.title = `Write to ${author.name} directly, or block`;
+    name.setAttribute("aria-haspopup", "dialog");
+    name.addEventListener("click", () => this.#actions.person(author));
+    return name;
   }
 
   #refusal(row) {
@@ -196,14 +217,6 @@ function startRow(empty) {
   const row = element("li", "start", "", element("strong", "", "This is where it begins"));
   row.append(empty ? "Nobody has written anything yet. Say hello." : "You have reached the first message of this room.");
   return row;
-}
-
-function headOf(row) {
-  const head = element("div", "head", "", element("span", "name", row.author.name));
-  const mark = row.own ? "you" : row.author.kind;
-  if (mark !== "user") head.append(element("span", "chip", mark));
-  head.append(timeOf(row.at_ms, "time"));
-  return head;
 }
 
 function timeOf(at_ms, className) {

@@ -1,12 +1,14 @@
 /**
- * The panel about the room's people: who belongs, who is banned, which invites are open, and what may be done about it.
+ * The panel about people: who belongs to the room, who else wrote there, who is banned, which invites are open, what may be done
+ * about it; and one's direct conversations (`directs.js`). A name opens the panel about that person (`person.js`).
  *
  * What is offered is what the server would do: `engine.core.permissions` decides there, and a refusal is shown as it comes. The
  * list is asked for when the panel opens and after each change.
  */
 
-import { button, closable, keepFocus, onSubmit, openDialog, shownOnce, sureButton } from "./form.js";
-import { durationText, refusalText } from "./identity.js";
+import { Directs } from "./directs.js";
+import { button, closable, keepFocus, onSubmit, openDialog, say, shownOnce, sureButton } from "./form.js";
+import { durationText, isSomebody, refusalText } from "./identity.js";
 import { element, paintAvatar } from "./log.js";
 
 const RANKS = ["viewer", "member", "moderator", "owner"];
@@ -34,35 +36,51 @@ export class MembersPanel {
   #rank = -1;
   #members = [];
   #next = null;
+  #person;
+  #directs;
+  #authors = [];
+  #blocked = new Set();
 
-  /** @param api the calls; `lost()` is called when the session is found to be over */
-  constructor(api, lost) {
+  /** @param api the calls; `person` the panel about somebody; `lost()` is called when the session is found to be over */
+  constructor(api, person, lost) {
     this.#api = api;
+    this.#person = person;
     this.#lost = lost;
+    this.#directs = new Directs(api, {
+      attempt: (work) => this.#try(work, $("directs-error")),
+      found: (user) => person.open(user, () => this.#reload()),
+      lost,
+    });
     closable($("members"));
     onSubmit($("new-invite-form"), (fields) => this.#invite(fields), lost);
     $("members-more").addEventListener("click", () => this.#try(() => this.#more()));
   }
 
-  open(room, me) {
+  /** Shows the panel of a room; `authors` are those who wrote there lately, members or not. */
+  open(room, me, authors) {
     this.#room = room;
     this.#me = me;
+    this.#authors = authors;
+    this.#blocked = new Set();
     this.#rank = -1;
     this.#members = [];
-    for (const id of ["member-rows", "ban-rows", "invite-rows", "invite-shown"]) $(id).replaceChildren();
-    $("bans").hidden = $("inviting").hidden = $("members-more").hidden = true;
+    for (const id of ["member-rows", "author-rows", "ban-rows", "invite-rows", "invite-shown"]) $(id).replaceChildren();
+    $("authors").hidden = $("bans").hidden = $("inviting").hidden = $("members-more").hidden = $("directs-note").hidden = true;
+    for (const line of ["members-error", "directs-error"]) $(line).textContent = "";
+    say($("find-form"), "");
     $("members-note").textContent = "Loading";
     openDialog($("members"), () => $("invite-shown").replaceChildren());
     this.#try(() => this.#load());
+    this.#try(() => this.#directs.load(room, me), $("directs-error"));
   }
 
-  async #try(work) {
-    $("members-error").textContent = "";
+  async #try(work, line = $("members-error")) {
+    line.textContent = "";
     try {
       await keepFocus($("members"), work);
     } catch (error) {
       if (error.status === undefined) throw error;
-      $("members-error").textContent = refusalText(error);
+      line.textContent = refusalText(error);
       if (error.status === 401) this.#lost();
     }
   }
@@ -72,6 +90,7 @@ export class MembersPanel {
     this.#rank = rankOf(this.#me, own);
     this.#members = [];
     this.#next = null;
+    this.#blocked = new Set((await this.#api.blocks()).map(({ user }) => user.id));
     await this.#more();
     if (this.#rank < MODERATOR) return;
     const bans = await this.#api.bans(this.#room);
@@ -86,6 +105,10 @@ export class MembersPanel {
     await this.#loadInvites();
   }
 
+  #reload() {
+    return this.#try(() => this.#load());
+  }
+
   async #more() {
     const query = this.#next === null ? { limit: PAGE } : { limit: PAGE, after: this.#next };
     const page = await this.#api.members(this.#room, query);
@@ -95,17 +118,21 @@ export class MembersPanel {
     $("member-rows").replaceChildren(...this.#members.map((member) => this.#row(member)));
     $("members-note").textContent =
       this.#members.length === 0 ? "Nobody is a member here: the room is open to everybody who is signed in." : "";
+    this.#showAuthors();
+  }
+
+  /** Those who wrote here and are none of the members that are shown. */
+  #showAuthors() {
+    const shown = new Set([this.#me.id, ...this.#members.map(({ user }) => user.id)]);
+    const others = this.#authors.filter(({ id }) => !shown.has(id));
+    $("authors").hidden = others.length === 0;
+    $("author-rows").replaceChildren(...others.map((user) => element("li", "", "", ...this.#who(user))));
   }
 
   #row(member) {
     const { user, role } = member;
-    const avatar = element("span");
-    paintAvatar(avatar, user, "small");
-    avatar.setAttribute("aria-hidden", "true");
     const mine = user.id === this.#me.id;
-    const what = element("div", "what", "", element("strong", "", user.name));
-    const mark = mine ? "you" : user.kind;
-    if (mark !== "user") what.append(element("span", "chip", mark));
+    const [avatar, what] = this.#who(user);
     const muted_s = member.muted_until ? (Date.parse(member.muted_until) - Date.now()) / 1000 : 0;
     if (muted_s > 0) what.append(element("span", "help", `muted for ${durationText(muted_s)}`));
     const below = this.#rank >= MODERATOR && (RANKS.indexOf(role) < this.#rank || this.#rank === RANKS.length - 1);
@@ -113,6 +140,21 @@ export class MembersPanel {
     if (below && !mine) actions.append(...this.#actions(member, muted_s > 0));
     else actions.append(element("span", "chip", role));
     return element("li", "", "", avatar, what, actions);
+  }
+
+  /** The avatar of somebody, and the name with what is to be known: `[avatar, what]`. */
+  #who(user) {
+    const avatar = element("span");
+    paintAvatar(avatar, user, "small");
+    avatar.setAttribute("aria-hidden", "true");
+    const mine = user.id === this.#me.id;
+    const plain = mine || !isSomebody(user);
+    const name = plain ? element("strong", "", user.name) : this.#person.name(user, () => this.#reload());
+    const what = element("div", "what", "", name);
+    const mark = mine ? "you" : user.kind;
+    if (mark !== "user") what.append(element("span", "chip", mark));
+    if (this.#blocked.has(user.id)) what.append(element("span", "chip", "blocked"));
+    return [avatar, what];
   }
 
   #actions({ user, role }, muted) {

@@ -9,7 +9,7 @@
  * storage are injected.
  */
 
-import { ABOUT_US } from "./identity.js";
+import { ABOUT_US, sentence } from "./identity.js";
 import { backoff, Connection } from "./protocol.js";
 import { Outbox } from "./outbox.js";
 import { Timeline } from "./timeline.js";
@@ -22,9 +22,7 @@ const MAX_TYPING = 20;
 const TOO_BIG = 1009;
 
 const REASONS = new Map([
-  [103, "You may not post here."],
   [111, "You are sending too fast. Wait a moment, then try again."],
-  [403, "You may not post here."],
   [413, "This message is too long."],
   [422, "The server cannot take this text."],
   [429, "You are sending too fast. Wait a moment, then try again."],
@@ -54,7 +52,7 @@ export class Room {
    * @param {object} ports
    * @param {string} ports.id the conversation
    * @param ports.open opens a socket, see `Connection`
-   * @param {{conversation(id), messages(id, query)}} ports.api
+   * @param {{conversation(id), messages(id, query), partner(id, me)}} ports.api
    * @param {() => void} ports.changed called after every change
    * @param {(code: number | null) => void} ports.refused called when a socket was refused before it opened, when the connection was
    *   for good, and when the server says that we are no longer who we were; with the close code, where one came
@@ -320,7 +318,8 @@ export class Room {
   async #describe() {
     try {
       const about = await this.#api.conversation(this.id);
-      this.title = about.title || about.id || this.id;
+      const partner = about.kind === "direct" ? await this.#api.partner(this.id, this.me.id) : null;
+      this.title = partner?.name || about.title || about.id || this.id;
       this.archived = Boolean(about.archived ?? about.archived_at);
       this.#changed();
     } catch (error) {
@@ -351,7 +350,7 @@ export class Room {
       this.timeline.trim(this.following ? "oldest" : "newest");
     } else if (error.code === 0) this.outbox.lost(key);
     else {
-      const reason = REASONS.get(error.code) ?? (error.message || "The server refused this message.");
+      const reason = REASONS.get(error.code) ?? (sentence(error.message ?? "") || "The server refused this message.");
       const wait_ms = error.temporary ? this.outbox.postponed(key, reason) : this.outbox.refused(key, reason);
       if (wait_ms) {
         this.#pause = this.#timers.set(() => {

@@ -41,6 +41,16 @@ export class Timeline {
     return this.#messages.length ? this.#messages[this.#messages.length - 1].offset : null;
   }
 
+  /** Who wrote the messages, each once and whoever wrote last first; at most `most`. */
+  authors(most) {
+    const found = new Map();
+    for (let at = this.#messages.length - 1; at >= 0 && found.size < most; at--) {
+      const { author } = this.#messages[at];
+      if (!found.has(author.id)) found.set(author.id, author);
+    }
+    return [...found.values()];
+  }
+
   /** Takes a message that was just committed. Returns "added", "duplicate" or "beyond" (outside the window). */
   live(message) {
     this.head = Math.max(this.head, message.offset);
