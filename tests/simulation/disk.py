@@ -232,7 +232,12 @@ class SimBackend:
     @property
     def accounts(self) -> Any:
         """Users and their tokens, over the same way."""
-        return _Accounts(self)
+        return _Part(self, self._disk.accounts)
+
+    @property
+    def blocks(self) -> Any:
+        """Who blocks whom, over the same way."""
+        return _Part(self, self._disk.blocks)
 
     def _over_the_way(self, read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def read_over_the_way(*args: Any, **named: Any) -> Any:
@@ -248,11 +253,12 @@ class SimBackend:
         return read_over_the_way
 
 
-class _Accounts:
-    """The disk's accounts as one process reaches them."""
+class _Part:
+    """A store beside the logs on the disk, as one process reaches it."""
 
-    def __init__(self, backend: SimBackend) -> None:
+    def __init__(self, backend: SimBackend, kept: object) -> None:
         self._backend = backend
+        self._kept = kept
 
     def __getattr__(self, name: str) -> Any:
-        return self._backend._over_the_way(getattr(self._backend._disk.accounts, name))
+        return self._backend._over_the_way(getattr(self._kept, name))
