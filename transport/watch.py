@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..engine.audit import NOBODY, AuditRow
-from ..engine.core.errors import WIRE, EngineError
+from ..engine.core.errors import WIRE, EngineError, RateLimited
 from ..engine.core.ids import uuid7
 from ..engine.core.principals import Principal, ServerRole
 from ..engine.log import get_logger
@@ -34,6 +34,7 @@ _SERIALS: Final = 1 << 20
 _ADMIN: Final = ServerRole.ADMIN
 _DONE: Final = 200
 _REFUSED_CODE: Final = "unprocessable"
+_TURNED_AWAY: Final = RateLimited.code
 _REFUSED: Final = WIRE[_REFUSED_CODE]
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _PAGE_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed", 500: "internal"}
@@ -284,7 +285,7 @@ class Observed:
                 address=self.address,
                 about=self.conversation,
             )
-        if route.control:
+        if route.control and (self.promised or response.code != _TURNED_AWAY):
             watch.audit(self, response)
         else:
             self.respond(response)

@@ -207,6 +207,15 @@ async def test_the_way_back_from_a_provider_leaves_a_row(autojump_clock: MockClo
 # -- conversations ----------------------------------------------------------------------------------------------------
 
 
+async def test_what_a_limit_turns_away_leaves_no_row(there: Town) -> None:
+    """Else a guest would write as many rows, and commits, as it can send requests; what was let through leaves one each."""
+    path = "/api/v1/conversations/den/bans/eve"
+    statuses = [(await there.call("bob", "PUT", path, {})).status for _ in range(130)]
+    let_through = statuses.count(403)
+    assert 0 < let_through < statuses.count(403) + statuses.count(429) == len(statuses)
+    assert len(await rows(there.house)) == let_through
+
+
 async def test_an_admin_who_is_no_member_leaves_rows(there: Town) -> None:
     """What it changes by its power over the server stands in the server's log, and so does what owners and moderators do."""
     den = "/api/v1/conversations/den"
