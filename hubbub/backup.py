@@ -18,12 +18,13 @@ from .database import Place, UpkeepError, exit_codes, place_of, place_options, r
 from .restored import credential_options, restored_json, restored_lines
 
 if TYPE_CHECKING:
-    from .storage.upkeep import Restored
-
-if TYPE_CHECKING:
-    from .storage.upkeep import Contents
+    from .storage.upkeep import Contents, Restored
 
 _LOCK_WAIT_S: Final = 1.0
+_NOT_EMPTY: Final = "the database is not empty: name a --data directory that does not exist yet, or an empty database"
+_UNFINISHED: Final = (
+    "a restore into this database was broken off after it was loaded: `hubbub migrate --restored` ends it"
+)
 
 
 @click.command()
@@ -84,14 +85,16 @@ def restore(
 
 def _as_json(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
     where = {"data": str(place.data)} if place.host() is None else {"host": place.host()}
-    database = {"name": found.name, **where, "bytes": found.size_bytes, "rows": dict(found.rows)}
+    database = {"name": found.name, **where, "bytes": found.size_bytes, "rows": found.rows and dict(found.rows)}
     return json.dumps({"file": str(file), "bytes": size_bytes, "database": database})
 
 
 def _as_text(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
     host = place.host()
     where = f"the embedded database of {place.data}" if host is None else f"the database {found.name} at {host}"
-    rows = f"{sum(found.rows.values()):,} rows in {len(found.rows)} tables"
+    rows = "rows not counted, there are too many"
+    if found.rows is not None:
+        rows = f"{sum(found.rows.values()):,} rows in {len(found.rows)} tables"
     return f"wrote {file} ({size_bytes:,} bytes): {where}, {found.size_bytes:,} bytes on disk, {rows}"
 
 
@@ -118,17 +121,21 @@ def _run_restore(
 ) -> Restored:
     import trio
 
-    from .storage.dump import find_programs, load
+    from .storage.dump import DumpFailed, find_programs, load
     from .storage.upkeep import Upkeep
 
     async def run() -> Restored:
         async with reach(place, alone=True, make=True) as reached, Upkeep.open(reached.where) as upkeep:
             await upkeep.take_lock(wait_s=_LOCK_WAIT_S)
             if await upkeep.has_rooms():
-                raise UpkeepError(
-                    "the database is not empty: name a --data directory that does not exist yet, or an empty database"
-                )
-            await load(reached.where, reached.bin_dir or await find_programs(reached.major), file, said)
+                raise UpkeepError(_UNFINISHED if await upkeep.is_restore_unfinished() else _NOT_EMPTY)
+            bin_dir = reached.bin_dir or await find_programs(reached.major)
+            await upkeep.begin_restore()
+            try:
+                await load(reached.where, bin_dir, file, said)
+            except DumpFailed:  # all of it or nothing: so nothing
+                await upkeep.call_off_restore()
+                raise
             await upkeep.migrate()
             return await upkeep.restored(keep_sessions=keep_sessions, revoke_keys=revoke_keys)
 

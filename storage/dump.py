@@ -68,7 +68,8 @@ async def dump(where: Connect, bin_dir: Path, file: Path, said: Callable[[str], 
         OSError: the file cannot be written, or is there.
     """
     with _scratch(file) as scratch:
-        options = ["--format=custom", "--no-owner", "--no-privileges", "--verbose", f"--file={scratch}"]
+        options = ["--format=custom", "--no-owner", "--no-privileges", "--exclude-table=restore_unfinished"]
+        options += ["--verbose", f"--file={scratch}"]
         await _run(bin_dir / "pg_dump", options, where, said)
         return await trio.to_thread.run_sync(_settle, scratch, file)
 

@@ -27,7 +27,7 @@ from . import sql
 from .body import decode_actor, encode_actor, encode_body
 from .driver import Connect, Driver, Pool, Session, Values, open_driver
 from .migrate import migrate, packaged
-from .ports import RowsRefused, StoreInUse
+from .ports import RowsRefused, SchemaRefused, StoreInUse
 from .reads import PostgresReads
 from .store import DRAIN_S, WriterStore
 
@@ -45,6 +45,10 @@ _RESENT_WINDOW: Final = 1024
 
 _LOST: Final = "the connection to the database is lost"
 _TAKEN: Final = "another server has taken the database over"
+_RESTORE_UNFINISHED: Final = (
+    "a restore into this database has not ended, so revoked sessions would be good again: end it with "
+    "`hubbub migrate --restored`, or restore into another one"
+)
 
 _log = get_logger("hubbub.storage.postgres")
 
@@ -73,13 +77,15 @@ class PostgresBackend(PostgresReads):
         Raises:
             StoreUnavailable: the database cannot be reached.
             StoreInUse: another server holds it.
-            SchemaRefused: its schema is not ours, or cannot be brought up to date.
+            SchemaRefused: its schema is not ours, or cannot be brought up to date; or a restore into it has not ended.
         """
         session = await self._connect_writer()
         try:
             await session.fetch(sql.NOTICE_CLOSED, timeout_s=_QUERY_S)
             if not await self._try_lock(session, wait_s=self._lock_wait_s):
                 raise StoreInUse(await _holder(session))
+            if (await session.fetch(sql.IS_RESTORE_UNFINISHED, timeout_s=_QUERY_S))[0][0]:
+                raise SchemaRefused(_RESTORE_UNFINISHED)
             for migration in await migrate(session, packaged()):
                 _log.info("migrated", number=migration.number, name=migration.name)
             self.term = (await session.fetch(sql.NEXT_TERM, self._name, timeout_s=_QUERY_S))[0][0]

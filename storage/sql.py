@@ -147,6 +147,11 @@ select count(*) from renewed
 """
 """For a database that came out of a backup. Its term, too: a server that still writes for the lost one may have any since."""
 
+BEGIN_RESTORE: Final = "create table if not exists restore_unfinished (since timestamptz not null default now())"
+"""For as long as it is there, the rows beside it came out of a backup and clients must not see them yet; dumps leave it out."""
+IS_RESTORE_UNFINISHED: Final = "select to_regclass('restore_unfinished') is not null"
+END_RESTORE: Final = "drop table if exists restore_unfinished"
+
 END_TOKENS_OF_KIND: Final = "with ended as (delete from tokens where kind = $1 returning 1) select count(*) from ended"
 
 KEYS_IN_FORCE: Final = """

@@ -23,7 +23,7 @@ from .ports import RowsRefused, StoreInUse
 
 _QUERY_S: Final = 10.0
 _RENEW_S: Final = 600.0
-_COUNT_S: Final = 600.0
+_COUNT_S: Final = 120.0
 _NAME: Final = "hubbub upkeep"
 _POLL_S: Final = 0.05
 
@@ -86,12 +86,12 @@ class Contents:
     Attributes:
         name: of the database.
         size_bytes: on disk.
-        rows: by table, counted at this moment.
+        rows: by table, counted at this moment; None where that would have taken too long.
     """
 
     name: str
     size_bytes: int
-    rows: Mapping[str, int]
+    rows: Mapping[str, int] | None
 
 
 @attrs.frozen
@@ -170,12 +170,21 @@ class Upkeep:
         )
 
     async def contents(self) -> Contents:
-        """Count what there is; reads every table. Raises StoreUnavailable where the connection fails."""
+        """Count what there is; reads every table. The last use of this connection: it may be over then.
+
+        Raises:
+            StoreUnavailable: the connection failed before anything was counted.
+        """
         [(name, size_bytes)] = await self._session.fetch(_NAME_AND_SIZE, timeout_s=_QUERY_S)
         rows: dict[str, int] = {}
-        for (table,) in await self._session.fetch(_TABLES, timeout_s=_QUERY_S):
-            quoted = table.replace('"', '""')
-            [(rows[table],)] = await self._session.fetch(f'select count(*) from "{quoted}"', timeout_s=_COUNT_S)  # noqa: S608
+        deadline = trio.current_time() + _COUNT_S
+        try:
+            for (table,) in await self._session.fetch(_TABLES, timeout_s=_QUERY_S):
+                left_s = max(0.0, deadline - trio.current_time())
+                quoted = table.replace('"', '""')
+                [(rows[table],)] = await self._session.fetch(f'select count(*) from "{quoted}"', timeout_s=left_s)  # noqa: S608
+        except (StoreUnavailable, OutcomeUnknown):
+            return Contents(name=name, size_bytes=size_bytes, rows=None)
         return Contents(name=name, size_bytes=size_bytes, rows=rows)
 
     async def try_to_write(self) -> str | None:
@@ -220,6 +229,18 @@ class Upkeep:
         """Bring the schema up to date; call `take_lock` first. Raises as `migrate.migrate` does."""
         return await migrate(self._session, packaged())
 
+    async def begin_restore(self) -> None:
+        """From now on no server starts on this database, until `restored` or `call_off_restore`. Call `take_lock` first."""
+        await self._session.execute(sql.BEGIN_RESTORE, timeout_s=_QUERY_S)
+
+    async def call_off_restore(self) -> None:
+        """Nothing was loaded after `begin_restore`: the database is what it was."""
+        await self._session.execute(sql.END_RESTORE, timeout_s=_QUERY_S)
+
+    async def is_restore_unfinished(self) -> bool:
+        """Whether a restore has begun and has not ended."""
+        return bool((await self._session.fetch(sql.IS_RESTORE_UNFINISHED, timeout_s=_QUERY_S))[0][0])
+
     async def restored(self, *, keep_sessions: bool = False, revoke_keys: bool = False) -> Restored:
         """Make a database that came out of a backup fit for clients that have seen more than it; all of it or nothing.
 
@@ -239,6 +260,7 @@ class Upkeep:
                 ended_sessions = await self._end("session")
             if revoke_keys:
                 ended_keys = await self._end("key")
+            await self._session.execute(sql.END_RESTORE, timeout_s=_QUERY_S)
         rows = await self._session.fetch(sql.KEYS_IN_FORCE, SHOWN_KEYS, timeout_s=_QUERY_S)
         return Restored(
             conversations=conversations,

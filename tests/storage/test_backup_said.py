@@ -36,6 +36,22 @@ def test_a_backup_says_of_what(postgres: PostgresServer, database: str, tmp_path
     assert "hunter2" not in said.output + told.output
 
 
+@pytest.mark.postgres
+def test_a_backup_does_not_fail_for_counting(
+    postgres: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that cannot be counted in time are not counted, and the backup is made all the same."""
+    where = ("--data", str(tmp_path / "data"), "--database-url", postgres.url(database))
+    assert run("migrate", *where).exit_code == 0
+    monkeypatch.setattr("hubbub.storage.upkeep._COUNT_S", 0.0)
+    said = run("backup", *where, str(tmp_path / "a.dump"))
+    assert said.exit_code == 0, said.output
+    assert "rows not counted" in said.output
+    assert (tmp_path / "a.dump").stat().st_size > 0
+    told = run("backup", *where, "--json", str(tmp_path / "b.dump"))
+    assert json.loads(told.output)["database"]["rows"] is None
+
+
 def run(*arguments: str) -> Result:
     """A command of ours."""
     return CliRunner().invoke(cli, arguments)

@@ -45,6 +45,7 @@ async def test_rows_are_counted_by_table(postgres: PostgresServer, database: str
         found = await upkeep.contents()
     assert found.name == database
     assert found.size_bytes > 1_000_000
+    assert found.rows is not None
     assert found.rows["conversations"] == 1
     assert len(found.rows) == int(postgres.sql(database, "select count(*) from pg_tables where schemaname = 'public'"))
 
@@ -135,3 +136,36 @@ async def test_a_database_that_takes_no_writes_says_why(postgres: PostgresServer
     async with Upkeep.open(postgres.url(database)) as upkeep:
         assert "read-only" in str(await upkeep.try_to_write())
         assert await upkeep.missing() == packaged()
+
+
+async def test_no_server_starts_between_loading_and_renewing(postgres: PostgresServer, database: str) -> None:
+    """What was loaded opens to nobody before its sessions have ended, however the restore was broken off."""
+    url = postgres.url(database)
+    async with PostgresStore.open(url) as store:
+        await store.create(record())
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.take_lock(wait_s=1)
+        await upkeep.begin_restore()
+        await upkeep.begin_restore()
+    with pytest.raises(SchemaRefused, match="hubbub migrate --restored"):
+        async with PostgresStore.open(url):
+            pass
+    async with Upkeep.open(url) as upkeep:
+        assert await upkeep.is_restore_unfinished()
+        await upkeep.take_lock(wait_s=1)
+        await upkeep.migrate()
+        await upkeep.restored()
+        assert not await upkeep.is_restore_unfinished()
+    async with PostgresStore.open(url) as store:
+        assert await store.load(record().id) is not None
+
+
+async def test_a_restore_that_loaded_nothing_is_called_off(postgres: PostgresServer, database: str) -> None:
+    """A file that is no backup leaves a database that a server may use."""
+    url = postgres.url(database)
+    async with Upkeep.open(url) as upkeep:
+        await upkeep.take_lock(wait_s=1)
+        await upkeep.begin_restore()
+        await upkeep.call_off_restore()
+    async with PostgresStore.open(url):
+        pass
