@@ -46,8 +46,8 @@ def _about(*arguments: str) -> Callable[[_Command], _Command]:
 def members() -> None:
     """Members of a room: roles, mutes and bans.
 
-    A USER is a user name (ada, or @ada), an id as the lists show it, or the name of somebody in the room. Where several
-    there have the name, the id says which.
+    A USER is a user name (ada, or @ada), an id as the lists show it, or the name of somebody in the room (to give a role a
+    name will not do, since anybody chooses it). Where several there have the name, the id says which.
 
     \b
     Examples:
@@ -142,7 +142,7 @@ def _change(
 
     async def change(server: Server) -> None:
         check_conversation(room)
-        user_id = await person_id(server, user, room=room)
+        user_id = await person_id(server, user, room=room, trusts_names="role" not in (body or {}))
         answer = await server.ask(method, path_of("conversations", room, place, user_id, *rest), body=body)
         server.output.done(said, answer or {"room": room, "user": user_id})
 

@@ -1,7 +1,8 @@
 """Whom a command is about: an id, a user name, or the name that somebody has in a room.
 
 An id goes to the server as it is: what ends in a UUID (``guest-0193...``), has a colon in it (``jwt:ada``), or follows ``id:``.
-``@ada`` is a user name and nothing else. A bare word is a user name first, and then whoever in the room has it as id or as name.
+``@ada`` is a user name and nothing else. A bare word is a user name first, and then whoever in the room has it as id or, but for
+being given a role, as name.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 
 
-async def person_id(server: Server, user: str, *, room: str | None = None) -> str:
+async def person_id(server: Server, user: str, *, room: str | None = None, trusts_names: bool = True) -> str:
     """The id of somebody, as whoever asks may find it out.
 
     Args:
         room: where the person is looked for, too.
+        trusts_names: a name that somebody has in the room will do. It must not where a role is given: guests call themselves what
+            they like, also like somebody who has no account any more.
 
     Raises:
         TalkError: nobody is called so, or several are.
@@ -44,6 +47,11 @@ async def person_id(server: Server, user: str, *, room: str | None = None) -> st
     matching = _called(there, user)
     if user in matching:
         return user
+    if matching and not trusts_names:
+        ids = ", ".join(matching)
+        raise TalkError(
+            f"{user!r} is no user name, and what somebody there is called, which anybody chooses: give the id, {ids}"
+        )
     if len(matching) > 1:
         raise TalkError(_several(user, matching, "there"))
     if matching:

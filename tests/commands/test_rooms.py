@@ -120,6 +120,8 @@ def test_who_cannot_be_told_is_refused_and_nothing_is_done(place: Place) -> None
     assert "2 people" in said
     assert ids[1] in said
     assert ada.does("members", "bans", "twins") == ""
+    assert ids[0] in ada.fails(1, "members", "add", "twins", "Castor", "--role", "moderator")
+    assert {row["role"] for row in ada.reads("members", "twins") if row["user"]["id"] == ids[0]} == {"member"}
     ada.does("members", "ban", "twins", "Castor")
     assert [row["user"]["id"] for row in ada.reads("members", "bans", "twins")] == [ids[0]]
     ada.does("members", "unban", "twins", "Castor")
