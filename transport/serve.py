@@ -38,7 +38,7 @@ from .identity.setup import Setup
 from .jwt import JwtAuthority, first_of
 from .limit_calls import profiles_of
 from .live import Live, LiveSettings
-from .lobby import lets_people_in, open_lobby
+from .lobby import keep_opening_lobby, lets_people_in, open_lobby
 from .loop_lag import LoopLag
 from .operator import Operator, OperatorKey
 from .people import People
@@ -292,7 +292,7 @@ def _welcome(
 ) -> None:
     """Have a lobby for those who are let in from now on."""
     if lets_people_in(settings):
-        start_soon(partial(open_lobby, engine))
+        start_soon(partial(keep_opening_lobby, engine))
 
 
 async def drain(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hubbub.engine import StoreUnavailable
 from hubbub.transport.identity.settings import SignUp
 from hubbub.transport.live import AccessSettings, LiveSettings
-from hubbub.transport.lobby import LOBBY, lets_people_in, open_lobby
+from hubbub.transport.lobby import LOBBY, keep_opening_lobby, lets_people_in, open_lobby
 
 from .house import house
 
@@ -32,3 +33,20 @@ async def test_the_lobby_is_made_once(autojump_clock):
         made = await there.engine.store.load(LOBBY)
         await open_lobby(there.engine)
         assert await there.engine.store.load(LOBBY) == made
+
+
+async def test_the_lobby_is_made_when_the_store_is_back(autojump_clock, monkeypatch):
+    """Settings that let people in may change while the store is away; they find a lobby all the same."""
+    async with house() as there:
+        create, tries = there.store.create, []
+
+        async def away_twice(record):
+            tries.append(record)
+            if len(tries) < 3:
+                raise StoreUnavailable("away")
+            await create(record)
+
+        monkeypatch.setattr(there.engine.store, "create", away_twice)
+        await keep_opening_lobby(there.engine)
+        assert len(tries) == 3
+        assert await there.engine.store.load(LOBBY) is not None
