@@ -166,12 +166,21 @@ def _leaves(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of settings by dotted key.
+
+    Raises:
+        TalkError: one is a setting and a table of others at once.
+    """
+    from ..refusals import TalkError
+
     result: dict[str, Any] = {}
-    for key, value in settings.items():
+    for key, value in sorted(settings.items()):  # a name before those below it
         *sections, last = key.split(".")
         table = result
         for name in sections:
             table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise TalkError(f"{key}: {name!r} is given a value, too, and cannot be both")
         table[last] = value
     return result
 

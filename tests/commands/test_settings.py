@@ -51,6 +51,13 @@ def test_settings_that_cannot_be(place: Place, args: tuple[str, ...], said: str)
     assert said in place.stranger("root").fails(1, "config", *args, stdin="[access")
 
 
+@pytest.mark.parametrize("above", ["1", "null"])
+def test_a_setting_is_no_table_of_others(place: Place, above: str) -> None:
+    """A file that says both is refused in words, and nothing has changed."""
+    both = f'{{"access": {above}, "access.sign_up": "open"}}'
+    assert "cannot be both" in place.stranger("root").fails(1, "config", "put", "-", stdin=both)
+
+
 def test_only_administrators_change_settings(place: Place) -> None:
     """Others are told so."""
     ada = place.person("ada")
