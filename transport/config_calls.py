@@ -157,7 +157,7 @@ def _with_problems(error: SettingsRefused) -> Response:
 def _keys(patch: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """What a patch says something of, dotted; no values."""
     for name, value in patch.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _keys(value, f"{above}{name}.")
         else:
             yield above + name

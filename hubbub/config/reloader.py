@@ -25,10 +25,11 @@ from ..transport.config_calls import ConfigStatus, SettingsRefused
 from ..transport.live import Live
 from . import overrides
 from .documents import origins_document, tables_of
-from .errors import ConfigError
+from .errors import ConfigError, Mistake
 from .loader import Loaded, Sources, load
 from .sources import admin_layer
 from .tree import Config, schema
+from .values import convert
 
 _log = get_logger("hubbub.config")
 
@@ -162,8 +163,17 @@ class Reloader:
     def _check_patch(self, patch: Mapping[str, Any]) -> None:
         """Refuse what an admin may not say; null counts as saying it, too."""
         layer = admin_layer(patch, "this call", schema())
-        if layer.problems:
-            raise SettingsRefused([f"{problem.key}: {problem.message}" for problem in layer.problems])
+        problems = [f"{problem.key}: {problem.message}" for problem in layer.problems]
+        for path, said in layer.said.items():
+            # Merging takes an empty table for nothing said, and what stood there away: nobody would read it and refuse it.
+            if isinstance(said.value, Mapping):
+                leaf = schema().leaves[path]
+                try:
+                    convert(leaf.kind, {}, textual=False, secret=leaf.secret)
+                except Mistake as mistake:
+                    problems.append(f"{leaf.key}: {mistake}")
+        if problems:
+            raise SettingsRefused(problems)
 
     def _check_last_word(self, patch: Mapping[str, Any], loaded: Loaded) -> None:
         for path, said in admin_layer(patch, "this call", schema()).said.items():

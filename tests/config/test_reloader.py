@@ -170,6 +170,8 @@ async def test_a_reload_keeps_what_admins_set(tmp_path: Path) -> None:
         ({"acess": {"guests": True}}, "acess: there is no such setting; did you mean access?"),
         ({"access": {"guests": "yes"}}, "this call"),
         ({"access": True}, "access: is a section, not a setting"),
+        ({"access": {"sign_up": {}}}, "access.sign_up: takes open or invite or off, not a table"),
+        ({"access": {"guests": {"a": {"b": {}}}}}, "access.guests: takes true or false, not a table"),
         ({"serve": {"port": 1}}, "serve.port: needs a restart: it belongs into the file"),
         ({"serve": {"port": None}}, "serve.port: needs a restart: it belongs into the file"),
         ({"store": {"database_url": "x"}}, "store.database_url: is a secret"),
