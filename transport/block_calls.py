@@ -1,7 +1,7 @@
 """Calls on one's own blocks. Each is one operation, behind a REST route here and an RPC method in `centrifugal_members`: same
 fields, same answers. What a block keeps from happening stands in `engine.core.blocks`.
 
-An id is blocked, whether somebody has it or not, as with bans: so these calls do not tell who there is.
+An id is blocked, whether somebody has it or not, as with bans. A user name is no id, and refused.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..engine import Author, Block, EngineError, Principal
+from ..engine import Block, EngineError, Principal
 from ..engine.core import codec
 from ..engine.core.permissions import Access, may_call
 from ..engine.core.principals import Scope
@@ -20,7 +20,7 @@ from .api import Api
 from .call import Call
 from .http_message import Response
 from .http_route import Respond
-from .member_calls import page_start, user_id_of
+from .member_calls import page_start, unknown, user_id_of
 from .member_routes import BODY_BYTES
 from .openapi import shapes_members as shapes
 from .openapi.doc import Doc
@@ -49,7 +49,7 @@ async def list_of(api: Api, principal: Principal, fields: Mapping[str, Any]) -> 
 async def block(api: Api, principal: Principal, fields: Mapping[str, Any]) -> bytes:
     """Want nothing more from somebody."""
     user_id = user_id_of(fields)
-    user = await api.people.find(user_id) or Author(user_id, user_id)
+    user = await api.people.find(user_id) or await unknown(api, principal, user_id)
     return _json(await api.engine.blocks.put(user, by=principal))
 
 

@@ -41,8 +41,10 @@ def _control(name: str, operation: Operation) -> Method:
 
     def method(peer: CentrifugalConnection, command_id: int, data: JsonObject) -> None:
         principal = peer.session.require()
-        named = [each for each in (data.get("conversation"), data.get("user")) if isinstance(each, str)]
-        seen = peer.api.watch.command(f"rpc {name}", " ".join(named), principal, peer.address, peer.request_id)
+        named = [
+            each for each in (data.get("conversation"), data.get("user"), calls.told(data)) if isinstance(each, str)
+        ]
+        seen = peer.api.watch.command(f"rpc {name}", " ".join(named).rstrip(), principal, peer.address, peer.request_id)
         reply = peer.replying(command_id, b"rpc", lambda found: b'{"data":%b}' % (found or b"{}"))
 
         def done(found: Any) -> None:

@@ -70,7 +70,8 @@ def make_key(api: Api, call: Call, respond: Respond) -> None:
 
     async def make() -> Response:
         issued = await api.accounts.make_key(credential, label, scopes, ends, settings)
-        return about(await _shown(api, HTTPStatus.CREATED.value, issued), issued.credential.token_id)
+        made = f"{issued.credential.token_id} scopes={','.join(sorted(scopes))}"
+        return about(await _shown(api, HTTPStatus.CREATED.value, issued), made)
 
     api.later(make, respond)
 

@@ -12,7 +12,7 @@ from ..engine.core.permissions import Access
 from ..engine.core.principals import Scope
 from ..engine.limit_store import LimitRecord
 from ..engine.log import get_logger
-from .answers import json_response
+from .answers import about, json_response
 from .api import Api
 from .call import Call
 from .http_message import Response
@@ -65,7 +65,8 @@ def set_limit(api: Api, call: Call, respond: Respond) -> None:
         _log.info(
             "limits.set", profile=name, by=call.principal.id, rate=profile.rate, burst=profile.burst, on=profile.on
         )
-        return _one(api, name)
+        told = f"rate={profile.rate} period_s={profile.period_s} burst={profile.burst}{'' if profile.on else ' off'}"
+        return about(_one(api, name), told)
 
     api.later(keep, respond)
 

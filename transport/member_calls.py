@@ -27,13 +27,16 @@ from ..engine import (
 )
 from ..engine.core import codec
 from ..engine.core.permissions import Verb
+from ..engine.core.principals import ServerRole
 from ..engine.core.session import page_limit
+from ..engine.identity import rules
 from .api import Api
 from .openapi.parameters import USER_ID_CHARS
 
 MUTE_S: Final = 366 * 86_400
 """Longest mute, seconds; who shall never speak is banned, or made a viewer."""
 
+_TIME_CHARS: Final = 40
 _ROLES: Final = tuple(role.value for role in Role)
 
 
@@ -169,7 +172,7 @@ async def hide(ask: Ask) -> bytes:
 async def mute(ask: Ask) -> bytes:
     """Keep somebody from speaking for some seconds, or until a time."""
     user_id, until_ms = ask.user(), _until_ms(ask)
-    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or _named(user_id)
+    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or await unknown(ask.api, ask.principal, user_id)
     members = await ask.members.mute(user, until_ms=until_ms, by=ask.principal)
     return _row(members, user_id) if until_ms else b""
 
@@ -183,7 +186,7 @@ async def unmute(ask: Ask) -> bytes:
 async def ban(ask: Ask) -> bytes:
     """Keep somebody out: an id that nobody knows, too, since a ban is about an id."""
     user_id = ask.user()
-    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or _named(user_id)
+    user = await _known(ask, await ask.record(Verb.MODERATE), user_id) or await unknown(ask.api, ask.principal, user_id)
     return _row(await ask.members.ban(user, by=ask.principal), user_id)
 
 
@@ -200,6 +203,30 @@ async def _known(ask: Ask, record: Record, user_id: str) -> Author | None:
         return found
     member = record.members.get(user_id)
     return None if member is None else member.user
+
+
+async def unknown(api: Api, by: Principal, user_id: str) -> Author:
+    """Somebody whom nobody here knows by this id, which is fine, unless it is a user name and meant somebody else's id.
+
+    Guests, who cannot look user names up, are not told.
+
+    Raises:
+        Unprocessable: an account has this user name.
+    """
+    if by.role is not ServerRole.GUEST and rules.may_be_username(rules.fold_username(user_id)):
+        user = await api.accounts.store.find_username(rules.fold_username(user_id))
+        if user is not None and user.active:
+            raise Unprocessable("this is a user name, and an id is wanted: GET /api/v1/users/{username} tells it")
+    return _named(user_id)
+
+
+def told(fields: Mapping[str, Any]) -> str:
+    """What a change of a member gives, in words for the audit log; nothing of what was not understood."""
+    role, seconds, until = fields.get("role"), fields.get("seconds"), fields.get("until")
+    words = [f"role={role}"] if role in _ROLES else []
+    words += [f"seconds={seconds}"] if isinstance(seconds, int) and 0 <= seconds <= MUTE_S else []
+    words += [f"until={until}"] if isinstance(until, str) and len(until) <= _TIME_CHARS else []
+    return " ".join(words)
 
 
 def _named(user_id: str) -> Author:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..engine.core.principals import Scope
 from . import member_calls as calls
-from .answers import json_response
+from .answers import about, json_response
 from .api import Api
 from .call import Call
 from .http_message import Response
@@ -26,7 +26,8 @@ def _carry_out(api: Api, call: Call, respond: Respond, operation: calls.Operatio
 
     async def run() -> Response:
         found = await operation(ask)
-        return json_response(HTTPStatus.OK.value, found) if found else Response(HTTPStatus.NO_CONTENT.value)
+        response = json_response(HTTPStatus.OK.value, found) if found else Response(HTTPStatus.NO_CONTENT.value)
+        return about(response, calls.told(fields))
 
     api.later(run, respond)
 

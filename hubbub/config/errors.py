@@ -31,6 +31,7 @@ class Origin:
 
 
 DEFAULT: Final = Origin("default")
+_ELSEWHERE: Final = {"file": "in the server's file", "environment": "in the server's environment"}
 
 
 @attrs.frozen
@@ -69,7 +70,10 @@ class ConfigError(Exception):
         return self._counted([str(problem) for problem in self.problems[:MAX_PROBLEMS]])
 
     def lines_for_callers(self) -> list[str]:
-        """As `lines`, without the names of the server's files: a key stands in its place, or what kind of source it was."""
+        """As `lines`, without the names of the server's files: a key stands in its place, or what kind of source it was.
+
+        What is not the callers' doing, since the server's own file or environment says it, is told from what is.
+        """
         names = sorted(
             map(str, self.files), key=len, reverse=True
         )  # the longest first: one may be the beginning of another
@@ -78,7 +82,9 @@ class ConfigError(Exception):
             message = problem.message
             for name in names:
                 message = message.replace(name, "a file")
-            found.append(f"{problem.key or problem.origin.kind}: {message}")
+            line = f"{problem.key or problem.origin.kind}: {message}"
+            elsewhere = _ELSEWHERE.get(problem.origin.kind)
+            found.append(line if elsewhere is None else f"{elsewhere}, not in this change: {line}")
         return self._counted(found)
 
     def _counted(self, lines: list[str]) -> list[str]:

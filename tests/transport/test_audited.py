@@ -120,7 +120,7 @@ async def test_keys_leave_rows(autojump_clock: MockClock) -> None:
         await call("DELETE", f"{keys}/{made['id']}")
         found = await rows(there)
         assert [name_of(row) for row in found] == [
-            (f"POST {keys}", made["id"], 201),
+            (f"POST {keys}", f"{made['id']} scopes=read,write", 201),
             (f"POST {keys}/{{id}}/rotate", made["id"], 200),
             (f"POST {keys}", "", 400),
             (f"DELETE {keys}/{{id}}", made["id"], 204),
@@ -230,8 +230,8 @@ async def test_an_admin_who_is_no_member_leaves_rows(there: Town) -> None:
     found = await rows(there.house)
     route = "/api/v1/conversations/{id}"
     assert [(row.actor, *name_of(row)) for row in found] == [
-        ("root", f"PUT {route}/members/{{user}}", "den eve", 200),
-        ("root", f"PUT {route}/members/{{user}}/mute", "den bob", 200),
+        ("root", f"PUT {route}/members/{{user}}", "den eve role=moderator", 200),
+        ("root", f"PUT {route}/members/{{user}}/mute", "den bob seconds=60", 200),
         ("root", f"PUT {route}/bans/{{user}}", "den eve", 200),
         ("root", f"PATCH {route}", "den visibility", 200),
         ("max", f"POST {route}/invites", f"den {invite['id']}", 201),
@@ -247,11 +247,16 @@ async def test_commands_leave_the_rows_of_their_routes(there: Town) -> None:
     assert (await root.rpc("ban", user="bob"))["banned"] is True
     [row] = await rows(there.house)
     assert (name_of(row), bool(row.request_id)) == (("rpc ban", "den bob", 200), True)
+    await root.rpc("mute", user="eve", seconds=60)
+    await root.rpc("member_put", user="eve", role="viewer", seconds="many")
+    muted, put = (await rows(there.house))[1:]
+    assert name_of(muted) == ("rpc mute", "den eve seconds=60", 200)
+    assert name_of(put) == ("rpc member_put", "den eve role=viewer", 200)
     bob = await client(there, "bob")
     await bob.error("member_remove", user="ada")
     await bob.error("unban", conversation=None, user="bob")
     found = await rows(there.house)
-    assert [(row.actor, *name_of(row), row.code) for row in found[1:]] == [
+    assert [(row.actor, *name_of(row), row.code) for row in found[3:]] == [
         ("bob", "rpc member_remove", "den ada", 404, "not_found"),
         ("bob", "rpc unban", "bob", 400, "invalid_request"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from trio.testing import MockClock
 
@@ -51,3 +52,30 @@ async def test_a_guest_looks_nobody_up(autojump_clock: MockClock) -> None:
         await there.account("bob")
         for name in ("bob", "nobody"):
             assert (await there.call("GET", ASKED + name)).status == 403
+
+
+async def test_a_user_name_is_no_id(autojump_clock: MockClock) -> None:
+    """A ban, a mute or a block by user name would be about an id that nobody has: it is refused, and by id it is made."""
+    async with house() as there:
+        bob = await there.account("bob")
+        ada = attrs.evolve(there, token=(await there.log_in("ada")).token)
+        room = "/api/v1/conversations/den"
+        assert (await ada.call("POST", "/api/v1/conversations", {"id": "den"})).status == 201
+        for path, sent in (
+            (room + "/bans/{}", None),
+            (room + "/members/{}/mute", {"seconds": 60}),
+            ("/api/v1/blocks/{}", None),
+        ):
+            for name in ("bob", "BOB"):
+                refused = await ada.call("PUT", path.format(name), sent)
+                assert (refused.status, json.loads(refused.body)["code"]) == (422, "unprocessable")
+            assert (await ada.call("PUT", path.format(bob.id), sent)).status == 200
+            assert (await ada.call("PUT", path.format("somebody"), sent)).status == 200
+
+
+async def test_a_guest_learns_no_user_name_by_banning(autojump_clock: MockClock) -> None:
+    """It is answered as for an id that nobody has."""
+    async with house() as there:
+        await there.account("bob")
+        for name in ("bob", "nobody"):
+            assert (await there.call("PUT", f"/api/v1/blocks/{name}")).status == 200
