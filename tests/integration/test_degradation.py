@@ -183,7 +183,7 @@ async def _check_what_is_refused(who: Guest) -> None:
             who.http.post("/api/v1/auth/guest", json={"name": "Eve"}),
         ]
         for answer, took in await asyncio.gather(*map(timed, calls)):
-            assert refused(answer, "store_unavailable")
+            assert refused(answer, "store_unavailable"), answer.text
             assert took < most_s
 
 
