@@ -89,9 +89,9 @@ def test_people_are_named_as_they_sign_in(place: Place) -> None:
     assert ada.does("members", "add", "named", "@Bob") == "@Bob is member of named\n"
     assert ada.reads("members", "add", "named", "bob", "--role", "moderator")[0]["user"]["id"] == bob
     assert ada.reads("members", "remove", "named", "bob") == [{"room": "named", "user": bob}]
-    ada.does("members", "ban", "named", "id:bob")
+    ada.does("members", "ban", "named", "id:bobby")
     ada.does("members", "ban", "named", "jwt:bob")
-    assert [row["user"]["id"] for row in ada.reads("members", "bans", "named")] == ["bob", "jwt:bob"]
+    assert [row["user"]["id"] for row in ada.reads("members", "bans", "named")] == ["bobby", "jwt:bob"]
     elsewhere = place.stranger("elsewhere")
     elsewhere.does("rooms", "--url", place.url)
     guest = elsewhere.reads("me", "--url", place.url)[0]["user"]["id"]
