@@ -400,6 +400,24 @@ def test_an_invite_leads_into_its_conversation(start: Starter) -> None:
     expect(owner.get_by_role("button", name="Remove: bob")).to_have_count(0)
 
 
+def test_who_is_banned_is_told(start: Starter) -> None:
+    """While looking on, and after a reload in the server's own words: a public room is there for everybody else."""
+    server, windows = start(access__sign_up="open")
+    owner = windows.open()
+    set_up(owner, setup_link(server))
+    live(owner)
+    eve = windows.open()
+    sign_up(eve, "eve")
+    body = call(eve, "GET", "auth/me")["body"]
+    assert isinstance(body, dict)
+    assert call(owner, "PUT", f"conversations/lobby/bans/{body['user']['id']}", csrf_of(owner))["status"] == 200
+    expect(eve.locator("#banner")).to_have_text("You have been banned from this room.")
+    eve.reload()
+    expect(eve.locator("#banner")).to_have_text("You are banned here.")
+    eve.goto(f"{server.url}/?room=nowhere")
+    expect(eve.locator("#banner")).to_have_text("This room does not exist, or it is private.")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_everything_fits_a_phone(start: Starter, dark: bool) -> None:
     """At 360 pixels nothing sticks out: the link's page, the card in each of its ways, and the panels."""

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import {
   durationText,
+  endedText,
   isSomebody,
   loginErrorText,
   programName,
@@ -64,6 +65,17 @@ test("the end of a session is told apart: revoked, expired, or simply over", () 
   assert.match(sessionEndedText(3500, { account: true }), /ended from elsewhere. Sign in again/);
   assert.match(sessionEndedText(3005, { account: false }), /has expired. Pick a name/);
   assert.match(sessionEndedText(null, { account: true }), /^Your session has ended. Sign in again/);
+});
+
+test("what shuts a room is told: the server's own words, unless it may not be known of", () => {
+  const told = (code, message) => endedText({ code, message });
+  assert.equal(told(103, "you are banned here"), "You are banned here.");
+  assert.equal(told(102, "no such conversation"), "This room does not exist, or it is private.");
+  assert.equal(told(2000, "forbidden"), "You have been banned from this room.");
+  for (const reason of ["not_found", "unauthenticated"]) assert.match(told(2000, reason), /^You are no longer in this room/);
+  assert.equal(told(3500, "invalid token"), "The server closed the connection: invalid token.");
+  assert.equal(told(103, ""), "The server closed the connection.");
+  assert.equal(told(3501), "The server closed the connection.");
 });
 
 test("a label is told as browser and system where it is one", () => {

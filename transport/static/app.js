@@ -8,7 +8,7 @@ import { AccountPanel } from "./account.js";
 import { createApi } from "./api.js";
 import { Composer } from "./composer.js";
 import { Entrance, takeLoginError } from "./entrance.js";
-import { REVOKED, secretOf, sessionEndedText } from "./identity.js";
+import { endedText, REVOKED, secretOf, sessionEndedText } from "./identity.js";
 import { InviteDialog, takeSecret } from "./invite.js";
 import { LogView, paintAvatar } from "./log.js";
 import { MembersPanel } from "./members.js";
@@ -20,7 +20,6 @@ import { StorageWatch } from "./storage.js";
 import { typingLine } from "./text.js";
 
 const HIDDEN_DRAW_MS = 250;
-const UNSUBSCRIBED = 2000;
 const ASK_MS = 5_000;
 const AUTHORS = 30;
 const CANNOT_STORE = "Messages cannot be stored just now: the server's database is away. You can go on reading.";
@@ -178,12 +177,6 @@ function drawFoot() {
   $("banner").hidden = !banner;
   if ($("banner").textContent !== banner) $("banner").textContent = banner;
   composer.allow(!room.archived, room.archived ? "This room is archived" : `Message ${room.title || room_id}`);
-}
-
-function endedText({ code, message }) {
-  if (code === UNSUBSCRIBED) return "You are no longer in this room: you were removed, or it became private.";
-  if (code === 102 || code === 103) return "This room does not exist, or it is private.";
-  return `The server closed the connection${message ? `: ${message}` : ""}.`;
 }
 
 function drawJump() {

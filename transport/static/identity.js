@@ -39,6 +39,15 @@ const LOGIN_ERRORS = new Map([
 /** The id under which the server itself owns rooms. */
 const SERVER = "hubbub";
 
+/** The code of a refused command for what does not exist, or is not to be known of. */
+const UNKNOWN_CHANNEL = 102;
+/** Codes of refused commands are below this, those of closed connections and ended subscriptions are not. */
+const LEAST_CLOSE_CODE = 1000;
+/** The code of a subscription that was ended for good; the reason that comes with it is the code of an error. */
+const UNSUBSCRIBED = 2000;
+/** Who is kept from reading where everybody may: only a ban does that. */
+const FORBIDDEN = "forbidden";
+
 /** The close code of a session that was revoked. */
 export const REVOKED = 3500;
 const EXPIRED = 3005;
@@ -116,6 +125,15 @@ export function sessionEndedText(code, { account }) {
   ]);
   const next = account ? "Sign in again to go on" : "Pick a name to go on";
   return `${ends.get(code) ?? "Your session has ended."} ${next}; what you have not sent yet is kept.`;
+}
+
+/** Why a room is shut to us: by the code and the text of what ended the connection, or of what refused it. */
+export function endedText({ code, message = "" }) {
+  if (code === UNSUBSCRIBED && message === FORBIDDEN) return "You have been banned from this room.";
+  if (code === UNSUBSCRIBED) return "You are no longer in this room: you were removed, or it became private.";
+  if (code === UNKNOWN_CHANNEL) return "This room does not exist, or it is private.";
+  if (code < LEAST_CLOSE_CODE && message !== "") return sentence(message);
+  return `The server closed the connection${message ? `: ${message}` : ""}.`;
 }
 
 /** When something was last used; the server counts that in steps of minutes. */
