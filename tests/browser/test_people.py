@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Starter, Windows
-from .test_identity import PASSWORD, live, sign_in, sign_up, width_of
+from .test_identity import PASSWORD, live, set_up, setup_link, sign_in, sign_up, width_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -231,3 +231,60 @@ def test_the_panels_fit_a_phone(start: Starter) -> None:
     expect(page.locator("#blocks li")).to_have_count(1)
     assert page.evaluate("document.querySelector('#account').scrollWidth") <= 360
     assert width_of(page) <= 360
+
+
+def test_those_in_office_mute_and_ban_from_a_message(start: Starter) -> None:
+    """A guest who is no member, from the name beside what was written; each is told in the panel, and ended there."""
+    server, windows = start(access__sign_up="open")
+    owner, bob = windows.open(), windows.join("Bob")
+    set_up(owner, setup_link(server))
+    live(owner)
+    say(bob, "hello, all")
+    panel = owner.locator("#person")
+    owner.locator("#log button.name", has_text="Bob").click()
+    expect(panel.get_by_label("How long to mute").locator("option")).to_have_text(
+        ["for 10 minutes", "for an hour", "for a day"]
+    )
+    panel.get_by_label("How long to mute").select_option("for 10 minutes")
+    panel.get_by_role("button", name="Mute", exact=True).click()
+    expect(panel.locator("#person-standing")).to_have_text("Bob is muted for 10 minutes.")
+    say(bob, "anybody?")
+    expect(bob.locator("#log .refusal")).to_contain_text("Not sent. You are muted here.")
+    panel.get_by_role("button", name="Unmute", exact=True).click()
+    expect(panel.locator("#person-standing")).to_be_empty()
+    bob.get_by_role("button", name="Try again").click()
+    expect(owner.locator("#log .msg .text")).to_have_text(["hello, all", "anybody?"])
+    panel.get_by_role("button", name="Ban: Bob").click()
+    panel.get_by_role("button", name=re.compile("^Really ban, Bob")).click()
+    expect(panel.locator("#person-standing")).to_have_text("Bob is banned from this room.")
+    expect(panel.locator("#muting")).to_be_hidden()
+    expect(bob.locator("#banner")).to_have_text("You have been banned from this room.")
+    owner.keyboard.press("Escape")
+    owner.locator("#log button.name", has_text="Bob").click()
+    expect(panel.locator("#person-standing")).to_have_text("Bob is banned from this room.")
+    panel.get_by_role("button", name="End the ban: Bob").click()
+    panel.get_by_role("button", name=re.compile("^Really end the ban, Bob")).click()
+    expect(panel.locator("#person-standing")).to_be_empty()
+    expect(panel.get_by_role("button", name="Ban: Bob")).to_be_focused()
+    bob.reload()
+    live(bob)
+
+
+def test_nobody_else_is_offered_to_mute_or_ban(start: Starter) -> None:
+    """Neither somebody without an office, nor anybody in a direct conversation."""
+    server, windows = start(access__sign_up="open")
+    owner, ada, bob = windows.open(), signed_up(windows, "ada"), windows.join("Bob")
+    set_up(owner, setup_link(server))
+    live(owner)
+    say(bob, "hello")
+    about(ada, "Bob")
+    ada.wait_for_load_state("networkidle")
+    expect(ada.locator("#moderation")).to_be_hidden()
+    about(owner, "Bob")
+    expect(owner.locator("#moderation")).to_be_visible()
+    owner.get_by_role("button", name="Write directly", exact=True).click()
+    owner.wait_for_url(re.compile("room=direct"))
+    live(owner)
+    about(owner, "Bob")
+    owner.wait_for_load_state("networkidle")
+    expect(owner.locator("#moderation")).to_be_hidden()

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 15_000;
 const BLOCKS_PAGE = 100;
 const DIRECTS_PAGE = 20;
 /** What the ids of direct conversations begin with; the server gives it to no other. */
-const DIRECT = "direct:";
+export const DIRECT = "direct:";
 
 /** A call that was refused (`status` is the HTTP status) or not answered (`status` 0). */
 export class ApiError extends Error {

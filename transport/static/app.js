@@ -231,7 +231,7 @@ const account = new AccountPanel(api, {
   left: () => forget(),
   lost: () => checkSession(null),
 });
-const person = new PersonPanel(api, () => checkSession(null));
+const person = new PersonPanel(api, () => ({ room: room_id, me: room.me }), () => checkSession(null));
 const members = new MembersPanel(api, person, () => checkSession(null));
 const invite = new InviteDialog(api, invited, () => checkSession(null));
 

@@ -194,7 +194,7 @@ export class LogView {
     const name = element("button", "name", author.name);
     name.type = "button";
     name.tabIndex = -1;
-    name.title = `Write to ${author.name} directly, or block`;
+    name.title = `About ${author.name}: write directly, block and more`;
     name.setAttribute("aria-haspopup", "dialog");
     name.addEventListener("click", () => this.#actions.person(author));
     return name;

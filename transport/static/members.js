@@ -10,23 +10,12 @@ import { Directs } from "./directs.js";
 import { button, closable, keepFocus, onSubmit, openDialog, say, shownOnce, sureButton } from "./form.js";
 import { durationText, isSomebody, refusalText } from "./identity.js";
 import { element, paintAvatar } from "./log.js";
+import { isBelow, MODERATOR, rankOf, rolesBelow } from "./ranks.js";
 
-const RANKS = ["viewer", "member", "moderator", "owner"];
-const MODERATOR = RANKS.indexOf("moderator");
 const MUTE_S = 3_600;
 const PAGE = 100;
 
 const $ = (id) => document.getElementById(id);
-
-/** The roles that somebody may give and take, by the own rank here: owners all of them, others those below their own. */
-export function rolesBelow(rank) {
-  return rank === RANKS.length - 1 ? RANKS : RANKS.slice(0, Math.max(0, rank));
-}
-
-/** One's rank here: the server's administrators stand as owners. -1 for who is no member. */
-export function rankOf(user, member) {
-  return user.role === "admin" ? RANKS.length - 1 : RANKS.indexOf(member?.role ?? "");
-}
 
 export class MembersPanel {
   #api;
@@ -135,9 +124,8 @@ export class MembersPanel {
     const [avatar, what] = this.#who(user);
     const muted_s = member.muted_until ? (Date.parse(member.muted_until) - Date.now()) / 1000 : 0;
     if (muted_s > 0) what.append(element("span", "help", `muted for ${durationText(muted_s)}`));
-    const below = this.#rank >= MODERATOR && (RANKS.indexOf(role) < this.#rank || this.#rank === RANKS.length - 1);
     const actions = element("div", "do");
-    if (below && !mine) actions.append(...this.#actions(member, muted_s > 0));
+    if (isBelow(role, this.#rank) && !mine) actions.append(...this.#actions(member, muted_s > 0));
     else actions.append(element("span", "chip", role));
     return element("li", "", "", avatar, what, actions);
   }

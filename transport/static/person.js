@@ -1,5 +1,6 @@
 /**
- * The panel about somebody else: writing to that person alone, and wanting nothing more from there.
+ * The panel about somebody else: writing to that person alone, wanting nothing more from there, and what those in office may do
+ * (`moderation.js`).
  *
  * Whether somebody is blocked is asked when the panel opens; nobody but oneself is told.
  */
@@ -7,26 +8,31 @@
 import { button, closable, openDialog } from "./form.js";
 import { refusalText } from "./identity.js";
 import { element, paintAvatar } from "./log.js";
+import { Moderation } from "./moderation.js";
 
 const $ = (id) => document.getElementById(id);
 
 export class PersonPanel {
   #api;
   #lost;
+  #here;
+  #moderation;
   #user = null;
   #blocked = false;
   #dirty = false;
 
-  /** @param api the calls; `lost()` is called when the session is found to be over */
-  constructor(api, lost) {
+  /** @param api the calls; `here()` the open room and who we are: `{room, me}`; `lost()` is called when the session is found to be over */
+  constructor(api, here, lost) {
     this.#api = api;
+    this.#here = here;
     this.#lost = lost;
+    this.#moderation = new Moderation(api, (work) => this.#try(work, $("moderation-error")));
     closable($("person"));
     $("person-write").addEventListener("click", () => this.#press($("person-write"), () => this.#write()));
     $("person-block").addEventListener("click", () => this.#press($("person-block"), () => this.#toggle()));
   }
 
-  /** Shows the panel; `changed` is called when it is closed after a block was made or ended. */
+  /** Shows the panel; `changed` is called when it is closed after something was changed. */
   open(user, changed = () => {}) {
     this.#user = user;
     this.#dirty = false;
@@ -34,9 +40,11 @@ export class PersonPanel {
     paintAvatar($("person-avatar"), user);
     $("person-about").textContent = user.kind === "user" ? user.id : `${user.kind} · ${user.id}`;
     $("person-blocked").textContent = "";
+    $("moderation-error").textContent = "";
     $("person-block").hidden = true;
     openDialog($("person"), () => this.#dirty && changed());
     this.#try(() => this.#load());
+    this.#try(() => this.#moderation.open(this.#here(), user, () => (this.#dirty = true)), $("moderation-error"));
   }
 
   /** The name of somebody as a button that opens the panel. */
@@ -56,13 +64,13 @@ export class PersonPanel {
   }
 
   /** Carries something out; what goes wrong is said. */
-  async #try(work) {
-    $("person-error").textContent = "";
+  async #try(work, line = $("person-error")) {
+    line.textContent = "";
     try {
       await work();
     } catch (error) {
       if (error.status === undefined) throw error;
-      $("person-error").textContent = refusalText(error);
+      line.textContent = refusalText(error);
       if (error.status === 401) this.#lost();
     }
   }
