@@ -66,6 +66,22 @@ def test_the_page_asks_for_a_token(windows: Windows, server: Server) -> None:
     assert page.evaluate(KEPT) == [0, 0, ""]
 
 
+def test_who_is_signed_in_without_the_right_is_told(windows: Windows, server: Server) -> None:
+    """By name, above the form for the token, which opens the page all the same; nobody is told who is nobody."""
+    page = windows.open("admin")
+    expect(page.locator("#gate")).to_be_visible()
+    ada = windows.join("Ada")
+    ada.goto(server.url + "admin")
+    expect(ada.locator("#gate-who")).to_have_text("You are signed in as Ada, who does not administer this server.")
+    expect(page.locator("#gate-who")).to_be_hidden()
+    ada.fill("#token", token_of(server))
+    ada.click("text=Look")
+    ada.wait_for_selector("#health[data-state=ready]")
+    windows.join("Bob")
+    expect(ada.locator("#tiles")).to_contain_text("1 reader,")
+    expect(ada.locator("#tiles")).to_contain_text("1 WebSocket")
+
+
 def test_what_goes_on_is_seen_live(windows: Windows, server: Server, tmp_path: Path) -> None:
     """Posts, rooms, the tree, refusals and the audit log, each second, also on a narrow dark screen; nothing from elsewhere."""
     page, narrow = signed_in(windows, server), signed_in(windows, server, width=380, dark=True)

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { quantile, rate, secondsBetween, Series, shownBytes, shownRate, shownSeconds, standing, treeRows } from "../../transport/static/admin-rates.js";
+import { counted, quantile, rate, secondsBetween, Series, shownBytes, shownRate, shownSeconds, standing, treeRows } from "../../transport/static/admin-rates.js";
 
 const look = (at, delivered, cpu_seconds) => ({ at, rooms: { delivered }, process: { cpu_seconds } });
 
@@ -36,6 +36,11 @@ test("figures are shown for people", () => {
   assert.deepEqual([0, 0.44, 9.96, 12.4, 3400, null].map(shownRate), ["0", "0.4", "10.0", "12", "3,400", "–"]);
   assert.deepEqual([0.0025, 0.05, 2.5, null].map((value) => shownSeconds(value)), ["2.5 ms", "50 ms", "2.5 s", "–"]);
   assert.deepEqual([0, 1023, 1536, 87 * 2 ** 20].map(shownBytes), ["0 B", "1023 B", "1.5 KiB", "87 MiB"]);
+});
+
+test("one of something is told as one", () => {
+  const told = [counted(0, "reader"), counted(1, "reader"), counted(1200, "reader"), counted(1, "crash", "crashes"), counted(2, "crash", "crashes")];
+  assert.deepEqual(told, ["0 readers", "1 reader", "1,200 readers", "1 crash", "2 crashes"]);
 });
 
 test("a tree becomes rows, a part before what is below it", () => {

@@ -38,6 +38,11 @@ export function shownSeconds(value, above = "") {
   return value < 1 ? `${Number((value * 1000).toPrecision(2))} ms` : `${Number(value.toPrecision(2))} s`;
 }
 
+/** A count with what is counted: "1 reader", "1,200 readers". */
+export function counted(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
 /** Bytes for people. */
 export function shownBytes(value) {
   const units = ["B", "KiB", "MiB", "GiB"];

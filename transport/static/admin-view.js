@@ -1,6 +1,6 @@
 /** Drawing of the operations page. Every text is set as text: names and reasons come from strangers. */
 
-import { rate, Series, quantile, shownBytes, shownRate, shownSeconds, standing, treeRows } from "./admin-rates.js";
+import { counted, rate, Series, quantile, shownBytes, shownRate, shownSeconds, standing, treeRows } from "./admin-rates.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SERIES_ITEMS = 60;
@@ -91,7 +91,7 @@ export class View {
     const cpu = rate(was?.process.cpu_seconds ?? 0, process.cpu_seconds, seconds);
     if (commits) {
       const slowest = quantile(was?.commits?.seconds, commits.seconds, 0.99);
-      const queue = commits.queued ? `${commits.queued.toLocaleString("en")} rows wait` : `p99 ${shownSeconds(slowest, "")}`;
+      const queue = commits.queued ? `${counted(commits.queued, "row")} waiting` : `p99 ${shownSeconds(slowest, "")}`;
       this.#tile("Commits: rows/s", shownRate(posts), queue, { series: posts, state: commits.queued > commits.queue_capacity / 2 ? "bad" : "" });
     }
     const delivered = rate(was?.rooms.delivered ?? 0, rooms.delivered, seconds);
@@ -103,9 +103,9 @@ export class View {
     this.#tile("Slow readers", connections.blocked.toLocaleString("en"), `${connections.cut_off.toLocaleString("en")} cut off so far`, {
       state: connections.blocked > 0 ? "warn" : "",
     });
-    this.#tile("Rooms in memory", rooms.conversations.toLocaleString("en"), `${rooms.subscribers.toLocaleString("en")} readers, ${shownBytes(rooms.tail_bytes)}`);
-    this.#tile("Waiting", (rooms.mailbox + rooms.waiting).toLocaleString("en"), `${rooms.mailbox} in mailboxes, ${rooms.waiting} posts`);
-    this.#tile("Quarantined", String(rooms.quarantined), `${rooms.crashes} crashes so far`, { state: rooms.quarantined ? "bad" : "" });
+    this.#tile("Rooms in memory", rooms.conversations.toLocaleString("en"), `${counted(rooms.subscribers, "reader")}, ${shownBytes(rooms.tail_bytes)}`);
+    this.#tile("Waiting", (rooms.mailbox + rooms.waiting).toLocaleString("en"), `${rooms.mailbox} in mailboxes, ${counted(rooms.waiting, "post")}`);
+    this.#tile("Quarantined", String(rooms.quarantined), `${counted(rooms.crashes, "crash", "crashes")} so far`, { state: rooms.quarantined ? "bad" : "" });
     this.#tile("Process", cpu === null ? "–" : `${Math.round(cpu * 100)} % CPU`, `peak ${shownBytes(process.peak_memory_bytes)}, loop ${shownSeconds(process.loop_lag_worst_seconds)} late`, {
       state: process.loop_lag_worst_seconds > 0.25 ? "warn" : "",
     });
@@ -167,8 +167,10 @@ export class View {
 }
 
 function kinds({ kinds: found, refused }) {
-  const words = { websocket: "WebSocket", events: "streams", sse: "SSE", http_stream: "HTTP stream", http: "HTTP" };
-  const parts = Object.entries(words).filter(([kind]) => found[kind] > 0).map(([kind, word]) => `${found[kind]} ${word}`);
+  const words = {
+    websocket: ["WebSocket"], events: ["stream"], sse: ["SSE stream"], http_stream: ["HTTP stream"], http: ["HTTP", "HTTP"],
+  };
+  const parts = Object.entries(words).filter(([kind]) => found[kind] > 0).map(([kind, word]) => counted(found[kind], ...word));
   if (refused > 0) parts.push(`${refused} refused`);
   return parts.join(", ");
 }
@@ -198,7 +200,7 @@ function fillPart(row, { depth, node }) {
   setText(state, node.state);
   setState(state, node.state ? standing(node) : "");
   const held = node.depth === undefined ? [] : [`${node.kind === "registry" ? "live" : "mailbox"} ${node.depth}/${node.capacity ?? 0}`];
-  if (node.restarts) held.push(`${node.restarts} restarts`);
+  if (node.restarts) held.push(counted(node.restarts, "restart"));
   setText(more, held.join(", "));
   setText(reason, node.reason ?? "");
   reason.hidden = !node.reason;

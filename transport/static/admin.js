@@ -49,12 +49,15 @@ function remember(text) {
   }
 }
 
-async function ask(path) {
-  const headers = { accept: "application/json" };
-  if (token) headers.authorization = `Bearer ${token}`;
+function ask(path) {
+  return call(`admin/${path}`, token ? { authorization: `Bearer ${token}` } : {});
+}
+
+async function call(path, shown) {
+  const headers = { accept: "application/json", ...shown };
   let answer;
   try {
-    answer = await fetch(`/api/v1/admin/${path}`, { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    answer = await fetch(`/api/v1/${path}`, { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch {
     throw new Refused(0, "The server cannot be reached; trying again.");
   }
@@ -107,7 +110,9 @@ async function tick() {
   } catch (error) {
     if (error.status === undefined) throw error;
     if (error.status === 401 || error.status === 403) {
-      gate(token ? error.message : "");
+      const own = !token;
+      gate(own ? "" : error.message);
+      if (own && error.status === 403) await tellWho();
       return;
     }
     failed(error.message);
@@ -134,6 +139,18 @@ function gate(message) {
   $("gate").hidden = false;
   $("gate-error").textContent = message;
   $("token").focus();
+}
+
+/** Somebody's session does not open the page: says whose, so that nobody wonders who a token is asked of. */
+async function tellWho() {
+  try {
+    const { user } = await call("auth/session", {});
+    $("gate-who").textContent = user ? `You are signed in as ${user.name}, who does not administer this server.` : "";
+  } catch (error) {
+    // The form is there and works without: who it is is a courtesy.
+    if (error.status === undefined) throw error;
+  }
+  $("gate-who").hidden = $("gate-who").textContent === "";
 }
 
 $("gate-form").addEventListener("submit", (event) => {
