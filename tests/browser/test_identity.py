@@ -37,6 +37,11 @@ def setup_link(server: ServerProcess) -> str:
 def set_up(page: Page, link: str, *, username: str = "root", password: str = PASSWORD) -> None:
     """Follow the link and fill the form in."""
     page.goto(link)
+    fill_in(page, username, password)
+
+
+def fill_in(page: Page, username: str, password: str) -> None:
+    """Send the form of the setup page."""
     page.fill("#username", username)
     page.fill("#password", password)
     page.fill("#again", password)
@@ -88,8 +93,9 @@ def test_the_setup_link_makes_the_first_administrator(start: Starter) -> None:
     assert "ready at" in server.output()
     assert "(accounts only)" in server.output()
     link = setup_link(server)
-    page = windows.open()
-    page.goto(link)
+    page, late = windows.open(), windows.open()
+    for each in (page, late):
+        each.goto(link)
     expect(page).to_have_url(f"{server.url}/setup")
     expect(page.locator("#username")).to_be_focused()
     expect(page.locator("#token-part")).to_be_hidden()
@@ -108,9 +114,15 @@ def test_the_setup_link_makes_the_first_administrator(start: Starter) -> None:
     expect(page).to_have_url(server.url + "/")
     expect(page.locator("#me-name")).to_have_text("root")
     expect_no_secret(page)
-    late = windows.open()
-    set_up(late, link, username="eve")
+    fill_in(late, "eve", PASSWORD)
     expect(late.get_by_role("alert")).to_have_text("This server is set up already.")
+    late.goto("about:blank")
+    late.goto(link)
+    expect(late.get_by_role("heading")).to_have_text("This server is set up already")
+    expect(late.locator("#setup-form")).to_be_hidden()
+    expect(late.get_by_role("link", name="Sign in")).to_be_focused()
+    late.keyboard.press("Enter")
+    expect(late.locator("#login-form")).to_be_visible()
 
 
 def test_a_setup_page_without_its_token_asks_for_it(start: Starter) -> None:

@@ -1,5 +1,5 @@
 /**
- * The page of the setup link: makes the first administrator and goes to the chat, logged in.
+ * The page of the setup link: makes the first administrator and goes to the chat, logged in. Once there is one, it says so.
  *
  * The token stands behind `#`, so that it is in no log; here it leaves the address bar, and with it the history, at once. It lives
  * in this page alone: who loads the page anew opens the link again or types the token.
@@ -37,9 +37,19 @@ async function setUp(fields) {
 }
 
 onSubmit($("setup-form"), setUp);
+/** There is nothing to be made here any more. */
+function showDone() {
+  $("setup-form").hidden = true;
+  $("done").hidden = false;
+  $("sign-in").focus();
+}
+
 addEventListener("hashchange", takeToken);
 takeToken();
 api.about().then(
-  ({ password_min_chars }) => ($("password-hint").textContent = `At least ${password_min_chars} characters. A few words make a good one.`),
+  ({ password_min_chars, set_up }) => {
+    $("password-hint").textContent = `At least ${password_min_chars} characters. A few words make a good one.`;
+    if (set_up) showDone();
+  },
   () => {},
 );
