@@ -258,6 +258,24 @@ def test_a_session_that_expires_is_told(start: Starter) -> None:
     expect(page.locator("#join-lead")).to_contain_text("Your session has expired. Pick a name")
 
 
+def test_a_session_that_is_over_when_the_page_opens_is_told(start: Starter) -> None:
+    """Once, on the card, with the name filled in; whoever has signed out knows it, and is told nothing."""
+    _, windows = start(access__sign_up="open")
+    page, left = windows.open(), windows.open()
+    sign_up(page, "ada")
+    page.context.clear_cookies()
+    page.reload()
+    expect(page.locator("#login-form")).to_be_visible()
+    expect(page.locator("#join-lead")).to_contain_text("Your session has ended. Sign in again to go on")
+    expect(page.locator("#login-username")).to_have_value("ada")
+    page.reload()
+    expect(page.locator("#join-lead")).to_have_text("Welcome back.")
+    sign_up(left, "eve")
+    left.click("#me")
+    left.click("#account-leave")
+    expect(left.locator("#join-lead")).to_contain_text("Pick a name.")
+
+
 def test_attempts_are_limited_and_the_wait_is_told(start: Starter) -> None:
     """A cookie session is counted like any other; who tries too many passwords is told for how long to wait."""
     limits = {

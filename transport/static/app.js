@@ -312,12 +312,17 @@ async function checkSession(code) {
 }
 
 function leave(code) {
-  const username = my_account.load();
   room.connection.stop();
-  my_id.save("");
   closeDialogs();
+  comeBack(code, "");
+}
+
+/** The card for whoever was in until now. The id is forgotten, so that other tabs hear of the next login as the same user, too. */
+function comeBack(code, note) {
+  const username = my_account.load();
+  my_id.save("");
   const lead = sessionEndedText(code, { account: username !== "" });
-  entrance.show({ lead, way: username === "" ? null : "login", username });
+  entrance.show({ lead, note, way: username === "" ? null : "login", username });
 }
 
 async function begin() {
@@ -328,8 +333,9 @@ async function begin() {
   const note = failed || (invite.waiting ? "You have an invite to a conversation. It is shown when you are in." : "");
   try {
     const user = await api.session();
-    if (user === null) entrance.show({ note, username: my_account.load() });
-    else enter(user);
+    if (user !== null) enter(user);
+    else if (my_id.load() !== "" && secret?.kind !== "signup") comeBack(null, note);
+    else entrance.show({ note, username: my_account.load() });
     if (secret?.kind === "signup" && user?.role === "guest") {
       await entrance.ask();
       account.open(user, entrance.about, { invitation: secret.token });
