@@ -288,3 +288,18 @@ def test_nobody_else_is_offered_to_mute_or_ban(start: Starter) -> None:
     about(owner, "Bob")
     owner.wait_for_load_state("networkidle")
     expect(owner.locator("#moderation")).to_be_hidden()
+
+
+def test_the_panel_of_those_in_office_fits_a_phone(start: Starter) -> None:
+    """At 360 pixels nothing sticks out, with a long name, too."""
+    server, windows = start(access__sign_up="open")
+    say(windows.join("M" * 64), "hello")
+    owner = windows.open(width=360, dark=True)
+    set_up(owner, setup_link(server))
+    live(owner)
+    about(owner, "M" * 64)
+    expect(owner.locator("#moderation")).to_be_visible()
+    owner.get_by_role("button", name="Mute", exact=True).click()
+    expect(owner.locator("#person-standing")).to_contain_text("is muted for 60 minutes.")
+    owner.get_by_role("button", name=re.compile("^Ban: M")).click()
+    assert owner.evaluate("document.querySelector('#person').scrollWidth") <= 360

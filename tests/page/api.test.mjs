@@ -133,3 +133,14 @@ test("nobody of a user name is no error, and any other refusal is one", async ()
   assert.equal(await api.person("ghost"), null);
   await assert.rejects(api.person("ada"), /guests may not/);
 });
+
+test("a ban is looked for from just before its place in the list", async () => {
+  const pages = { bo: [["bo1", "bo2"], "bo2"], bo2: [["bob"], "bob"], bobb: [["carl"], "carl"] };
+  const { api, asked } = over(({ searchParams }) => {
+    const [ids, next] = pages[searchParams.get("after")];
+    return [200, { bans: ids.map((id) => ({ user: { id } })), next }];
+  });
+  assert.deepEqual([await api.isBanned("lobby", "bob"), await api.isBanned("lobby", "bobby")], [true, false]);
+  const list = "conversations/lobby/bans?limit=100&after=";
+  assert.deepEqual(asked, [`${list}bo`, `${list}bo2`, `${list}bobb`]);
+});

@@ -8,6 +8,7 @@
 
 const TIMEOUT_MS = 15_000;
 const BLOCKS_PAGE = 100;
+const BANS_PAGE = 100;
 const DIRECTS_PAGE = 20;
 /** What the ids of direct conversations begin with; the server gives it to no other. */
 export const DIRECT = "direct:";
@@ -181,6 +182,16 @@ export function createApi(fetch) {
     mute: (id, user, seconds) => change("PUT", `${member(id, user)}/mute`, { seconds }),
     unmute: (id, user) => change("DELETE", `${member(id, user)}/mute`),
     bans: async (id) => (await get(`${room(id)}/bans?limit=100`)).bans,
+    /** Whether somebody is banned. The list is by id, so that it is read from just before this one. */
+    async isBanned(id, user) {
+      let after = user.slice(0, -1);
+      while (after !== null && after < user) {
+        const page = await get(`${room(id)}/bans?${new URLSearchParams({ limit: BANS_PAGE, after })}`);
+        if (page.bans.some((ban) => ban.user.id === user)) return true;
+        after = page.next;
+      }
+      return false;
+    },
     ban: (id, user) => change("PUT", `${room(id)}/bans/${encodeURIComponent(user)}`),
     unban: (id, user) => change("DELETE", `${room(id)}/bans/${encodeURIComponent(user)}`),
     invites: async (id) => (await get(`${room(id)}/invites?limit=100`)).invites,

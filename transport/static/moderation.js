@@ -38,10 +38,10 @@ export class Moderation {
 
   /** Asks how somebody stands; shown unless the panel is about another one by now. */
   async #load(user, theirs) {
-    const bans = await this.#api.bans(this.#room);
+    const banned = theirs === null && (await this.#api.isBanned(this.#room, user.id));
     if (user !== this.#user) return;
     const muted_s = theirs?.muted_until ? (Date.parse(theirs.muted_until) - Date.now()) / 1000 : 0;
-    this.#standing = { muted: muted_s > 0, banned: bans.some((ban) => ban.user.id === user.id) };
+    this.#standing = { muted: muted_s > 0, banned };
     this.#draw(muted_s);
   }
 
