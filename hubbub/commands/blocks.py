@@ -8,10 +8,10 @@ import click
 
 from .access import Access, with_access
 from .catalogue import DefaultGroup
-from .completion import complete_blocked
+from .completion import complete_blocked, complete_rooms
 from .naming import BLOCKS, blocked_id, person_id
 from .output import Column, json_option
-from .server import Server, carry_out, paging, paging_options, path_of
+from .server import Server, carry_out, check_conversation, paging, paging_options, path_of
 
 _BLOCKS: Final = (
     Column("id", "user.id"),
@@ -25,12 +25,13 @@ _BLOCKS: Final = (
 def blocks() -> None:
     """People whom you block: between you there are no direct messages. They are not told.
 
-    A USER is a user name (ada, or @ada) or an id, as lists of members show it.
+    A USER is a user name (ada, or @ada) or an id, as lists of members show it; with --room also the name of somebody there.
 
     \b
     Examples:
       hubbub blocks
       hubbub blocks add eve
+      hubbub blocks add --room lobby Zed     # a guest who wrote there
       hubbub blocks remove guest-0193b5c8-6a51-7c3e-9d20-5a0e1f2b3c4d
     """
 
@@ -51,13 +52,18 @@ def list_blocks(access: Access, limit: int | None, everything: bool, as_json: bo
 
 @blocks.command()
 @with_access(guests=True)
+@click.option(
+    "--room", shell_complete=complete_rooms, help="Where USER is looked for, too: its members, and who wrote lately."
+)
 @json_option
 @click.argument("user")
-def add(access: Access, as_json: bool, user: str) -> None:
+def add(access: Access, room: str | None, as_json: bool, user: str) -> None:
     """Block somebody. What was said stays."""
 
     async def put(server: Server) -> None:
-        user_id = await person_id(server, user)
+        if room is not None:
+            check_conversation(room)
+        user_id = await person_id(server, user, room=room, speakers=room is not None)
         server.output.done(f"blocked {user}", await server.ask("PUT", BLOCKS + path_of(user_id)))
 
     carry_out(access, put, as_json=as_json)

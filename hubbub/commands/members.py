@@ -47,7 +47,8 @@ def members() -> None:
     """Members of a room: roles, mutes and bans.
 
     A USER is a user name (ada, or @ada), an id as the lists show it, or the name of somebody in the room (to give a role a
-    name will not do, since anybody chooses it). Where several there have the name, the id says which.
+    name will not do, since anybody chooses it); mute and ban also find who wrote one of the newest 100 messages. Where several
+    there have the name, the id says which.
 
     \b
     Examples:
@@ -137,12 +138,22 @@ def _change(
     body: dict[str, object] | None = None,
     as_json: bool,
 ) -> None:
-    """Make a call about somebody in a room; the second of the `parts` of its path names the user."""
+    """Make a call about somebody in a room; the second of the `parts` of its path names the user.
+
+    What is done to somebody (with a body) may be about who is no member, and so may the end of a mute; the rest is about members
+    and the banned.
+    """
     place, user, *rest = parts
 
     async def change(server: Server) -> None:
         check_conversation(room)
-        user_id = await person_id(server, user, room=room, trusts_names="role" not in (body or {}))
+        user_id = await person_id(
+            server,
+            user,
+            room=room,
+            speakers=body is not None or "mute" in rest,
+            trusts_names="role" not in (body or {}),
+        )
         answer = await server.ask(method, path_of("conversations", room, place, user_id, *rest), body=body)
         server.output.done(said, answer or {"room": room, "user": user_id})
 

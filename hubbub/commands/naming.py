@@ -2,7 +2,7 @@
 
 An id goes to the server as it is: what ends in a UUID (``guest-0193...``), has a colon in it (``jwt:ada``), or follows ``id:``.
 ``@ada`` is a user name and nothing else. A bare word is a user name first, and then whoever in the room has it as id or, but for
-being given a role, as name.
+being given a role, as name. Who is to be kept out or silent may also be one of those who wrote the newest messages there.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ _ID: Final = "id:"
 _UUID_AT_END: Final = re.compile(r"(?:^|-)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
+_NEWEST: Final = 100
+"""Messages whose authors are looked at; one page."""
 
 
-async def person_id(server: Server, user: str, *, room: str | None = None, trusts_names: bool = True) -> str:
+async def person_id(
+    server: Server, user: str, *, room: str | None = None, speakers: bool = False, trusts_names: bool = True
+) -> str:
     """The id of somebody, as whoever asks may find it out.
 
     Args:
         room: where the person is looked for, too.
+        speakers: and there also among the authors of the newest messages, who need not be members.
         trusts_names: a name that somebody has in the room will do. It must not where a role is given: guests call themselves what
             they like, also like somebody who has no account any more.
 
@@ -43,7 +48,7 @@ async def person_id(server: Server, user: str, *, room: str | None = None, trust
     found, guest = await _by_user_name(server, user)
     if found is not None:
         return found
-    there = [] if room is None or user.startswith("@") else await _in_room(server, room)
+    there = [] if room is None or user.startswith("@") else await _in_room(server, room, speakers=speakers)
     matching = _called(there, user)
     if user in matching:
         return user
@@ -56,7 +61,7 @@ async def person_id(server: Server, user: str, *, room: str | None = None, trust
         raise TalkError(_several(user, matching, "there"))
     if matching:
         return str(*matching)
-    raise TalkError(_nobody(user, room, guest=guest))
+    raise TalkError(_nobody(user, room, guest=guest, speakers=speakers))
 
 
 async def blocked_id(server: Server, user: str) -> str:
@@ -113,13 +118,14 @@ def _several(user: str, ids: set[str], where: str) -> str:
     return f"{user!r} is the name of {len(ids)} people {where}, say which: {', '.join(sorted(ids))}"
 
 
-def _nobody(user: str, room: str | None, *, guest: bool) -> str:
+def _nobody(user: str, room: str | None, *, guest: bool, speakers: bool = False) -> str:
     named = user if user.startswith("@") else repr(user)
     if guest:
         return f"cannot look {named} up: guests may not; give an id, or sign in with `hubbub login`"
     if room is None or user.startswith("@"):
         return f"there is no user {named}"
-    return f"there is no user {named}, and nobody in {room} is called so: `hubbub members {room}` lists who is there"
+    looked = f", nor wrote one of its newest {_NEWEST} messages" if speakers else ""
+    return f"there is no user {named}, and nobody in {room} is called so{looked}: `hubbub members {room}` lists who is there"
 
 
 async def account_id(server: Server, user: str) -> str:
@@ -151,8 +157,8 @@ def _given_id(user: str) -> str | None:
     return folded if _UUID_AT_END.search(folded) is not None else None
 
 
-async def _in_room(server: Server, room: str) -> list[Row]:
-    """Who belongs to a room or is banned there, as far as whoever asks may see it."""
+async def _in_room(server: Server, room: str, *, speakers: bool) -> list[Row]:
+    """Who belongs to a room, is banned there or (`speakers`) wrote lately, as far as whoever asks may see it."""
     from ..refusals import Refused
 
     found: list[Row] = []
@@ -162,4 +168,17 @@ async def _in_room(server: Server, room: str) -> list[Row]:
         except Refused as error:
             if error.status not in (_FORBIDDEN, _NOT_FOUND):
                 raise
-    return [row["user"] for row in found]
+    people = [row["user"] for row in found]
+    return [*people, *await _authors(server, room)] if speakers else people
+
+
+async def _authors(server: Server, room: str) -> list[Row]:
+    from ..refusals import Refused
+
+    try:
+        page = await server.ask("GET", path_of("conversations", room, "messages"), query={"limit": _NEWEST})
+    except Refused as error:
+        if error.status not in (_FORBIDDEN, _NOT_FOUND):
+            raise
+        return []
+    return [message["author"] for message in page["messages"] if message.get("author") is not None]
