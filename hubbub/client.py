@@ -20,8 +20,9 @@ import attrs
 import httpx
 import msgspec
 
-from .refusals import TalkError, Unreachable, refusal, why_unreachable
+from .refusals import TalkError, Unreachable, is_not_believed, refusal, why_unreachable
 from .transport.version import version
+from .trust import trusted
 
 PAGE_ITEMS: Final = 100
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # a page of the longest texts, every character of them escaped
@@ -286,18 +287,25 @@ class Client:
         except httpx.RequestError as error:
             unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
             raise Unreachable(
-                f"cannot reach {self.url}: {why_unreachable(error, self.url)}", sent=not unsent
+                f"cannot reach {self.url}: {why_unreachable(error, self.url)}",
+                sent=not unsent,
+                passing=not is_not_believed(error),
             ) from error
 
 
 @asynccontextmanager
 async def open_client(url: str) -> AsyncIterator[Client]:
-    """A client for the server at `url`, as `server_url` gives it."""
+    """A client for the server at `url`, as `server_url` gives it.
+
+    Raises:
+        TalkError: the certificates that the environment names cannot be used.
+    """
     async with httpx.AsyncClient(
         timeout=httpx.Timeout(_CALL_S, connect=_CONNECT_S),
         headers={"user-agent": f"hubbub/{version()}", "accept-encoding": "identity"},
         follow_redirects=False,
         trust_env=not is_this_machine(url),
+        verify=trusted() if url.startswith("https:") else True,
     ) as http:
         yield Client(url, http)
 

@@ -84,6 +84,10 @@ class Follower:
                 try:
                     why = await self._connect()
                 except Unreachable as error:
+                    if (
+                        not error.passing and not self._was_open
+                    ):  # one that was followed before is being renewed, perhaps
+                        raise
                     why = str(error)
                 except Refused as error:
                     if error.status == _HTTP_UNAUTHORIZED and self._identity.replace():

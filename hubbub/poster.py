@@ -67,6 +67,8 @@ class Poster:
 
     def _wait_s(self, error: Refused | Unreachable) -> float:
         if isinstance(error, Unreachable):
+            if not error.passing:
+                raise TalkError(f"{error}: {self._fate()}") from error
             return self._backoff.next_s()
         if error.passing:
             return self._backoff.next_s(error.retry_after_s)
@@ -76,8 +78,9 @@ class Poster:
         raise error
 
     def _given_up(self, last: str) -> TalkError:
+        return TalkError(f"no confirmation within {self._timeout_s:g} s ({last}): {self._fate()}")
+
+    def _fate(self) -> str:
         if self._uncertain:
-            fate = f"the message may have been posted; the same command with --key {self._key} settles it"
-        else:
-            fate = "the message was not posted"
-        return TalkError(f"no confirmation within {self._timeout_s:g} s ({last}): {fate}")
+            return f"the message may have been posted; the same command with --key {self._key} settles it"
+        return "the message was not posted"

@@ -21,11 +21,17 @@ class TalkError(Exception):
 
 
 class Unreachable(TalkError):
-    """No whole answer came. `sent` is False when certainly nothing was sent."""
+    """No whole answer came.
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    Attributes:
+        sent: False when certainly nothing was sent.
+        passing: the same request may succeed later; not where the server's certificate is not believed.
+    """
+
+    def __init__(self, message: str, *, sent: bool, passing: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
+        self.passing = passing
 
 
 class NotSignedIn(TalkError):
@@ -78,12 +84,20 @@ def why_unreachable(error: httpx.RequestError, url: str) -> str:
         if isinstance(cause, socket.gaierror):
             return f"unknown host {urlsplit(url).hostname} ({cause.strerror})"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the TLS handshake failed: {cause.verify_message}"
+            return (
+                f"the TLS handshake failed: {cause.verify_message} (SSL_CERT_FILE names the certificates to believe,"
+                " those of an authority of one's own)"
+            )
         if isinstance(cause, ssl.SSLError):
             plain = cause.reason == "WRONG_VERSION_NUMBER"  # what came is no TLS at all
             why = "the port speaks plain HTTP, use http://" if plain else cause.reason
             return f"the TLS handshake failed: {why}"
     return "nobody answers there"
+
+
+def is_not_believed(error: httpx.RequestError) -> bool:
+    """Whether the server's certificate is the reason, which trying again does not mend."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
