@@ -29,6 +29,7 @@ _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # a page of the longest texts, ever
 _MAX_PROBLEM_BYTES: Final = 64 * 1024
 _CALL_S: Final = 15.0  # the server itself gives a post up after 10 s
 _CONNECT_S: Final = 5.0
+_MAX_RETRY_AFTER_S: Final = 60.0
 _SILENCE_S: Final = 50.0  # a stream shows life every 20 s
 T = TypeVar("T")
 
@@ -161,11 +162,14 @@ class Backoff:
         self._failures = 0
 
     def next_s(self, at_least_s: float | None = None) -> float:
-        """The next wait, between half and all of what is due. A server that names a time is waited for at least so long."""
+        """The next wait, between half and all of what is due. A server that names a time is waited for at least so long.
+
+        No server makes us wait for more than a minute at once.
+        """
         due_s = min(self._most_s, self.first_s * 2.0 ** min(self._failures, 30))
         self._failures += 1
         jittered_s = due_s * random.uniform(0.5, 1.0)  # noqa: S311  it spreads clients, it guards nothing
-        return jittered_s + (at_least_s or 0.0)
+        return jittered_s + min(at_least_s or 0.0, _MAX_RETRY_AFTER_S)
 
 
 class Client:

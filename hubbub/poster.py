@@ -13,6 +13,8 @@ from .terminal import Terminal
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 5.0
+_UNAUTHENTICATED: Final = 401
+_LIMITED: Final = 429
 
 
 class Poster:
@@ -33,6 +35,7 @@ class Poster:
         self._key = key
         self._timeout_s = timeout_s
         self._backoff = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        self._was_limited = False
         self._uncertain = False  # a try may have been committed without our knowing
 
     async def post(self, text: str) -> Message:
@@ -47,11 +50,22 @@ class Poster:
                 try:
                     return await self._try(text)
                 except (Refused, Unreachable) as error:
-                    last = str(error)
+                    last = _said(error)
                     wait_s = self._wait_s(error)
-                self._terminal.state(f"{last}; trying again in {wait_s:.1f} s")
+                    self._say(error, wait_s)
                 await trio.sleep(wait_s)
         raise self._given_up(last)
+
+    def _say(self, error: Refused | Unreachable, wait_s: float) -> None:
+        """Why and how long is waited. Once also to a log, where the server limits us: nothing is amiss there to be seen."""
+        limited = isinstance(error, Refused) and error.status == _LIMITED
+        why = (
+            f"limited: trying again in {wait_s:.1f} s ({error})"
+            if limited
+            else f"{error}; trying again in {wait_s:.1f} s"
+        )
+        self._terminal.state(why, news=limited and not self._was_limited)
+        self._was_limited = self._was_limited or limited
 
     async def _try(self, text: str) -> Message:
         token = await self._identity.token()
@@ -73,7 +87,7 @@ class Poster:
         if error.passing:
             return self._backoff.next_s(error.retry_after_s)
         # Keys belong to an author: as another guest an uncertain post could be made twice.
-        if error.status == 401 and not self._uncertain and self._identity.replace():
+        if error.status == _UNAUTHENTICATED and not self._uncertain and self._identity.replace():
             return 0.0
         raise error
 
@@ -84,3 +98,10 @@ class Poster:
         if self._uncertain:
             return f"the message may have been posted; the same command with --key {self._key} settles it"
         return "the message was not posted"
+
+
+def _said(error: Refused | Unreachable) -> str:
+    """An error in words, with how long the server asks to wait."""
+    if isinstance(error, Unreachable) or not error.retry_after_s:
+        return str(error)
+    return f"{error}; the server asked to wait {error.retry_after_s:.1f} s"

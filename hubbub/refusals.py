@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-_MAX_RETRY_AFTER_S: Final = 60.0
 _PASSING: Final = frozenset({429, 502, 503, 504})
 
 
@@ -45,7 +44,7 @@ class Refused(TalkError):
         code: the word for programs, or "" where the server gave none.
         passing: the same request may succeed later.
         settled: what was asked for certainly did not happen.
-        retry_after_s: how long the server asks to wait, or None.
+        retry_after_s: how long the server asks to wait, or None. Whoever waits bounds it (`Backoff`).
     """
 
     def __init__(
@@ -127,5 +126,5 @@ def refusal(response: httpx.Response, body: bytes) -> Refused:
         code=problem.code,
         passing=status in _PASSING if problem.retry is None else problem.retry in {"same", "after"},
         settled=status < HTTPStatus.INTERNAL_SERVER_ERROR or problem.retry == "after",
-        retry_after_s=None if wait_s is None else min(max(wait_s, 0.0), _MAX_RETRY_AFTER_S),
+        retry_after_s=None if wait_s is None else max(wait_s, 0.0),
     )

@@ -160,6 +160,11 @@ def test_a_name_that_cannot_be_a_host_is_refused_before_it_is_looked_up(host):
         server_url(f"http://{host}:8000")
 
 
+def test_no_server_makes_a_client_wait_for_more_than_a_minute_at_once():
+    """Whatever it names, it is asked again then."""
+    assert 60 <= Backoff(1.0, 5.0).next_s(1e9) <= 61
+
+
 def test_a_follower_never_waits_long_for_a_server_that_names_no_time():
     """After any number of failures, and whatever pace the server asked of readers, the next try is within 5 s."""
     pace = Pace()

@@ -1,6 +1,7 @@
 """Tests of hubbub/poster.py against a scripted server on real sockets: one message, whatever got lost."""
 
 import io
+import re
 from collections import deque
 
 import pytest
@@ -16,8 +17,10 @@ from hubbub.terminal import Terminal
 from .scripted_server import ROOM, ScriptedServer, problem
 
 
-async def post(server: ScriptedServer, text="hi", *, key="k-1", timeout_s=10.0, identity=None, room=ROOM):
-    terminal = Terminal(out=io.StringIO(), err=io.StringIO())
+async def post(
+    server: ScriptedServer, text="hi", *, key="k-1", timeout_s=10.0, identity=None, room=ROOM, terminal=None
+):
+    terminal = terminal or Terminal(out=io.StringIO(), err=io.StringIO())
     async with open_client(server.url) as client:
         identity = GivenToken("good") if identity is None else identity(client)
         poster = Poster(client, identity, terminal, conversation=room, key=key, timeout_s=timeout_s)
@@ -75,6 +78,29 @@ async def test_when_time_runs_out_it_says_whether_the_message_may_be_there(troub
     server = ScriptedServer(faults={"messages": deque([trouble])})
     async with server.serving():
         with pytest.raises(TalkError, match=fate):
+            await post(server, timeout_s=0.3)
+
+
+async def test_who_is_limited_is_told_once_also_in_a_log():
+    """Nothing is amiss, so nothing else would say why it takes so long; a person sees every wait."""
+    limited = problem(429, "slow mode: wait before you post again", "after", "retry-after: 0")
+    for chatty, lines in ((False, 1), (True, 2)):
+        terminal = Terminal(out=io.StringIO(), err=io.StringIO(), chatty=chatty)
+        server = ScriptedServer(faults={"messages": deque([limited, limited])})
+        async with server.serving():
+            await post(server, terminal=terminal)
+        said = terminal.err.getvalue().splitlines()
+        assert len(said) == lines
+        assert re.fullmatch(
+            r"hubbub: limited: trying again in 0\.\d s \(slow mode: wait before you post again\)", said[0]
+        )
+
+
+async def test_when_time_runs_out_it_says_how_long_the_server_asked_to_wait():
+    """All of it, also where it is more than anybody waits."""
+    server = ScriptedServer(faults={"messages": deque([problem(429, "slow mode", "after", "retry-after: 3600")])})
+    async with server.serving():
+        with pytest.raises(TalkError, match=r"asked to wait 3600\.0 s\): the message was not posted"):
             await post(server, timeout_s=0.3)
 
 
