@@ -95,8 +95,16 @@ def remove(access: Access, as_json: bool, room: str, user: str) -> None:
 @click.argument("seconds", metavar="DURATION", type=duration)
 def mute(access: Access, as_json: bool, room: str, user: str, seconds: int) -> None:
     """Keep somebody from speaking for a DURATION: 90s, 15m, 12h, 7d."""
-    said = f"muted {user} in {room}"
-    _change(access, "PUT", room, ("members", user, "mute"), said, body={"seconds": seconds}, as_json=as_json)
+    _change(
+        access,
+        "PUT",
+        room,
+        ("members", user, "mute"),
+        f"muted {user} in {room}",
+        body={"seconds": seconds},
+        until="muted_until",
+        as_json=as_json,
+    )
 
 
 @members.command()
@@ -136,12 +144,17 @@ def _change(
     said: str,
     *,
     body: dict[str, object] | None = None,
+    until: str | None = None,
     as_json: bool,
 ) -> None:
     """Make a call about somebody in a room; the second of the `parts` of its path names the user.
 
     What is done to somebody (with a body) may be about who is no member, and so may the end of a mute; the rest is about members
     and the banned.
+
+    Args:
+        said: what was done, for people.
+        until: the field of the answer that says how long it counts.
     """
     place, user, *rest = parts
 
@@ -155,6 +168,7 @@ def _change(
             trusts_names="role" not in (body or {}),
         )
         answer = await server.ask(method, path_of("conversations", room, place, user_id, *rest), body=body)
-        server.output.done(said, answer or {"room": room, "user": user_id})
+        lasting = "" if until is None else f" until {answer[until]}"
+        server.output.done(said + lasting, answer or {"room": room, "user": user_id})
 
     carry_out(access, change, as_json=as_json)

@@ -69,7 +69,9 @@ def test_members_come_and_go(place: Place) -> None:
         "ada": "owner",
         "bob": "moderator",
     }
-    ada.does("members", "mute", "club", bob, "15m")
+    said = ada.does("members", "mute", "club", bob, "15m")
+    [until] = [row["muted_until"] for row in ada.reads("members", "club") if row["user"]["id"] == bob]
+    assert said == f"muted {bob} in club until {until}\n"
     assert "muted" in place.person("bob").fails(77, "post", "club", "hi")
     ada.does("members", "unmute", "club", bob)
     place.person("bob").does("post", "club", "hi")
