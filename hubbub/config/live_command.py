@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _PATH: Final = "/admin/config"
 _MAX_FILE_BYTES: Final = 64 * 1024
 _DEFAULT: Final = "default"
+_LIMITS: Final = "limits."
+_BY_ADMIN: Final = "admin"
 _SETTINGS: Final = (
     Column("setting", "key"),
     Column("value", "value", free=True),
@@ -122,10 +124,12 @@ def _change(access: Access, wanted: Callable[[], Mapping[str, object]], tag: str
         after = await server.exchange("PUT", _PATH, body=_nested(patch), headers=condition)
         if as_json:
             server.output.document({**_document(after), "tag": _tag_of(after)})
+            await _say_of_limits(server, patch)
             return
         was, now = (dict(_leaves(_document(answer)["settings"])) for answer in (before, after))
         rows = [{"key": key, "was": _text(was.get(key)), "is": _text(now.get(key))} for key in patch]
         server.output.rows(_CHANGES, rows)
+        await _say_of_limits(server, patch)
 
     carry_out(access, change, as_json=as_json)
 
@@ -248,6 +252,20 @@ def _plain(value: object) -> object:
             return value.isoformat()
         case _:
             return value
+
+
+async def _say_of_limits(server: Server, keys: Iterable[str]) -> None:
+    """Say which of the limits that were configured are not in force, because an administrator has set them otherwise."""
+    named = {key.split(".")[1] for key in keys if key.startswith(_LIMITS) and key.count(".") > 1}
+    if not named:
+        return
+    answer = await server.ask("GET", "/admin/limits")
+    for limit in answer["limits"]:
+        if limit["name"] in named and limit["source"] == _BY_ADMIN:
+            name = limit["name"]
+            server.output.note(
+                f"not in force: an administrator's `hubbub limits set {name}` stands above it, until `hubbub limits reset {name}`"
+            )
 
 
 def _say_of_reload(server: Server, reload: Mapping[str, Any]) -> None:

@@ -35,6 +35,22 @@ def test_settings_of_a_running_server(fresh: Place, tmp_path: Path) -> None:
     )
 
 
+def test_a_limit_that_an_administrator_has_set_stands_above_the_setting(place: Place) -> None:
+    """That is said, with the way back, for every way to change settings; and not of another limit."""
+    root = place.root()
+    root.does("limits", "set", "create", "--rate", "7")
+    for args in (
+        ("set", "limits.create.rate", "5"),
+        ("unset", "limits.create.rate"),
+        ("set", "limits.create.rate", "5", "--json"),
+    ):
+        assert "`hubbub limits reset create`" in root.run("config", *args).stderr
+    assert root.run("config", "set", "limits.read.rate", "9").stderr == ""
+    root.does("limits", "reset", "create")
+    assert root.run("config", "unset", "limits.create.rate").stderr == ""
+    root.does("config", "unset", "limits.read.rate")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
