@@ -64,6 +64,11 @@ class Refused(TalkError):
         self.settled = settled
         self.retry_after_s = retry_after_s
 
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether it is the credential that was not made for this, whoever its owner is; the server has no code for that."""
+        return self.status == HTTPStatus.FORBIDDEN and "lacks the scope" in str(self)
+
 
 class _Problem(msgspec.Struct, frozen=True):
     detail: str = ""

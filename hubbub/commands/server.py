@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAGE_ITEMS: Final = 100
 """Rows asked for at once; no list refuses so many."""
 _UNAUTHENTICATED: Final = 401
+_ANOTHER_KEY: Final = (
+    "a key is given its scopes when it is made (`hubbub keys create --scope`); a login has all of its account's"
+)
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -185,7 +188,9 @@ def advice(access: Access, identity: Identity, error: Exception) -> str | None:
     """What to do next after an error."""
     from ..refusals import Refused
 
-    return identity.advice(error.status) if isinstance(error, Refused) else reaching_advice(access, error)
+    if not isinstance(error, Refused):
+        return reaching_advice(access, error)
+    return _ANOTHER_KEY if error.lacks_scope else identity.advice(error.status)
 
 
 def reaching_advice(access: Access, error: Exception) -> str | None:

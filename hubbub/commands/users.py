@@ -204,13 +204,16 @@ def export(access: Access, guests: bool, file: Path) -> None:
 @json_option
 @click.argument("label", default="")
 def invite(access: Access, role: str, as_json: bool, label: str) -> None:
-    """Invite somebody to sign up, and print the secret, this once. LABEL is for the list."""
+    """Invite somebody to sign up, and print the secret and its link, this once. LABEL is for the list."""
 
     async def make(server: Server) -> None:
         answer = await server.ask("POST", _INVITATION_PATH, body={"role": role, "label": label})
         server.output.done(answer["invitation"], answer)
         if not server.output.as_json:
-            server.output.note(f"good for one account until {answer['expires_at']}, by `hubbub signup --invitation -`")
+            link = f"{server.client.url}/#signup={answer['invitation']}"
+            server.output.note(
+                f"good for one account until {answer['expires_at']}: {link}, or `hubbub signup --invitation -`"
+            )
             await _say_of_use(server)
 
     carry_out(access, make, as_json=as_json)

@@ -73,9 +73,11 @@ def test_all_accounts_are_exported_into_a_file_of_ones_own(place: Place, tmp_pat
 
 
 def test_an_invitation_to_sign_up_makes_one_account(place: Place) -> None:
-    """Its secret alone is on standard output; the list shows who used it."""
+    """Its secret alone is on standard output, its link is in the note; the list shows who used it."""
     root, lea = place.stranger("root"), place.stranger("lea")
-    secret = root.does("users", "invite", "for Lea").strip()
+    made = root.run("users", "invite", "for Lea")
+    secret = made.stdout.strip()
+    assert f"{place.url}/#signup={secret}, or `hubbub signup" in made.stderr.splitlines()[0]
     lea.does("signup", "lea", "--url", place.url, "--invitation", secret, "--password-file", "-", stdin=PASSWORD)
     [used] = [row for row in root.reads("users", "invitations") if row["label"] == "for Lea"]
     assert used["used_by"] == lea.reads("me")[0]["user"]["id"]
@@ -88,6 +90,17 @@ def test_who_is_no_administrator_is_told_so(place: Place) -> None:
     mia = place.person("mia")
     for args in (("users",), ("limits",), ("audit",), ("tree",), ("release", "lobby")):
         assert "administrator" in mia.fails(77, *args, "--token", _token(mia, place))
+
+
+def test_a_key_without_the_scope_is_not_taken_for_somebody_elses(place: Place) -> None:
+    """An administrator's, or a member's for people's commands: the scope is what is missing."""
+    root, script = place.root(), place.stranger("script-of-root")
+    key = root.does("keys", "create", "reader", "--scope", "read").strip()
+    for args in (("users",), ("post", "lobby", "hi")):
+        said = script.fails(77, *args, "--url", place.url, HUBBUB_TOKEN=key)
+        assert "lacks the scope" in said
+        assert "keys create --scope" in said
+        assert "guest" not in said
 
 
 def test_the_operators_token_opens_what_administrators_may(place: Place) -> None:
@@ -108,9 +121,15 @@ def test_a_limit_is_set_and_given_back(place: Place) -> None:
     assert (limit["rate"], limit["period_s"], limit["burst"], limit["source"]) == (1000, 60, 1000, "admin")
     assert {row["name"]: row["source"] for row in root.reads("limits")}["login"] == "admin"
     assert root.reads("limits", "reset", "login")[0]["source"] == "configuration"
-    assert "no such limit" in root.fails(1, "limits", "set", "nope", "--rate", "1")
+    assert "no limit 'zzz'\n" in root.fails(1, "limits", "set", "zzz", "--rate", "1")
+    for args in (("set", "pst", "--rate", "1"), ("set", "pst", "--off"), ("reset", "pst")):
+        assert "did you mean 'post'?" in root.fails(1, "limits", *args)
     assert "--rate, or --off" in root.fails(2, "limits", "set", "login")
-    assert root.reads("limits", "set", "login", "--off")[0]["on"] is False
+    root.does("limits", "set", "login", "--rate", "30", "--per", "1m", "--burst", "40")
+    [limit] = root.reads("limits", "set", "login", "--off")
+    assert (limit["rate"], limit["period_s"], limit["burst"], limit["on"]) == (30, 60, 40, False)
+    [limit] = root.reads("limits", "set", "login", "--off", "--rate", "20")
+    assert (limit["rate"], limit["period_s"], limit["burst"]) == (20, 60, 40)
     root.does("limits", "reset", "login")
 
 
