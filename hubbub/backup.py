@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from .config.overrides import FILE_NAME
 from .database import Place, UpkeepError, exit_codes, place_of, place_options, reach
 from .restored import credential_options, restored_json, restored_lines
 
@@ -47,6 +48,7 @@ def backup(config_file: Path | None, data: Path | None, database_url: str | None
     with exit_codes(), _progress() as said:
         size_bytes, found = _run_backup(place, file.absolute(), said)
         click.echo(_as_json(place, file, size_bytes, found) if as_json else _as_text(place, file, size_bytes, found))
+        _note(f"not in it are the settings made while the server ran (`hubbub config set`): copy {_settings_of(place)}")
 
 
 @click.command()
@@ -81,6 +83,21 @@ def restore(
             click.echo(json.dumps({"conversations": done.conversations, **restored_json(done)}))
         else:
             click.echo("\n".join([f"restored {file}", *restored_lines(done, keep_sessions=keep_sessions)]))
+        _note(
+            "the settings made while the server ran (`hubbub config set`) are in no backup: put their file back as"
+            f" {_settings_of(place)} before the start"
+        )
+
+
+def _settings_of(place: Place) -> Path:
+    return place.data / FILE_NAME
+
+
+def _note(text: str) -> None:
+    """Say something besides the answer, which programs read."""
+    from .terminal import harmless
+
+    click.echo(f"hubbub: {harmless(text)}", err=True)
 
 
 def _as_json(place: Place, file: Path, size_bytes: int, found: Contents) -> str:
