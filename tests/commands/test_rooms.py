@@ -134,21 +134,21 @@ def test_who_wrote_lately_is_found_by_name_without_being_a_member(place: Place) 
     ada = place.person("ada")
     ada.does("rooms", "create", "square", "--public")
     passing = [place.stranger(f"passing-{number}") for number in (1, 2)]
-    passing[0].does("post", "square", "hi", "--url", place.url, "--name", "Zed")
+    passing[0].does("post", "square", "hi", "--url", place.url, "--name", "Zedekiah")
     first = passing[0].reads("me", "--url", place.url, "--token", guest_token(passing[0], place))[0]["user"]["id"]
-    assert first in ada.fails(1, "members", "add", "square", "Zed")
-    assert ada.reads("members", "mute", "square", "Zed", "1m")[0]["user"]["id"] == first
-    ada.does("members", "unmute", "square", "Zed")
-    assert ada.reads("blocks", "add", "--room", "square", "Zed")[0]["user"]["id"] == first
+    assert first in ada.fails(1, "members", "add", "square", "Zedekiah")
+    assert ada.reads("members", "mute", "square", "Zedekiah", "1m")[0]["user"]["id"] == first
+    ada.does("members", "unmute", "square", "Zedekiah")
+    assert ada.reads("blocks", "add", "--room", "square", "Zedekiah")[0]["user"]["id"] == first
     ada.does("blocks", "remove", first)
-    passing[1].does("post", "square", "hi", "--url", place.url, "--name", "Zed")
+    passing[1].does("post", "square", "hi", "--url", place.url, "--name", "Zedekiah")
     second = passing[1].reads("me", "--url", place.url, "--token", guest_token(passing[1], place))[0]["user"]["id"]
-    said = ada.fails(1, "members", "ban", "square", "Zed")
+    said = ada.fails(1, "members", "ban", "square", "Zedekiah")
     assert first in said
     assert second in said
     ada.does("members", "ban", "square", second)
-    assert "newest 100" in ada.fails(1, "members", "ban", "square", "Zoe")
-    assert "no user 'Zoe'" in ada.fails(1, "blocks", "add", "Zoe", "--room", "square")
+    assert "newest 100" in ada.fails(1, "members", "ban", "square", "Zoebelle")
+    assert "no user 'Zoebelle'" in ada.fails(1, "blocks", "add", "Zoebelle", "--room", "square")
 
 
 def test_a_guest_names_people_by_id(place: Place) -> None:
