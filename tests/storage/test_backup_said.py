@@ -29,7 +29,7 @@ def test_a_backup_says_of_what(postgres: PostgresServer, database: str, tmp_path
     assert f"the database {database} at " in said.output
     assert "rows in " in said.output
     told = run("backup", *where, "--json", str(tmp_path / "b.dump"))
-    found = json.loads(told.output)["database"]
+    found = json.loads(told.stdout)["database"]
     assert found["name"] == database
     assert found["bytes"] > 0
     assert found["rows"]["conversations"] == 0
@@ -49,7 +49,7 @@ def test_a_backup_does_not_fail_for_counting(
     assert "rows not counted" in said.output
     assert (tmp_path / "a.dump").stat().st_size > 0
     told = run("backup", *where, "--json", str(tmp_path / "b.dump"))
-    assert json.loads(told.output)["database"]["rows"] is None
+    assert json.loads(told.stdout)["database"]["rows"] is None
 
 
 def run(*arguments: str) -> Result:
